@@ -1,0 +1,64 @@
+"""Which linear layers an adapter is put on, resolved from the model itself."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from fucina.errors import ModelError, nearest
+
+__all__ = ["is_linear", "resolve"]
+
+
+def is_linear(module: nn.Module) -> bool:
+    """Whether a low-rank adapter can be put on this module.
+
+    GPT-2 style models write their linear layers as `Conv1D`, with a transposed weight.
+    """
+    return isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
+
+
+def resolve(layer: nn.Module, target_modules: str | Sequence[str]) -> list[str]:
+    """List the linear modules of one transformer layer that the setting names.
+
+    Args:
+        layer: One transformer layer.
+        target_modules: `all-linear`, `attention` (those inside a module whose name speaks of
+            attention), one name, or several. A name matches a whole dotted path or its end.
+
+    Returns:
+        Dotted names inside `layer`, in module order; never empty.
+
+    Raises:
+        ModelError: A name matches nothing; the message lists the names that exist.
+
+    Example:
+        >>> layer = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+        >>> resolve(layer, "all-linear"), resolve(layer, ["1"])
+        (['0', '1'], ['1'])
+    """
+    linear = [name for name, module in layer.named_modules() if is_linear(module)]
+    if target_modules == "all-linear":
+        return _some(linear, "all-linear", linear)
+    if target_modules == "attention":
+        inside = [name for name in linear if "att" in name.lower()]
+        return _some(inside, "attention", linear)
+    wanted = [target_modules] if isinstance(target_modules, str) else list(target_modules)
+    found: set[str] = set()
+    for name in wanted:
+        found |= set(_some([path for path in linear if _ends(path, name)], name, linear))
+    return [name for name in linear if name in found]
+
+
+def _ends(path: str, name: str) -> bool:
+    return path == name or path.endswith("." + name)
+
+
+def _some(matches: list[str], wanted: str, linear: list[str]) -> list[str]:
+    if matches:
+        return matches
+    last = sorted({path.rsplit(".", 1)[-1] for path in linear})
+    raise ModelError(
+        f"adapter.target_modules: {wanted!r} matches no linear layer; this model has "
+        f"{', '.join(linear)}.",
+        fix=f"Use all-linear, or names of this model; {nearest(wanted, last)}",
+    )

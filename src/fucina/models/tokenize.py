@@ -1,0 +1,56 @@
+"""Turn prompts into token ids, once for all folds and epochs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Encoded", "encode"]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Token ids of n prompts.
+
+    Attributes:
+        ids: n arrays of token ids, special tokens included, without padding.
+        truncated: Rows that were longer than the limit and lost their end.
+    """
+
+    ids: tuple[np.ndarray, ...]
+    truncated: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The n token counts."""
+        return np.array([len(row) for row in self.ids])
+
+
+def encode(prompts: Sequence[str], tokenizer: Any, *, max_length_tokens: int) -> Encoded:
+    """Tokenize prompts and cut those that are too long.
+
+    A tokenizer without special tokens gives nothing for an empty-looking prompt; such a row
+    gets one pad token, so that every row can be pooled.
+
+    Args:
+        prompts: n texts.
+        tokenizer: A Hugging Face tokenizer.
+        max_length_tokens: The most tokens a row may keep, special tokens included.
+    """
+    if not prompts:
+        return Encoded((), ())
+    rows = tokenizer(list(prompts), add_special_tokens=True)["input_ids"]
+    too_long = [i for i, row in enumerate(rows) if len(row) > max_length_tokens]
+    if too_long:
+        # Only the long ones are done again: truncation must keep the closing special token.
+        shorter = tokenizer(
+            [prompts[i] for i in too_long], truncation=True, max_length=max_length_tokens
+        )["input_ids"]
+        for i, row in zip(too_long, shorter, strict=True):
+            rows[i] = row
+    filler = [tokenizer.pad_token_id]
+    return Encoded(tuple(np.array(row or filler, dtype=np.int64) for row in rows), tuple(too_long))

@@ -1,0 +1,167 @@
+"""The frozen layers below the lowest adapted one: run once per text, reused by all."""
+
+import copy
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fucina.models.base import Base
+from fucina.models.tokenize import Encoded
+from fucina.records import Progress, silent
+
+__all__ = ["Activations", "Batch", "Inject", "activations", "assemble", "chunks_by_length", "replica"]
+
+CHUNK_TOKENS = 2048  # a pass of about this many rows of the matrix product runs at full speed
+
+
+class Skip(nn.Module):
+    """Stands in for a layer that need not run: gives its input back."""
+
+    def __init__(self, *, tuple_output: bool) -> None:
+        super().__init__()
+        self.tuple_output = tuple_output
+
+    def forward(self, hidden: Tensor, *_: object, **__: object) -> Tensor | tuple[Tensor]:
+        """Return `hidden`; whatever else a layer is called with does not matter."""
+        return (hidden,) if self.tuple_output else hidden
+
+
+class Inject(nn.Module):
+    """Stands in for the highest frozen layer: gives stored activations instead of computing."""
+
+    def __init__(self, *, tuple_output: bool) -> None:
+        super().__init__()
+        self.tuple_output = tuple_output
+        self.hidden: Tensor | None = None
+
+    def forward(self, hidden: Tensor, *_: object, **__: object) -> Tensor | tuple[Tensor]:
+        """Return what was stored; with nothing stored, `hidden`."""
+        stored = hidden if self.hidden is None else self.hidden
+        return (stored,) if self.tuple_output else stored
+
+
+@dataclass(frozen=True)
+class Activations:
+    """What comes out of the trunk for n texts, without padding.
+
+    Attributes:
+        flat: (all tokens + 1) x d; the last row is zero and stands for padding.
+        starts: Where each text begins in `flat`, n.
+    """
+
+    flat: Tensor
+    starts: np.ndarray
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of k members, padded to one length L.
+
+    Attributes:
+        ids: k*b x L token ids.
+        mask: k*b x L, 1 where there is a token.
+        hidden: k*b x L x d trunk activations; None when the trunk has to run.
+        members: k.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    hidden: Tensor | None
+    members: int
+
+
+def replica(module: nn.Module) -> nn.Module:
+    """Copy the structure of a network while sharing its tensors, for use in another thread."""
+    shared = {id(t): t for t in [*module.parameters(), *module.buffers()]}
+    return copy.deepcopy(module, shared)
+
+
+def assemble(
+    encoded: Encoded, rows: np.ndarray, pad_id: int, *, store: Activations | None = None
+) -> Batch:
+    """Pad the rows of k members into one batch.
+
+    Args:
+        encoded: Token ids of all texts.
+        rows: k x b indices into `encoded`.
+        pad_id: The token that fills up.
+        store: Trunk activations of the same texts.
+    """
+    order = rows.reshape(-1)
+    lengths = [len(encoded.ids[row]) for row in order]
+    longest = max(lengths)
+    ids = np.full((len(order), longest), pad_id, dtype=np.int64)
+    mask = np.zeros((len(order), longest), dtype=np.int64)
+    for i, (row, length) in enumerate(zip(order, lengths, strict=True)):
+        ids[i, :length] = encoded.ids[row]
+        mask[i, :length] = 1
+    hidden = None
+    if store is not None:
+        padding = store.flat.shape[0] - 1
+        places = store.starts[order][:, None] + np.arange(longest)
+        places = np.where(mask == 1, places, padding)
+        hidden = store.flat[torch.from_numpy(places)]
+    return Batch(torch.from_numpy(ids), torch.from_numpy(mask), hidden, rows.shape[0])
+
+
+def chunks_by_length(lengths: Sequence[int] | np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+    """Cut rows, sorted by length, into chunks of about CHUNK_TOKENS padded tokens."""
+    ordered = rows[np.argsort(np.asarray(lengths)[rows], kind="stable")]
+    chunks: list[np.ndarray] = []
+    begin = 0
+    for end in range(1, len(ordered) + 1):
+        full = end == len(ordered) or lengths[ordered[end]] * (end + 1 - begin) > CHUNK_TOKENS
+        if full:
+            chunks.append(ordered[begin:end])
+            begin = end
+    return chunks
+
+
+def activations(
+    base: Base,
+    encoded: Encoded,
+    depth: int,
+    *,
+    threads: Executor,
+    progress: Progress = silent,
+) -> Activations:
+    """Run the lowest `depth` layers once over all texts and keep what comes out.
+
+    Args:
+        base: The frozen model.
+        encoded: n texts.
+        depth: How many layers the trunk has, 1 to `base.depth`.
+        threads: Where chunks run; each thread must compute on one core.
+    """
+    network = replica(base.network)
+    layers = network.get_submodule(base.layers)
+    for index in range(depth, base.depth):
+        layers[index] = Skip(tuple_output=base.tuple_output)
+    device = next(base.network.parameters()).device
+    lengths = encoded.lengths
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    flat = torch.zeros(int(starts[-1]) + 1, base.width, device=device)
+
+    def run(rows: np.ndarray) -> None:
+        kept: list[Tensor] = []
+        own = replica(network)
+        hook = own.get_submodule(base.layers)[depth - 1].register_forward_hook(
+            lambda module, inputs, output: kept.append(
+                output[0] if isinstance(output, tuple) else output
+            )
+        )
+        batch = assemble(encoded, rows[None], base.tokenizer.pad_token_id)
+        with torch.no_grad():
+            own(input_ids=batch.ids.to(device), attention_mask=batch.mask.to(device))
+        hook.remove()
+        for i, row in enumerate(rows):
+            flat[starts[row] : starts[row + 1]] = kept[0][i, : lengths[row]]
+
+    chunks = chunks_by_length(lengths, np.arange(len(encoded)))
+    for done, _ in enumerate(threads.map(run, chunks), start=1):
+        progress("reading the texts once", done, len(chunks))
+    return Activations(flat, starts[:-1])
