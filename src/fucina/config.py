@@ -134,10 +134,10 @@ class TrainingConfig(Settings):
     ] = 1
     learning_rate: Annotated[
         float, Field(gt=0, le=1, description="Peak step size of the adapters.")
-    ] = 1e-3
+    ] = 5e-4
     head_learning_rate: Annotated[
         float | None,
-        Field(gt=0, le=10, description="Peak step size of the head; default 5 x learning_rate."),
+        Field(gt=0, le=10, description="Peak step size of the head; default: the adapters' own."),
     ] = None
     schedule: Annotated[
         Literal["cosine", "linear", "constant"], Field(description="Decay after the warm-up.")

@@ -5,6 +5,7 @@ the frozen weights are multiplied once by the rows of all members.
 """
 
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,7 +16,7 @@ from fucina.errors import TrainingError
 from fucina.models.adapter import AdapterSlot, Noise, StackedLinear, initial_a
 from fucina.models.base import Base
 from fucina.models.targets import resolve
-from fucina.models.trunk import Batch, Inject, Skip, replica
+from fucina.models.trunk import Batch, Inject, Skip, Trunk, replica
 
 if TYPE_CHECKING:
     from fucina.config import AdapterConfig
@@ -60,6 +61,8 @@ class Stack:
         self.slots: dict[str, AdapterSlot] = {}
         self.full: dict[str, nn.Parameter] = {}
         self.replicas: list[_Replica] = []
+        self.trunk: Trunk | None = None
+        self._free: SimpleQueue[int] = SimpleQueue()
         self.adapters = torch.zeros(0, 0)
         self.heads = torch.zeros(0, 0)
         self.leaves: list[Tensor] = []
@@ -93,11 +96,19 @@ class Stack:
         self.bias = heads[:, split:].view(members, 1, self.labels).detach().requires_grad_()
         self.leaves += [self.head, self.bias]
 
+    def borrow(self) -> int:
+        """Wait for a replica that no other thread uses."""
+        return self._free.get()
+
+    def give_back(self, worker: int) -> None:
+        """Let another thread use the replica."""
+        self._free.put(worker)
+
     def features(self, batch: Batch, worker: int = 0) -> Tensor:
         """Pooled vectors of length sqrt(d), k x b x d."""
         own = self.replicas[worker]
         if own.inject is not None:
-            own.inject.hidden = batch.hidden
+            own.inject.hidden = self.trunk.run(batch) if batch.hidden is None else batch.hidden
         states = own.network(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
         pooled = pool(states.float(), batch.mask, self.base.pooling)
         return pooled.view(batch.members, -1, pooled.shape[-1])
@@ -116,6 +127,15 @@ class Stack:
             noise.generator.manual_seed(noise_seed)
         return torch.baddbmm(self.bias, self.features(batch, worker), self.head)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes."""
+        return next(self.base.network.parameters()).device
+
+    def states(self) -> Tensor:
+        """Adapter and head of each member in one row, k x (P + H), a copy."""
+        return torch.cat([self.adapters, self.heads], dim=1).detach()
+
     def split_gradients(self, gradients: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Flatten gradients of `leaves` to the shapes of `adapters` and `heads`."""
         members = self.members
@@ -123,7 +143,7 @@ class Stack:
         count = len(self.names)
         heads = torch.cat(rows[count:], dim=1)
         if not count:
-            return torch.zeros(members, 0), heads
+            return torch.zeros(members, 0, device=heads.device), heads
         return torch.cat(rows[:count], dim=1), heads
 
 
@@ -162,6 +182,8 @@ def build(
     """
     depth = trunk_depth(config, base)
     stack = Stack(base, depth, labels, config.alpha / config.rank)
+    if depth:
+        stack.trunk = Trunk(base, depth, workers)
     network = replica(base.network)
     layers = network.get_submodule(base.layers)
     for index in range(depth):
@@ -184,6 +206,7 @@ def build(
     for _ in range(workers):
         own = _copy(network, stack, noise)
         inject = own.network.get_submodule(base.layers)[depth - 1] if depth else None
+        stack.give_back(len(stack.replicas))
         stack.replicas.append(_Replica(own.network, inject, own.noise))
     heads = torch.zeros(members, (base.width + 1) * labels, device=_device(base))
     stack.bind(adapters, heads)

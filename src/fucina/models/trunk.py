@@ -1,9 +1,10 @@
 """The frozen layers below the lowest adapted one: run once per text, reused by all."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from fucina.models.base import Base
 from fucina.models.tokenize import Encoded
 from fucina.records import Progress, silent
 
-__all__ = ["Activations", "Batch", "Inject", "activations", "assemble", "chunks_by_length", "replica"]
+__all__ = ["Activations", "Batch", "Inject", "Skip", "Trunk", "activations", "assemble", "chunks_by_length", "replica"]
 
 CHUNK_TOKENS = 2048  # a pass of about this many rows of the matrix product runs at full speed
 
@@ -73,6 +74,11 @@ class Batch:
     hidden: Tensor | None
     members: int
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch where the network computes."""
+        hidden = None if self.hidden is None else self.hidden.to(device)
+        return Batch(self.ids.to(device), self.mask.to(device), hidden, self.members)
+
 
 def replica(module: nn.Module) -> nn.Module:
     """Copy the structure of a network while sharing its tensors, for use in another thread."""
@@ -121,45 +127,68 @@ def chunks_by_length(lengths: Sequence[int] | np.ndarray, rows: np.ndarray) -> l
     return chunks
 
 
-def activations(
-    base: Base,
-    encoded: Encoded,
-    depth: int,
-    *,
-    threads: Executor,
-    progress: Progress = silent,
-) -> Activations:
-    """Run the lowest `depth` layers once over all texts and keep what comes out.
+class Trunk:
+    """The lowest layers of a base, ready to run in several threads.
 
     Args:
         base: The frozen model.
-        encoded: n texts.
-        depth: How many layers the trunk has, 1 to `base.depth`.
-        threads: Where chunks run; each thread must compute on one core.
+        depth: How many layers, 1 to `base.depth`.
+        workers: How many threads may call `run` at once.
     """
-    network = replica(base.network)
-    layers = network.get_submodule(base.layers)
-    for index in range(depth, base.depth):
-        layers[index] = Skip(tuple_output=base.tuple_output)
-    device = next(base.network.parameters()).device
+
+    def __init__(self, base: Base, depth: int, workers: int) -> None:
+        self.base = base
+        network = replica(base.network)
+        layers = network.get_submodule(base.layers)
+        for index in range(depth, base.depth):
+            layers[index] = Skip(tuple_output=base.tuple_output)
+        self._free: SimpleQueue = SimpleQueue()
+        for _ in range(workers):
+            own = replica(network)
+            kept: list[Tensor] = []
+            own.get_submodule(base.layers)[depth - 1].register_forward_hook(_keep_in(kept))
+            self._free.put((own, kept))
+
+    def run(self, batch: Batch) -> Tensor:
+        """Hidden states after the trunk, b x L x d, without gradients."""
+        own, kept = self._free.get()
+        try:
+            with torch.no_grad():
+                own(input_ids=batch.ids, attention_mask=batch.mask)
+            return kept.pop()
+        finally:
+            self._free.put((own, kept))
+
+
+def _keep_in(kept: list[Tensor]) -> Callable[..., None]:
+    def hook(module: nn.Module, inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
+        kept.append(output[0] if isinstance(output, tuple) else output)
+
+    return hook
+
+
+def activations(
+    trunk: Trunk, encoded: Encoded, *, threads: Executor, progress: Progress = silent
+) -> Activations:
+    """Run the trunk once over all texts and keep what comes out, without padding.
+
+    Args:
+        trunk: The frozen layers.
+        encoded: n texts.
+        threads: Where chunks run; each thread must compute on one core.
+        progress: Told after each chunk.
+    """
+    base = trunk.base
+    parameter = next(base.network.parameters())
     lengths = encoded.lengths
     starts = np.concatenate([[0], np.cumsum(lengths)])
-    flat = torch.zeros(int(starts[-1]) + 1, base.width, device=device)
+    flat = torch.zeros(int(starts[-1]) + 1, base.width, dtype=parameter.dtype)
 
     def run(rows: np.ndarray) -> None:
-        kept: list[Tensor] = []
-        own = replica(network)
-        hook = own.get_submodule(base.layers)[depth - 1].register_forward_hook(
-            lambda module, inputs, output: kept.append(
-                output[0] if isinstance(output, tuple) else output
-            )
-        )
-        batch = assemble(encoded, rows[None], base.tokenizer.pad_token_id)
-        with torch.no_grad():
-            own(input_ids=batch.ids.to(device), attention_mask=batch.mask.to(device))
-        hook.remove()
+        batch = assemble(encoded, rows[None], base.tokenizer.pad_token_id).to(parameter.device)
+        hidden = trunk.run(batch).to(flat.device)
         for i, row in enumerate(rows):
-            flat[starts[row] : starts[row + 1]] = kept[0][i, : lengths[row]]
+            flat[starts[row] : starts[row + 1]] = hidden[i, : lengths[row]]
 
     chunks = chunks_by_length(lengths, np.arange(len(encoded)))
     for done, _ in enumerate(threads.map(run, chunks), start=1):

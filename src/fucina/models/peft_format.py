@@ -1,0 +1,80 @@
+"""A member on disk: the layout of PEFT, so that other libraries can load the adapter."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from fucina.errors import RunError
+
+if TYPE_CHECKING:
+    from fucina.config import AdapterConfig
+    from fucina.models.stack import Stack
+
+__all__ = ["adapter_config", "from_tensors", "to_tensors"]
+
+PREFIX = "base_model.model."
+PARTS = {"a": "lora_A.weight", "b": "lora_B.weight"}
+
+
+def to_tensors(stack: "Stack", adapter: Tensor) -> dict[str, Tensor]:
+    """Name one member's P numbers as PEFT does, or as the network does when all is trained.
+
+    PEFT stores A as r x in and B as out x r.
+    """
+    tensors: dict[str, Tensor] = {}
+    begin = 0
+    for name, shape in stack.names:
+        values = adapter[begin : begin + shape.numel()].view(shape)
+        begin += shape.numel()
+        if name in stack.full:
+            tensors[name] = values
+        else:
+            path, part = name.rsplit(".", 1)
+            tensors[f"{PREFIX}{path}.{PARTS[part]}"] = values.t()
+    return tensors
+
+
+def from_tensors(stack: "Stack", tensors: dict[str, Tensor]) -> Tensor:
+    """The inverse of `to_tensors`: P numbers in the order of the stack.
+
+    Raises:
+        RunError: A tensor is missing or has another shape.
+    """
+    row: list[Tensor] = []
+    for name, shape in stack.names:
+        path, part = name.rsplit(".", 1)
+        key = name if name in stack.full else f"{PREFIX}{path}.{PARTS[part]}"
+        values = tensors.get(key)
+        if values is None:
+            raise RunError(
+                f"the adapter has no {key}.", fix="Restore the folder, or train again."
+            )
+        values = values if name in stack.full else values.t()
+        if values.shape != shape:
+            raise RunError(
+                f"{key} is {tuple(values.shape)}, but this base needs {tuple(shape)}.",
+                fix="Use the base model that the adapter was trained on.",
+            )
+        row.append(values.flatten())
+    return torch.cat(row) if row else torch.zeros(0)
+
+
+def adapter_config(stack: "Stack", config: "AdapterConfig") -> dict[str, Any]:
+    """The content of adapter_config.json: modules are named one by one, so nothing is guessed."""
+    modules = sorted({name.rsplit(".", 1)[0] for name, _ in stack.names})
+    transposed = any(
+        type(stack.base.network.get_submodule(module)).__name__ == "Conv1D" for module in modules
+    )
+    return {
+        "peft_type": "LORA",
+        "task_type": "FEATURE_EXTRACTION",
+        "base_model_name_or_path": stack.base.name,
+        "r": config.rank,
+        "lora_alpha": config.alpha,
+        "lora_dropout": config.dropout,
+        "target_modules": modules,
+        "fan_in_fan_out": transposed,
+        "bias": "none",
+        "inference_mode": True,
+    }

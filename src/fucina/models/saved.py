@@ -1,0 +1,143 @@
+"""Members on disk and back: adapters in the layout of PEFT, heads and n-grams beside them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fucina import run
+from fucina.errors import RunError
+from fucina.models.ensemble import Ensemble
+from fucina.models.lexical import Lexicon
+from fucina.models.peft_format import adapter_config, from_tensors, to_tensors
+from fucina.models.stack import Stack, build
+
+if TYPE_CHECKING:
+    from fucina.config import Recipe
+    from fucina.models.base import Base
+
+__all__ = ["load", "member_folder", "save_lexicon", "save_member"]
+
+FORMATS = {"lora": "peft", "full": "full", "head": "head"}
+
+
+def member_folder(folder: Path, recipe: "Recipe", member: int) -> Path:
+    """Name the folder of a member: best_model_{format}_{model}_fold{k}; no fold for a single one.
+
+    Example:
+        >>> from fucina.recipe import parse
+        >>> recipe, _ = parse("{task: classification, name: a, data: {train: a}, folds: {count: 3}}")
+        >>> member_folder(Path("run"), recipe, 0).name
+        'best_model_peft_minilm_fold1'
+    """
+    base = Path(recipe.model.base).name or "base"
+    name = f"best_model_{FORMATS[recipe.adapter.kind]}_{base}"
+    return folder / (f"{name}_fold{member + 1}" if recipe.folds.count else name)
+
+
+def save_member(
+    folder: Path, stack: Stack, recipe: "Recipe", state: Tensor, lexical: np.ndarray | None
+) -> None:
+    """Write one member: adapter_model.safetensors, adapter_config.json, head.safetensors.
+
+    Args:
+        folder: Where it goes.
+        stack: The stack it was trained in.
+        recipe: For the adapter's settings.
+        state: Its P + H numbers.
+        lexical: v x c weights of the n-grams, or None.
+    """
+    size = stack.adapters.shape[1]
+    adapter, head = state[:size], state[size:]
+    split = stack.base.width * stack.labels
+    tensors = {
+        "weight": head[:split].view(stack.base.width, stack.labels).t(),
+        "bias": head[split:],
+    }
+    if lexical is not None:
+        tensors["lexical"] = torch.from_numpy(lexical)
+    facts = {"base_fingerprint": stack.base.fingerprint, "pooling": stack.base.pooling}
+    if recipe.adapter.kind == "lora":
+        run.write_tensors(folder / "adapter_model.safetensors", to_tensors(stack, adapter))
+        run.write_json(folder / "adapter_config.json", adapter_config(stack, recipe.adapter))
+    elif recipe.adapter.kind == "full":
+        run.write_tensors(folder / "model.safetensors", to_tensors(stack, adapter))
+    run.write_tensors(folder / "head.safetensors", tensors, facts)
+
+
+def save_lexicon(folder: Path, lexicon: Lexicon) -> None:
+    """Write the n-grams, v x 3 token ids filled with -1, once for all members."""
+    table = np.full((len(lexicon.ngrams), 3), -1, dtype=np.int64)
+    for row, ngram in enumerate(lexicon.ngrams):
+        table[row, : len(ngram)] = ngram
+    special = torch.tensor(sorted(lexicon.special), dtype=torch.int64)
+    run.write_tensors(
+        folder / "lexicon.safetensors", {"ngrams": torch.from_numpy(table), "special": special}
+    )
+
+
+def load(
+    folder: Path, recipe: "Recipe", base: "Base", labels: Sequence[str], *, workers: int
+) -> Ensemble:
+    """Load all members of a run, ready to answer.
+
+    Raises:
+        RunError: A file is missing or broken, or the base is not the one it was trained on.
+    """
+    count = recipe.folds.count or 1
+    lexicon = _lexicon(folder / "lexicon.safetensors")
+    groups = [[i] for i in range(count)] if recipe.adapter.kind == "full" else [list(range(count))]
+    stacks: list[Stack] = []
+    lexical: list[np.ndarray] = []
+    for group in groups:
+        stack = build(
+            base, recipe.adapter, members=len(group), labels=len(labels), seed=0, workers=workers
+        )
+        adapters, heads = [], []
+        for member in group:
+            own = member_folder(folder, recipe, member)
+            tensors = run.read_tensors(own / "head.safetensors")
+            _check_base(own, base)
+            heads.append(torch.cat([tensors["weight"].t().flatten(), tensors["bias"]]))
+            adapters.append(_adapter(own, stack, recipe))
+            if lexicon is not None:
+                none = torch.zeros(len(lexicon.ngrams), len(labels))
+                lexical.append(tensors.get("lexical", none).double().numpy())
+        stack.bind(
+            torch.stack(adapters).to(stack.device), torch.stack(heads).to(stack.device)
+        )
+        stacks.append(stack)
+    return Ensemble(
+        base, tuple(stacks), tuple(labels), lexicon, tuple(lexical), recipe.folds.ensemble,
+        recipe.model.max_length_tokens,
+    )
+
+
+def _adapter(folder: Path, stack: Stack, recipe: "Recipe") -> Tensor:
+    if recipe.adapter.kind == "head":
+        return torch.zeros(0)
+    name = "adapter_model.safetensors" if recipe.adapter.kind == "lora" else "model.safetensors"
+    return from_tensors(stack, run.read_tensors(folder / name))
+
+
+def _check_base(folder: Path, base: "Base") -> None:
+    from safetensors import safe_open
+
+    with safe_open(folder / "head.safetensors", framework="pt") as file:
+        facts = file.metadata() or {}
+    if facts.get("base_fingerprint") != base.fingerprint:
+        raise RunError(
+            f"{folder.name} was trained on another version of {base.name}.",
+            fix="Put the base model it was trained on in place, or train again.",
+        )
+
+
+def _lexicon(path: Path) -> Lexicon | None:
+    if not path.is_file():
+        return None
+    tensors = run.read_tensors(path)
+    ngrams = tuple(tuple(t for t in row if t >= 0) for row in tensors["ngrams"].tolist())
+    return Lexicon(ngrams, frozenset(tensors["special"].tolist()))

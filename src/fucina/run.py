@@ -1,0 +1,247 @@
+"""The run folder: the only place that writes what training and evaluation made.
+
+    runs/<name>/<timestamp>/
+      recipe.yaml environment.json data.json     what was asked, with what, on which data
+      events.jsonl logs/training_<timestamp>.log tensorboard/
+      checkpoint/                                to resume; gone when the run is complete
+      best_model_peft_<base>_fold<k>/ or best_model_peft_<base>/
+      out_of_fold.parquet predictions.parquet metrics.json metrics.csv report.html
+
+A file is written beside its place and renamed, so a killed process leaves the old one or the new.
+"""
+
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from fucina.errors import ResourceError, RunError
+from fucina.records import Split
+
+__all__ = [
+    "create",
+    "environment",
+    "event",
+    "find",
+    "latest",
+    "read_json",
+    "read_tensors",
+    "write_bytes",
+    "write_json",
+    "write_tensors",
+    "write_text",
+]
+
+PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "tokenizers")
+
+
+def create(output: Path, name: str) -> Path:
+    """Make an empty run folder with a name that sorts by time.
+
+    Raises:
+        ResourceError: The folder cannot be written.
+    """
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
+        folder = output / name / f"{stamp}{suffix}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue  # another run began in the same second
+        except OSError as error:
+            raise ResourceError(
+                f"cannot make the run folder {folder}: {error.strerror}.",
+                fix="Free the path or set output: to a folder that can be written.",
+            ) from error
+        return folder
+    raise RunError(f"too many runs in one second in {output}.", fix="Try again.")
+
+
+def find(path: Path) -> Path:
+    """Accept a run folder, or the folder of a name, whose latest run is meant.
+
+    Raises:
+        RunError: There is no run.
+    """
+    if (path / "recipe.yaml").is_file() and (path / "environment.json").is_file():
+        return path
+    newest = latest(path)
+    if newest is None:
+        known = sorted(str(p.parent) for p in Path().glob("runs/*/*/environment.json"))[-5:]
+        raise RunError(
+            f"{path} is not a run folder.",
+            fix=f"Give one of: {', '.join(known)}." if known else "Make one: fucina train RECIPE.",
+        )
+    return newest
+
+
+def latest(parent: Path) -> Path | None:
+    """The newest run below `parent`; None when there is none."""
+    runs = sorted(path.parent for path in parent.glob("*/environment.json"))
+    return runs[-1] if runs else None
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, to explain a difference later."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "fucina": version("fucina"),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processors": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+        "packages": versions,
+    }
+
+
+def describe_data(split: Split) -> dict[str, Any]:
+    """Counts and fingerprints of the rows; the test set's is checked by every later verb."""
+    return {
+        "development": {"rows": len(split.development), "sha256": split.development.fingerprint},
+        "test": {"rows": len(split.test), "sha256": split.test.fingerprint},
+        "labels": list(split.labels),
+        "folds": len(split.folds),
+    }
+
+
+def event(folder: Path, kind: str, facts: Mapping[str, Any]) -> None:
+    """Append one line to events.jsonl; a torn last line is dropped by the reader."""
+    line = json.dumps({"time": round(time.time(), 3), "event": kind, **facts}, ensure_ascii=False)
+    with _disk(folder), (folder / "events.jsonl").open("a", encoding="utf-8") as file:
+        file.write(line.replace("NaN", "null") + "\n")
+
+
+def read_events(folder: Path) -> list[dict[str, Any]]:
+    """All whole events of a run."""
+    path = folder / "events.jsonl"
+    events = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            events.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue  # the process was killed while it wrote this line
+    return events
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part.
+
+    Raises:
+        ResourceError: The disk is full or the folder cannot be written; nothing is left behind.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _disk(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write UTF-8 text whole."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON that a person can read; accents stay letters."""
+    write_text(path, json.dumps(content, ensure_ascii=False, indent=2, default=_plain) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        RunError: The file is missing or broken.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(
+            f"{path} is missing.", fix="The run did not finish: fucina train RECIPE --resume."
+        ) from error
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}.", fix="Train again, or restore it.") from error
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Any], facts: Mapping[str, str] | None = None) -> None:
+    """Write tensors as safetensors, whole."""
+    from safetensors.torch import save
+
+    whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    write_bytes(path, save(whole, dict(facts or {})))
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """Read safetensors.
+
+    Raises:
+        RunError: The file is missing or broken.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise RunError(
+            f"{path} cannot be read: {error}.", fix="Restore the file, or train again."
+        ) from error
+
+
+def replace_folder(path: Path, write: Any) -> None:
+    """Fill a folder under another name, then put it in place of the old one."""
+    fresh, old = path.with_name(f".{path.name}.new"), path.with_name(f".{path.name}.old")
+    for rest in (fresh, old):
+        shutil.rmtree(rest, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    write(fresh)
+    if path.exists():
+        path.rename(old)
+    fresh.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+class _disk:  # noqa: N801 (reads as a word: with _disk(path))
+    """Turn a full or read-only disk into a message with a fix."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, OSError):
+            free = shutil.disk_usage(_existing(self.path)).free / 2**20
+            raise ResourceError(
+                f"cannot write {self.path}: {error.strerror} ({free:.0f} MiB free).",
+                fix="Free disk space or set output: to another disk, then use --resume.",
+            ) from error
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return asdict(value)

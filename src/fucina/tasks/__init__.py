@@ -1,0 +1,63 @@
+"""The tasks: a folder each, found by looking, never listed.
+
+A task says what is particular to it in one `Task` record. Other packages add tasks through the
+entry-point group `fucina.tasks`, whose objects are `Task` records.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Literal
+
+from fucina.errors import RecipeError, nearest
+from fucina.records import Example
+
+__all__ = ["Task", "get", "names"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that is particular to one task.
+
+    Attributes:
+        name: As the recipe writes it; the folder's name.
+        summary: One line for people.
+        answer: The kind of answer, which decides head, loss and metrics.
+        columns: The fields a row must have, and what they hold.
+        to_example: Row, keyed by those fields, to example.
+        headline: The metric that decides which epoch and model is best.
+    """
+
+    name: str
+    summary: str
+    answer: Literal["label"]
+    columns: Mapping[str, str]
+    to_example: Callable[[Mapping[str, str]], Example]
+    headline: str = "balanced_accuracy"
+
+
+def names() -> list[str]:
+    """All tasks that can be named in a recipe.
+
+    Example:
+        >>> "classification" in names()
+        True
+    """
+    own = [path.parent.name for path in Path(__file__).parent.glob("*/__init__.py")]
+    return sorted({*own, *(entry.name for entry in entry_points(group="fucina.tasks"))})
+
+
+def get(name: str) -> Task:
+    """Load one task.
+
+    Raises:
+        RecipeError: There is no such task; the nearest name is offered.
+    """
+    if (Path(__file__).parent / name / "__init__.py").is_file() and name.isidentifier():
+        return import_module(f"fucina.tasks.{name}").TASK
+    for entry in entry_points(group="fucina.tasks"):
+        if entry.name == name:
+            return entry.load()
+    raise RecipeError(f"no task {name!r}.", fix=f"Set task: {nearest(name, names())}")

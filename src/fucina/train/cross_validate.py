@@ -1,0 +1,255 @@
+"""Train the members of a run: one model, or one a fold, all from the same floor upwards."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psutil
+import torch
+from scipy import sparse
+
+from fucina.models import floor as floors
+from fucina.models.lexical import Lexicon, learn, vectors
+from fucina.models.stack import Stack, build
+from fucina.models.tokenize import Encoded, encode
+from fucina.models.trunk import Activations, activations, assemble, chunks_by_length
+from fucina.records import Predictions, Split
+from fucina.train.checkpoint import State
+from fucina.train.fit import Hooks, Material, Member, fit
+from fucina.train.loss import make_loss
+from fucina.train.stopping import max_ratio
+
+if TYPE_CHECKING:
+    from fucina.config import Recipe
+    from fucina.models.base import Base
+
+__all__ = ["Fit", "Memory", "cross_validate"]
+
+STORE_SHARE = 0.4  # of the free memory that stored activations may take
+
+
+@dataclass(frozen=True)
+class Memory:
+    """How training remembers itself: one state a group of members.
+
+    Attributes:
+        save: Called after each epoch with the group's number and its state.
+        load: Gives the state to go on from; None to start.
+    """
+
+    save: Callable[[int, State], None] = lambda group, state: None
+    load: Callable[[int], State | None] = lambda group: None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What training leaves behind.
+
+    Attributes:
+        members: The k members with the weights they keep.
+        stacks: The stacks they were trained in, to name their parameters.
+        lexicon: The n-grams; None without a lexical part.
+        lexical: For each member v x c weights, or None.
+        out_of_fold: Every held-out row answered by the member that did not train on it.
+        held_out: The development rows of `out_of_fold`, in its order.
+        truncated: Development rows longer than the limit.
+    """
+
+    members: tuple[Member, ...]
+    stacks: tuple[Stack, ...]
+    lexicon: Lexicon | None
+    lexical: tuple[np.ndarray | None, ...]
+    out_of_fold: Predictions
+    held_out: tuple[int, ...]
+    truncated: tuple[int, ...]
+
+
+def cross_validate(
+    split: Split,
+    base: "Base",
+    recipe: "Recipe",
+    *,
+    threads: Executor,
+    hooks: Hooks,
+    memory: Memory,
+) -> Fit:
+    """Train one member a fold of the split.
+
+    Members with adapters train together in one stack; members that train all weights go one
+    after the other. The floor of each member is fitted on its own training rows alone.
+
+    Args:
+        split: Rows and folds.
+        base: The frozen model.
+        recipe: Its model, adapter, training, loss and stopping sections.
+        threads: Threads that compute, one core each.
+        hooks: Where to report.
+        memory: Where to save, and what to resume from.
+    """
+    targets = np.array([split.labels.index(target) for target in split.development.targets])
+    encoded = encode(
+        split.development.prompts,
+        base.tokenizer,
+        max_length_tokens=recipe.model.max_length_tokens,
+    )
+    if encoded.truncated:
+        hooks.tell(
+            f"{len(encoded.truncated)} of {len(encoded)} texts are longer than "
+            f"{recipe.model.max_length_tokens} tokens and lose their end."
+        )
+    probe = build(
+        base, recipe.adapter, members=1, labels=len(split.labels), seed=recipe.seed,
+        workers=_workers(threads),
+    )
+    store = _store(probe, encoded, threads, hooks)
+    lexicon, ngrams = None, None
+    if recipe.model.lexical:
+        lexicon = learn(encoded.ids, base.tokenizer.all_special_ids)
+        ngrams = vectors(encoded.ids, lexicon)
+    heads, offsets, lexical = _floors(
+        probe, encoded, store, ngrams, targets, split=split, recipe=recipe, threads=threads,
+        hooks=hooks,
+    )
+    count = len(split.folds)
+    groups = [[i] for i in range(count)] if recipe.adapter.kind == "full" else [list(range(count))]
+    members: list[Member] = []
+    stacks: list[Stack] = []
+    for number, group in enumerate(groups):
+        stack = build(
+            base, recipe.adapter, members=len(group), labels=len(split.labels),
+            seed=recipe.seed, workers=_workers(threads),
+        )
+        stack.bind(stack.adapters, heads[group])
+        material = Material(
+            encoded, targets, tuple(split.folds[i] for i in group), offsets[group], store,
+            tuple(_loss(recipe, split, targets, i) for i in group),
+        )
+        done = fit(
+            stack, material, recipe.training, recipe.stopping,
+            run=(recipe.seed, max_ratio(recipe.stopping, recipe.training.loss), threads),
+            hooks=_for_group(hooks, group[0]),
+            save=lambda state, number=number: memory.save(number, state),
+            resume=memory.load(number),
+        )
+        members += [replace(member, index=group[member.index]) for member in done]
+        stacks.append(stack)
+    held = tuple(row for fold in split.folds for row in fold.held_out)
+    out_of_fold = Predictions(
+        split.labels,
+        np.concatenate([member.held_out for member in members]),
+        tuple(split.development.targets[row] for row in held),
+        tuple(split.development.prompts[row] for row in held),
+    )
+    kept = tuple(lexical)
+    return Fit(
+        tuple(members), tuple(stacks), lexicon, kept, out_of_fold, held, encoded.truncated
+    )
+
+
+def _workers(threads: Executor) -> int:
+    return threads._max_workers  # noqa: SLF001 (the pool does not tell it otherwise)
+
+
+def _loss(recipe: "Recipe", split: Split, targets: np.ndarray, member: int) -> Callable:
+    rows = torch.from_numpy(targets[list(split.folds[member].train)])
+    return make_loss(recipe.training.loss, recipe.loss, split.labels, rows)
+
+
+def _for_group(hooks: Hooks, first: int) -> Hooks:
+    """Report members by their number in the whole run."""
+    if not first:
+        return hooks
+    return replace(
+        hooks,
+        epoch=lambda epoch: hooks.epoch(replace(epoch, member=epoch.member + first)),
+        improved=lambda stack, member: hooks.improved(
+            stack, replace(member, index=member.index + first)
+        ),
+        every_epoch=lambda stack, member, epoch, state: hooks.every_epoch(
+            stack, member + first, epoch, state
+        ),
+        tell=lambda message: hooks.tell(message.replace("member 1", f"member {first + 1}")),
+    )
+
+
+def _store(
+    stack: Stack, encoded: Encoded, threads: Executor, hooks: Hooks
+) -> Activations | None:
+    """Run the trunk once for all texts, unless the result would not fit in memory."""
+    if stack.trunk is None:
+        return None
+    needed = int(encoded.lengths.sum()) * stack.base.width * 4
+    free = psutil.virtual_memory().available
+    if needed > STORE_SHARE * free:
+        hooks.tell(
+            f"stored activations would take {needed / 2**30:.1f} GiB of {free / 2**30:.1f} GiB "
+            "free memory, so the frozen layers run again in every step (slower, same result)."
+        )
+        return None
+    return activations(stack.trunk, encoded, threads=threads, progress=hooks.progress)
+
+
+def _features(
+    stack: Stack, encoded: Encoded, store: Activations | None, threads: Executor, hooks: Hooks
+) -> np.ndarray:
+    """Pooled vectors of the frozen base, n x d: adapters start as the identity."""
+    result = np.zeros((len(encoded), stack.base.width), dtype=np.float32)
+
+    def run(rows: np.ndarray) -> np.ndarray:
+        pad = stack.base.tokenizer.pad_token_id
+        batch = assemble(encoded, rows[None], pad, store=store).to(stack.device)
+        worker = stack.borrow()
+        try:
+            with torch.no_grad():
+                return stack.features(batch, worker)[0].cpu().numpy()
+        finally:
+            stack.give_back(worker)
+
+    chunks = chunks_by_length(encoded.lengths, np.arange(len(encoded)))
+    for done, (rows, vectors_) in enumerate(zip(chunks, threads.map(run, chunks), strict=True), 1):
+        result[rows] = vectors_
+        hooks.progress("features of the frozen base", done, len(chunks))
+    return result
+
+
+def _floors(
+    stack: Stack,
+    encoded: Encoded,
+    store: Activations | None,
+    ngrams: sparse.csr_matrix | None,
+    targets: np.ndarray,
+    *,
+    split: Split,
+    recipe: "Recipe",
+    threads: Executor,
+    hooks: Hooks,
+) -> tuple[torch.Tensor, np.ndarray, list[np.ndarray | None]]:
+    """Fit the floor of each member; returns heads k x H, offsets k x n x c, n-gram weights."""
+    labels = len(split.labels)
+    heads = torch.zeros(len(split.folds), (stack.base.width + 1) * labels, device=stack.device)
+    offsets = np.zeros((len(split.folds), len(targets), labels), dtype=np.float32)
+    lexical: list[np.ndarray | None] = [None] * len(split.folds)
+    if recipe.training.start == "cold" and ngrams is None:
+        return heads, offsets, lexical
+    features = _features(stack, encoded, store, threads, hooks)
+
+    def run(member: int) -> floors.Floor:
+        rows = np.array(split.folds[member].train)
+        own = None if ngrams is None else ngrams[rows]
+        return floors.fit(
+            features[rows], own, targets[rows], label_count=labels, seed=recipe.seed
+        )
+
+    for member, floor in enumerate(threads.map(run, range(len(split.folds)))):
+        train, held = list(split.folds[member].train), list(split.folds[member].held_out)
+        if floor.lexical is not None and ngrams is not None:
+            offsets[member, train] = floor.offsets
+            offsets[member, held] = ngrams[held] @ floor.lexical
+            lexical[member] = floor.lexical.astype(np.float32)
+        if recipe.training.start == "floor":
+            head = np.concatenate([floor.weight.ravel(), floor.bias])
+            heads[member] = torch.from_numpy(head).float()
+        hooks.progress("floor: linear models on frozen features", member + 1, len(split.folds))
+    return heads, offsets, lexical

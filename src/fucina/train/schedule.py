@@ -1,0 +1,54 @@
+"""How the learning rate rises and falls over a run."""
+
+import math
+from typing import Literal
+
+from fucina.errors import RecipeError
+
+__all__ = ["rate", "warmup_steps"]
+
+
+def warmup_steps(warmup: float, total: int) -> int:
+    """Turn the setting into steps: below 1 a fraction of the run, else a count.
+
+    Raises:
+        RecipeError: The warm-up is as long as the run or longer: the rate would never fall, and
+            in the worst case never reach its peak.
+
+    Example:
+        >>> warmup_steps(0.1, 200), warmup_steps(50, 200)
+        (20, 50)
+    """
+    steps = round(warmup * total) if warmup < 1 else round(warmup)
+    if steps >= total and steps > 0 and warmup >= 1:
+        raise RecipeError(
+            f"training.warmup is {steps} steps, but the whole run has {total}.",
+            fix=f"Set training.warmup below {total}, or as a fraction of the run: 0.1",
+        )
+    return min(steps, total - 1)
+
+
+def rate(
+    step: int, *, warmup: int, total: int, schedule: Literal["cosine", "linear", "constant"]
+) -> float:
+    """The share of the peak learning rate at a step.
+
+    Args:
+        step: Steps already taken, 0 to total - 1.
+        warmup: Steps of linear rise.
+        total: Steps of the run.
+        schedule: How it falls afterwards: half a cosine, a line to zero, or not at all.
+
+    Returns:
+        Above 0, at most 1.
+
+    Example:
+        >>> [round(rate(s, warmup=2, total=6, schedule="linear"), 2) for s in range(6)]
+        [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
+    """
+    if step < warmup:
+        return (step + 1) / warmup
+    if schedule == "constant":
+        return 1.0
+    past = (step - warmup) / max(1, total - warmup)
+    return 1.0 - past if schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * past))
