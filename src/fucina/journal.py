@@ -1,0 +1,148 @@
+"""What a run writes while it trains: log, events, TensorBoard, checkpoints, best models."""
+
+import json
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from fucina import run
+from fucina.models.saved import member_folder, save_member
+from fucina.records import Epoch, Progress
+from fucina.train.checkpoint import State
+from fucina.train.cross_validate import Memory
+from fucina.train.fit import Hooks, Member
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fucina.config import Recipe
+    from fucina.models.stack import Stack
+
+__all__ = ["Journal"]
+
+
+@dataclass
+class Journal:
+    """Remembers where a run writes, and writes there.
+
+    Attributes:
+        folder: The run folder.
+        recipe: What is trained.
+        progress: Shows steps to whoever started the run.
+        say: Shows a message to them; the log gets it too.
+    """
+
+    folder: Path
+    recipe: "Recipe"
+    progress: Progress
+    say: "Callable[[str], None]"
+    stamp: str = field(default_factory=lambda: time.strftime("%Y%m%d-%H%M%S"))
+    board: Any = None
+
+    def tell(self, message: str) -> None:
+        """Write a message to the log and show it."""
+        self.log(message)
+        self.say(message)
+
+    def log(self, message: str) -> None:
+        """Write a line to logs/training_<timestamp>.log."""
+        path = self.folder / "logs" / f"training_{self.stamp}.log"
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message}\n")
+
+    def hooks(self) -> Hooks:
+        """The hooks that the loop calls."""
+        return Hooks(
+            progress=self.progress,
+            tell=self.tell,
+            epoch=self._epoch,
+            improved=self._improved,
+            every_epoch=self._every_epoch if self.recipe.stopping.save_every_epoch else _ignore,
+        )
+
+    def memory(self) -> Memory:
+        """Where the loop saves its state, and finds it again."""
+        return Memory(save=self._save, load=self._load)
+
+    def close(self) -> None:
+        """Finish the TensorBoard file."""
+        if self.board is not None:
+            self.board.close()
+
+    def _epoch(self, epoch: Epoch) -> None:
+        facts = {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in asdict(epoch).items()
+        }
+        run.event(self.folder, "epoch", facts)
+        train = "   -  " if math.isnan(epoch.train_loss) else f"{epoch.train_loss:.4f}"
+        self.log(
+            f"member {epoch.member + 1} epoch {epoch.epoch}: train loss {train}, "
+            f"validation loss {epoch.validation_loss:.4f}, "
+            f"balanced accuracy {epoch.balanced_accuracy:.4f}"
+        )
+        self._board(epoch.member, epoch.epoch, facts)
+
+    def _board(self, member: int, step: int, facts: dict[str, Any]) -> None:
+        if self.board is None:
+            self.board = _open_board(self.folder / "tensorboard")
+        for key in ("train_loss", "validation_loss", "balanced_accuracy", "gradient_norm",
+                    "learning_rate"):
+            if facts[key] is not None:
+                self.board.add_scalar(f"{key}/member_{member + 1}", facts[key], step)
+
+    def _improved(self, stack: "Stack", member: Member) -> None:
+        if member.best.state is not None:
+            folder = member_folder(self.folder, self.recipe, member.index)
+            save_member(folder, stack, self.recipe, member.best.state, None)
+        self.log(
+            f"member {member.index + 1}: best so far at epoch {member.best.epoch}, "
+            f"balanced accuracy {member.best.balanced_accuracy:.4f}; saved"
+        )
+
+    def _every_epoch(self, stack: "Stack", member: int, epoch: int, state: Tensor) -> None:
+        own = member_folder(self.folder, self.recipe, member)
+        folder = self.folder / "epochs" / f"{own.name}_epoch{epoch}"
+        save_member(folder, stack, self.recipe, state, None)
+
+    def _save(self, group: int, state: State) -> None:
+        facts = {"epoch": str(state.epoch), "facts": json.dumps(state.facts)}
+        run.write_tensors(self._checkpoint(group), state.tensors, facts)
+
+    def _load(self, group: int) -> State | None:
+        path = self._checkpoint(group)
+        if not path.is_file():
+            return None
+        facts = run.read_facts(path)
+        self.tell(f"going on after epoch {facts['epoch']}.")
+        return State(int(facts["epoch"]), run.read_tensors(path), json.loads(facts["facts"]))
+
+    def _checkpoint(self, group: int) -> Path:
+        return self.folder / "checkpoint" / f"group{group + 1}.safetensors"
+
+
+def _ignore(stack: "Stack", member: int, epoch: int, state: Tensor) -> None:
+    """Keep nothing: only the best is saved."""
+
+
+class _NoBoard:
+    """Stands in where TensorBoard is not installed."""
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        """Drop the value."""
+
+    def close(self) -> None:
+        """Nothing to finish."""
+
+
+def _open_board(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return _NoBoard()
+    return SummaryWriter(str(folder))

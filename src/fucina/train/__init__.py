@@ -1,0 +1,1 @@
+"""Stage 3: one loop for a stack of members, with stopping, rollback and exact resume."""
