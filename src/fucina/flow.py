@@ -282,11 +282,9 @@ def _judge(
     progress: Progress,
 ) -> Outcome:
     """Judge the saved model, its members out of fold, and the free baselines."""
-    from fucina.models import base as bases
     from fucina.models import features, saved
 
     base = fit.stacks[0].base
-    del bases
     model = saved.load(folder, recipe, base, split.labels, workers=_count(pool))
     judged, predictions = evaluate.measure(
         model, split.test, recipe.evaluation, seed=recipe.seed, threads=pool, name="model",
@@ -339,5 +337,5 @@ def _write(outcome: Outcome, fit: Any, recipe: "Recipe") -> None:
         for member in fit.members
     ]
     run.write_text(folder / "metrics.csv", evaluate.as_csv(outcome.model, outcome.baselines))
-    run.write_text(folder / "report.html", report(facts, run.read_events(folder), asdict(recipe)))
+    run.write_text(folder / "report.html", report(facts, run.read_events(folder), recipe.model_dump(mode="json")))
     run.write_json(folder / "metrics.json", facts)

@@ -23,18 +23,23 @@ from pathlib import Path
 from typing import Any
 
 from fucina.errors import ResourceError, RunError
-from fucina.records import Split
+from fucina.records import Predictions, Split
 
 __all__ = [
     "create",
+    "describe_data",
     "environment",
     "event",
     "find",
     "latest",
+    "read_events",
+    "read_facts",
     "read_json",
+    "read_predictions",
     "read_tensors",
     "write_bytes",
     "write_json",
+    "write_predictions",
     "write_tensors",
     "write_text",
 ]
@@ -204,17 +209,63 @@ def read_tensors(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def replace_folder(path: Path, write: Any) -> None:
-    """Fill a folder under another name, then put it in place of the old one."""
-    fresh, old = path.with_name(f".{path.name}.new"), path.with_name(f".{path.name}.old")
-    for rest in (fresh, old):
-        shutil.rmtree(rest, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    write(fresh)
-    if path.exists():
-        path.rename(old)
-    fresh.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+def read_facts(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise RunError(
+            f"{path} cannot be read: {error}.", fix="Restore the file, or train again."
+        ) from error
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write answers as Parquet: prompt, target, answer, and one probability column a label."""
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.table(
+        {
+            "prompt": list(predictions.prompts),
+            "target": list(predictions.targets) or [None] * len(predictions.prompts),
+            "answer": predictions.answers,
+            **{
+                f"p:{label}": predictions.probabilities[:, i]
+                for i, label in enumerate(predictions.labels)
+            },
+        }
+    )
+    sink = pyarrow.BufferOutputStream()
+    parquet.write_table(table, sink)
+    write_bytes(path, sink.getvalue().to_pybytes())
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read what `write_predictions` wrote.
+
+    Raises:
+        RunError: The file is missing or broken.
+    """
+    import numpy as np
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise RunError(
+            f"{path} cannot be read: {error}.", fix="Finish the run with --resume, or train again."
+        ) from error
+    names = [name for name in table.column_names if name.startswith("p:")]
+    return Predictions(
+        tuple(name.removeprefix("p:") for name in names),
+        np.stack([table[name].to_numpy() for name in names], axis=1),
+        tuple(table["target"].to_pylist()),
+        tuple(table["prompt"].to_pylist()),
+    )
 
 
 class _disk:  # noqa: N801 (reads as a word: with _disk(path))

@@ -1,10 +1,12 @@
 """Baselines for free: what the same rows give without any fine-tuning."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fucina.evaluate.rules import answer, load
 from fucina.records import Dataset, Predictions
 
 if TYPE_CHECKING:
@@ -16,19 +18,28 @@ Features = Callable[[Sequence[str]], np.ndarray]
 
 
 def baseline(
-    name: str, train: Dataset, test: Dataset, labels: tuple[str, ...], *, features: Features
+    name: str,
+    train: Dataset,
+    test: Dataset,
+    labels: tuple[str, ...],
+    *,
+    features: Features,
+    rules: Path | None = None,
 ) -> Predictions:
     """Fit one baseline on the training rows and answer the test rows.
 
     Args:
         name: `majority`: the most frequent label; `words` and `characters`: TF-IDF of words (1-2)
             or of character n-grams (2-5) with logistic regression; `frozen`: logistic regression
-            on the pooled vectors of the base model.
+            on the pooled vectors of the base model; `rules`: a user's rule file.
         train: The same rows the model learnt from.
         test: The rows to answer.
         labels: The c label names.
         features: Gives pooled vectors of texts, n x d.
+        rules: The user's rule file, for `rules`.
     """
+    if name == "rules" and rules is not None:
+        return answer(load(rules, labels), test, labels)
     index = {label: i for i, label in enumerate(labels)}
     targets = np.array([index[target] for target in train.targets])
     if name == "majority":

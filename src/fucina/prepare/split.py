@@ -91,7 +91,7 @@ def deal(targets: Sequence[str], groups: Sequence[str], parts: int, *, seed: int
 
     Example:
         >>> deal(["a", "a", "b", "b"], ["1", "2", "3", "4"], 2, seed=0).tolist()
-        [1, 0, 0, 1]
+        [0, 1, 1, 0]
     """
     names, codes = np.unique(np.asarray(targets), return_inverse=True)
     _, members = np.unique(np.asarray(groups), return_inverse=True)

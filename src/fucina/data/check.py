@@ -1,0 +1,139 @@
+"""What must not be trained on as it is: duplicates across the split, labels too rare or new."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from fucina.errors import DataError
+from fucina.records import Dataset, Finding
+
+__all__ = ["check", "raise_errors"]
+
+FEW_ROWS = 10
+SHOWN = 5
+
+
+def check(
+    train: Dataset, test: Dataset | None, *, folds: int, allow_duplicates: bool
+) -> list[Finding]:
+    """Look for what makes a score meaningless or a run impossible.
+
+    Args:
+        train: The rows to learn from.
+        test: The rows to judge on, when they come from their own file.
+        folds: K, or 0.
+        allow_duplicates: Go on although rows of train are in test.
+
+    Returns:
+        Findings, errors first.
+    """
+    found = [*_labels(train, folds), *_repeated(train)]
+    if test is not None:
+        found += _across(train, test, allow_duplicates=allow_duplicates)
+        new = sorted(set(test.targets) - set(train.targets))
+        if new:
+            rows = tuple(e.origin for e in test.examples if e.target in new)
+            found.append(
+                Finding(
+                    "new_label", "error",
+                    f"{len(rows)} test row(s) have labels never seen in train: "
+                    f"{', '.join(new[:SHOWN])} ({', '.join(rows[:SHOWN])}).",
+                    "Add rows of these labels to train, or mend their spelling.", rows,
+                )
+            )  # fmt: skip
+    order = {"error": 0, "warning": 1, "note": 2}
+    return sorted(found, key=lambda finding: order[finding.severity])
+
+
+def raise_errors(findings: Sequence[Finding]) -> None:
+    """Stop if a finding is an error.
+
+    Raises:
+        DataError: With all errors in one message.
+    """
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors:
+        raise DataError(
+            " ".join(finding.message for finding in errors),
+            fix=" ".join(dict.fromkeys(finding.fix for finding in errors)),
+        )
+
+
+def _labels(train: Dataset, folds: int) -> list[Finding]:
+    counts = Counter(train.targets)
+    if len(counts) < 2:
+        return [
+            Finding("labels", "error", f"all rows have the label {train.targets[0]!r}.",
+                    "Give rows of two labels or more; is data.label the right column?")
+        ]  # fmt: skip
+    rare = {label: n for label, n in counts.items() if n < max(folds, 2)}
+    found = []
+    if rare:
+        listed = ", ".join(f"{label} ({n})" for label, n in sorted(rare.items())[:SHOWN])
+        need = f"{folds} folds" if folds else "a validation set"
+        found.append(
+            Finding("rare_label", "error",
+                    f"{len(rare)} label(s) have too few rows for {need}: {listed}.",
+                    "Add rows, merge these labels, or use fewer folds (--folds).")
+        )  # fmt: skip
+    few = [label for label, n in counts.items() if n < FEW_ROWS and label not in rare]
+    if few:
+        found.append(
+            Finding("few_rows", "warning",
+                    f"{len(few)} of {len(counts)} labels have fewer than {FEW_ROWS} rows.",
+                    "Label more of them; 50 a label is a good start.")
+        )  # fmt: skip
+    return found
+
+
+def _key(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _repeated(train: Dataset) -> list[Finding]:
+    first: dict[str, int] = {}
+    same: list[str] = []
+    contradict: list[str] = []
+    for row, example in enumerate(train.examples):
+        earlier = first.setdefault(_key(example.prompt), row)
+        if earlier == row:
+            continue
+        other = train.examples[earlier]
+        if other.target == example.target:
+            same.append(example.origin)
+        else:
+            contradict.append(f"{other.origin} {other.target} / {example.origin} {example.target}")
+    found = []
+    if contradict:
+        found.append(
+            Finding("contradiction", "warning",
+                    f"{len(contradict)} text(s) appear twice with different labels "
+                    f"({'; '.join(contradict[:SHOWN])}).",
+                    "Decide on one label.", tuple(contradict))
+        )  # fmt: skip
+    if same:
+        found.append(
+            Finding("duplicate", "warning",
+                    f"{len(same)} row(s) repeat an earlier one ({', '.join(same[:SHOWN])}); "
+                    "they are kept on one side of every split.",
+                    "Delete them.", tuple(same))
+        )  # fmt: skip
+    return found
+
+
+def _across(train: Dataset, test: Dataset, *, allow_duplicates: bool) -> list[Finding]:
+    seen = {_key(example.prompt): example.origin for example in train.examples}
+    both = [
+        f"{example.origin} = {seen[_key(example.prompt)]}"
+        for example in test.examples
+        if _key(example.prompt) in seen
+    ]
+    if not both:
+        return []
+    return [
+        Finding(
+            "leak", "warning" if allow_duplicates else "error",
+            f"{len(both)} of {len(test)} test rows are in train too ({', '.join(both[:SHOWN])}): "
+            "the score would be too good.",
+            "Delete them from one side, or set data.allow_duplicates=true.", tuple(both),
+        )
+    ]  # fmt: skip

@@ -1,0 +1,65 @@
+"""Judge a model as a user meets it: its answers, how long one takes, how much memory it needs."""
+
+import time
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psutil
+
+from fucina.evaluate.judge import judge
+from fucina.models.ensemble import Ensemble
+from fucina.records import Dataset, Evaluation, Predictions, Progress, silent
+
+if TYPE_CHECKING:
+    from fucina.config import EvaluationConfig
+
+__all__ = ["latency", "measure", "peak_memory_mib"]
+
+TIMED_PROMPTS = 50
+WARM_UP = 3
+
+
+def measure(
+    model: Ensemble,
+    rows: Dataset,
+    config: "EvaluationConfig",
+    *,
+    seed: int,
+    threads: Executor,
+    name: str,
+    progress: Progress = silent,
+) -> tuple[Evaluation, Predictions]:
+    """Answer and judge all rows, and time single prompts."""
+    predictions = model.predict(
+        rows.prompts, threads=threads, targets=rows.targets, progress=progress
+    )
+    cost = latency(model, rows.prompts[:TIMED_PROMPTS], threads=threads)
+    cost["peak_memory_mib"] = peak_memory_mib()
+    return judge(predictions, config, name=name, seed=seed, cost=cost), predictions
+
+
+def latency(model: Ensemble, prompts: list[str], *, threads: Executor) -> dict[str, float]:
+    """Milliseconds for one prompt at a time, tokenizing included: mean, p50, p95."""
+    times: list[float] = []
+    for prompt in [*prompts[:WARM_UP], *prompts]:
+        began = time.perf_counter()
+        model.predict([prompt], threads=threads)
+        times.append(1000 * (time.perf_counter() - began))
+    times = times[WARM_UP:] or [0.0]
+    return {
+        "latency_mean_ms": float(np.mean(times)),
+        "latency_p50_ms": float(np.quantile(times, 0.5)),
+        "latency_p95_ms": float(np.quantile(times, 0.95)),
+    }
+
+
+def peak_memory_mib() -> float:
+    """The most memory this process has held, in MiB."""
+    try:
+        import resource
+    except ImportError:  # Windows counts for itself
+        return psutil.Process().memory_info().peak_wset / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux tells KiB, macOS bytes.
+    return peak / 2**10 if psutil.LINUX else peak / 2**20

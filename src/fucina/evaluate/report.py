@@ -1,0 +1,2 @@
+"""stub"""
+def report(facts, events, recipe): return "x"

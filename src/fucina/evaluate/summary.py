@@ -1,0 +1,67 @@
+"""What an evaluation says, as plain data and in one sentence."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from fucina.records import Comparison, Evaluation
+
+__all__ = ["as_csv", "summary", "verdict"]
+
+
+def summary(
+    model: Evaluation,
+    out_of_fold: Evaluation,
+    baselines: Sequence[Evaluation],
+    against: Sequence[Comparison],
+) -> dict[str, Any]:
+    """All numbers of a run as JSON can hold them."""
+    return {
+        "verdict": verdict(model, baselines, against),
+        "model": asdict(model),
+        "out_of_fold": asdict(out_of_fold),
+        "baselines": [asdict(baseline) for baseline in baselines],
+        "against": [asdict(comparison) for comparison in against],
+    }
+
+
+def verdict(
+    model: Evaluation, baselines: Sequence[Evaluation], against: Sequence[Comparison]
+) -> str:
+    """The first line of a report: how good, and whether fine-tuning was worth it.
+
+    A baseline that is as good is named first: it costs nothing.
+    """
+    score = model.scores["accuracy"]
+    said = (
+        f"accuracy {score.value:.1%} (between {score.low:.1%} and {score.high:.1%}) "
+        f"on {model.rows} rows never seen"
+    )
+    if not baselines:
+        return f"The model has {said}."
+    equal = [
+        (baseline, comparison)
+        for baseline, comparison in zip(baselines, against, strict=True)
+        if "is better than" not in comparison.verdict
+    ]
+    if not equal:
+        best = baselines[0]
+        return (
+            f"The model has {said}; it beats every free baseline, the best of which "
+            f"({best.name}) has {best.scores['accuracy'].value:.1%}."
+        )
+    names = ", ".join(f"{b.name} ({b.scores['accuracy'].value:.1%})" for b, _ in equal)
+    worse = any("is worse than" in comparison.verdict for _, comparison in equal)
+    word = "as good or better" if worse else "as good, within chance"
+    return f"A free baseline is {word}: {names}. The model has {said}."
+
+
+def as_csv(model: Evaluation, baselines: Sequence[Evaluation]) -> str:
+    """One line a model and metric: model,metric,value,low,high."""
+    lines = ["model,metric,value,low,high"]
+    for evaluation in (model, *baselines):
+        lines += [
+            f"{evaluation.name},{name},{score.value:.6f},{score.low:.6f},{score.high:.6f}"
+            for name, score in evaluation.scores.items()
+        ]
+    return "\n".join(lines) + "\n"

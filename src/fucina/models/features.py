@@ -1,0 +1,41 @@
+"""Pooled vectors of texts from the frozen base: for the floor, baselines and retrieval."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+
+import numpy as np
+import torch
+
+from fucina.models.base import Base
+from fucina.models.stack import pool
+from fucina.models.tokenize import encode
+from fucina.models.trunk import assemble, chunks_by_length
+
+__all__ = ["maker"]
+
+
+def maker(
+    base: Base, max_length_tokens: int, threads: Executor
+) -> Callable[[Sequence[str]], np.ndarray]:
+    """Give a function of n texts to n x d vectors, which remembers what it has computed."""
+    known: dict[str, np.ndarray] = {}
+
+    def features(texts: Sequence[str]) -> np.ndarray:
+        new = sorted({text for text in texts if text not in known})
+        encoded = encode(new, base.tokenizer, max_length_tokens=max_length_tokens)
+        chunks = chunks_by_length(encoded.lengths, np.arange(len(new))) if new else []
+
+        def vectors(rows: np.ndarray) -> np.ndarray:
+            device = next(base.network.parameters()).device
+            batch = assemble(encoded, rows[None], base.tokenizer.pad_token_id).to(device)
+            with torch.no_grad():
+                states = base.network(
+                    input_ids=batch.ids, attention_mask=batch.mask
+                ).last_hidden_state
+            return pool(states.float(), batch.mask, base.pooling).cpu().numpy()
+
+        for rows, found in zip(chunks, threads.map(vectors, chunks), strict=True):
+            known.update({new[row]: vector for row, vector in zip(rows, found, strict=True)})
+        return np.stack([known[text] for text in texts])
+
+    return features
