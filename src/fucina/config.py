@@ -126,9 +126,9 @@ class TrainingConfig(Settings):
     """How the weights are moved."""
 
     epochs: Annotated[int, Field(ge=1, le=10_000, description="Passes over the rows.")] = 4
-    batch_size: Annotated[int, Field(ge=1, le=65_536, description="Rows a member sees at once.")] = (
-        16
-    )
+    batch_size: Annotated[
+        int, Field(ge=1, le=65_536, description="Rows a member sees at once.")
+    ] = 16
     accumulation: Annotated[
         int, Field(ge=1, le=4096, description="Batches added up before one step.")
     ] = 1
@@ -150,9 +150,9 @@ class TrainingConfig(Settings):
     max_gradient_norm: Annotated[
         float, Field(gt=0, description="Gradients of a member are scaled down to this norm.")
     ] = 1.0
-    loss: Annotated[
-        Literal["cross_entropy", "focal"], Field(description="What is made small.")
-    ] = "cross_entropy"
+    loss: Annotated[Literal["cross_entropy", "focal"], Field(description="What is made small.")] = (
+        "cross_entropy"
+    )
     start: Annotated[
         Literal["floor", "cold"],
         Field(description="floor: the head starts from the frozen model's; cold: from zero."),

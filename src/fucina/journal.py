@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from fucina import run
-from fucina.models.saved import member_folder, save_member
-from fucina.records import Epoch, Progress
+from fucina.evaluate import as_csv, facts, report
+from fucina.models.saved import member_folder, save_lexicon, save_member
+from fucina.records import Epoch, Outcome, Progress
 from fucina.train.checkpoint import State
-from fucina.train.cross_validate import Memory
+from fucina.train.cross_validate import Fit, Memory
 from fucina.train.fit import Hooks, Member
 
 if TYPE_CHECKING:
@@ -69,17 +70,52 @@ class Journal:
         """Where the loop saves its state, and finds it again."""
         return Memory(save=self._save, load=self._load)
 
-    def close(self) -> None:
-        """Finish the TensorBoard file."""
+    def keep(self, fit: Fit) -> None:
+        """Write the members with the weights they keep, and their out-of-fold answers."""
+        alone = len(fit.stacks) == len(fit.members)
+        for member in fit.members:
+            if member.state is not None:
+                save_member(
+                    member_folder(self.folder, self.recipe, member.index),
+                    fit.stacks[member.index if alone else 0],
+                    self.recipe,
+                    member.state,
+                    fit.lexical[member.index],
+                )
+        if fit.lexicon is not None:
+            save_lexicon(self.folder, fit.lexicon)
+        run.write_predictions(self.folder / "out_of_fold.parquet", fit.out_of_fold)
         if self.board is not None:
             self.board.close()
+
+    def finish(self, outcome: Outcome, fit: Fit) -> None:
+        """Write what was found; metrics.json comes last and marks the run complete."""
+        found = facts(outcome)
+        found["members"] = [
+            {
+                "member": member.index + 1,
+                "kept_epoch": member.kept_epoch,
+                "best_epoch": member.best.epoch,
+                "balanced_accuracy": member.best.balanced_accuracy,
+                "validation_loss": member.best.loss,
+                "ended": member.reason,
+            }
+            for member in fit.members
+        ]
+        found["environment"] = run.read_json(self.folder / "environment.json")
+        page = report(found, run.read_events(self.folder), self.recipe.model_dump(mode="json"))
+        run.write_predictions(self.folder / "predictions.parquet", outcome.predictions)
+        run.write_text(self.folder / "metrics.csv", as_csv(outcome.model, outcome.baselines))
+        run.write_text(self.folder / "report.html", page)
+        run.write_json(self.folder / "metrics.json", found)
+        self.log(outcome.verdict)
 
     def _epoch(self, epoch: Epoch) -> None:
         facts = {
             key: None if isinstance(value, float) and not math.isfinite(value) else value
             for key, value in asdict(epoch).items()
         }
-        run.event(self.folder, "epoch", facts)
+        run.append_event(self.folder, "epoch", facts)
         train = "   -  " if math.isnan(epoch.train_loss) else f"{epoch.train_loss:.4f}"
         self.log(
             f"member {epoch.member + 1} epoch {epoch.epoch}: train loss {train}, "
@@ -91,8 +127,13 @@ class Journal:
     def _board(self, member: int, step: int, facts: dict[str, Any]) -> None:
         if self.board is None:
             self.board = _open_board(self.folder / "tensorboard")
-        for key in ("train_loss", "validation_loss", "balanced_accuracy", "gradient_norm",
-                    "learning_rate"):
+        for key in (
+            "train_loss",
+            "validation_loss",
+            "balanced_accuracy",
+            "gradient_norm",
+            "learning_rate",
+        ):
             if facts[key] is not None:
                 self.board.add_scalar(f"{key}/member_{member + 1}", facts[key], step)
 

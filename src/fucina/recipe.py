@@ -83,7 +83,9 @@ def load(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, list[str]]:
     return parse(text, overrides, name=str(path))
 
 
-def parse(text: str, overrides: Sequence[str] = (), *, name: str = "recipe") -> tuple[Recipe, list[str]]:
+def parse(
+    text: str, overrides: Sequence[str] = (), *, name: str = "recipe"
+) -> tuple[Recipe, list[str]]:
     """Read a recipe from text; see `load`.
 
     Example:
@@ -199,7 +201,9 @@ def _canonical(settings: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 def _fields(section: str) -> set[str]:
     kind = Recipe.model_fields[section].annotation
-    return set(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else set()
+    return (
+        set(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else set()
+    )
 
 
 def _put(tree: dict[str, Any], path: Sequence[str], value: Any, given: str) -> None:
@@ -219,14 +223,18 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _explain(error: ValidationError, lines: Mapping[tuple[str, ...], int], name: str) -> RecipeError:
+def _explain(
+    error: ValidationError, lines: Mapping[tuple[str, ...], int], name: str
+) -> RecipeError:
     """One sentence for every wrong setting, with its line and the nearest known name."""
     problems: list[str] = []
     fixes: list[str] = []
     for wrong in error.errors():
         path = tuple(str(part) for part in wrong["loc"])
         line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), 0)
-        key = ".".join(part for part in path if not part.startswith(("literal", "constrained", "union")))
+        key = ".".join(
+            part for part in path if not part.startswith(("literal", "constrained", "union"))
+        )
         where = f" (line {line})" if line else ""
         if wrong["type"] == "extra_forbidden":
             known = _fields(path[0]) if len(path) > 1 else set(Recipe.model_fields)

@@ -20,6 +20,7 @@ __all__ = [
     "Finding",
     "Fold",
     "Interval",
+    "Outcome",
     "Predictions",
     "Progress",
     "Split",
@@ -210,6 +211,29 @@ class Evaluation:
     labels: tuple[str, ...]
     rows: int
     cost: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        folder: The run folder, as text.
+        model: The model on the test set.
+        predictions: Its answers there.
+        out_of_fold: The members on the rows they held out.
+        baselines: The free baselines on the test set, best first.
+        against: The model against each baseline, in the same order.
+        verdict: The first line of the report.
+    """
+
+    folder: str
+    model: "Evaluation"
+    predictions: "Predictions"
+    out_of_fold: "Evaluation"
+    baselines: "tuple[Evaluation, ...]"
+    against: "tuple[Comparison, ...]"
+    verdict: str
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,18 @@ SHOWN = 5
 
 
 def check(
-    train: Dataset, test: Dataset | None, *, folds: int, allow_duplicates: bool
+    train: Dataset,
+    validation: Dataset | None,
+    test: Dataset | None,
+    *,
+    folds: int,
+    allow_duplicates: bool,
 ) -> list[Finding]:
     """Look for what makes a score meaningless or a run impossible.
 
     Args:
         train: The rows to learn from.
+        validation: The rows to choose the best epoch on, when they come from their own file.
         test: The rows to judge on, when they come from their own file.
         folds: K, or 0.
         allow_duplicates: Go on although rows of train are in test.
@@ -27,19 +33,15 @@ def check(
         Findings, errors first.
     """
     found = [*_labels(train, folds), *_repeated(train)]
-    if test is not None:
-        found += _across(train, test, allow_duplicates=allow_duplicates)
-        new = sorted(set(test.targets) - set(train.targets))
-        if new:
-            rows = tuple(e.origin for e in test.examples if e.target in new)
-            found.append(
-                Finding(
-                    "new_label", "error",
-                    f"{len(rows)} test row(s) have labels never seen in train: "
-                    f"{', '.join(new[:SHOWN])} ({', '.join(rows[:SHOWN])}).",
-                    "Add rows of these labels to train, or mend their spelling.", rows,
-                )
-            )  # fmt: skip
+    sides = [("validation", validation), ("test", test)]
+    for side, rows in sides:
+        if rows is not None:
+            found += [
+                *_across(train, rows, side, allowed=allow_duplicates),
+                *_new(train, rows, side),
+            ]
+    if validation is not None and test is not None:
+        found += _across(validation, test, "test", allowed=allow_duplicates)
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda finding: order[finding.severity])
 
@@ -120,20 +122,35 @@ def _repeated(train: Dataset) -> list[Finding]:
     return found
 
 
-def _across(train: Dataset, test: Dataset, *, allow_duplicates: bool) -> list[Finding]:
-    seen = {_key(example.prompt): example.origin for example in train.examples}
+def _new(train: Dataset, rows: Dataset, side: str) -> list[Finding]:
+    new = sorted(set(rows.targets) - set(train.targets))
+    if not new:
+        return []
+    origins = tuple(example.origin for example in rows.examples if example.target in new)
+    return [
+        Finding(
+            "new_label", "error",
+            f"{len(origins)} {side} row(s) have labels never seen in train: "
+            f"{', '.join(new[:SHOWN])} ({', '.join(origins[:SHOWN])}).",
+            "Add rows of these labels to train, or mend their spelling.", origins,
+        )
+    ]  # fmt: skip
+
+
+def _across(one: Dataset, other: Dataset, side: str, *, allowed: bool) -> list[Finding]:
+    seen = {_key(example.prompt): example.origin for example in one.examples}
     both = [
         f"{example.origin} = {seen[_key(example.prompt)]}"
-        for example in test.examples
+        for example in other.examples
         if _key(example.prompt) in seen
     ]
     if not both:
         return []
     return [
         Finding(
-            "leak", "warning" if allow_duplicates else "error",
-            f"{len(both)} of {len(test)} test rows are in train too ({', '.join(both[:SHOWN])}): "
-            "the score would be too good.",
+            "leak", "warning" if allowed else "error",
+            f"{len(both)} of {len(other)} {side} rows are in {one.name} too "
+            f"({', '.join(both[:SHOWN])}): the score would be too good.",
             "Delete them from one side, or set data.allow_duplicates=true.", tuple(both),
         )
     ]  # fmt: skip

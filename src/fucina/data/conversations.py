@@ -59,7 +59,9 @@ def from_turns(row: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
         found[ROLES[role]] = "" if content is None else str(content)
     for role in ("user", "assistant"):
         if role not in found:
-            raise DataError(f"{where}: no {role} turn.", fix="Each row needs a question and a label.")
+            raise DataError(
+                f"{where}: no {role} turn.", fix="Each row needs a question and a label."
+            )
     return {"text": found["user"], "label": found["assistant"].strip()}
 
 
@@ -80,7 +82,9 @@ def from_alpaca(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> list[tuple[int
         instruction, given = str(row.get("instruction") or ""), str(row.get("input") or "")
         text = given if given and same else "\n".join(part for part in (instruction, given) if part)
         answer = row.get("output", row.get("response"))
-        result.append((number, {"text": text, "label": "" if answer is None else str(answer).strip()}))
+        result.append(
+            (number, {"text": text, "label": "" if answer is None else str(answer).strip()})
+        )
     return result
 
 

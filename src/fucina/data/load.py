@@ -32,7 +32,7 @@ def load(
     columns: Mapping[str, str],
     *,
     to_example: Callable[[Mapping[str, str]], Example],
-    format: str = "auto",  # noqa: A002 (the recipe's own word)
+    format: str = "auto",
     encoding: str = "utf-8",
     name: str = "",
     progress: Progress = silent,

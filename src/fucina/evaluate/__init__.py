@@ -4,6 +4,18 @@ from fucina.evaluate.baselines import baseline
 from fucina.evaluate.compare import compare
 from fucina.evaluate.judge import judge
 from fucina.evaluate.measure import measure
-from fucina.evaluate.summary import as_csv, summary, verdict
+from fucina.evaluate.outcome import facts, outcome
+from fucina.evaluate.report import report
+from fucina.evaluate.summary import as_csv, verdict
 
-__all__ = ["as_csv", "baseline", "compare", "judge", "measure", "summary", "verdict"]
+__all__ = [
+    "as_csv",
+    "baseline",
+    "compare",
+    "facts",
+    "judge",
+    "measure",
+    "outcome",
+    "report",
+    "verdict",
+]

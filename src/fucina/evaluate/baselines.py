@@ -48,14 +48,20 @@ def baseline(
     elif name == "frozen":
         probabilities = _fit_and_answer(
             _regression(20.0 / _width(features, train)),
-            features(train.prompts), targets, features(test.prompts), len(labels),
+            features(train.prompts),
+            targets,
+            features(test.prompts),
+            len(labels),
         )
     else:
         from sklearn.pipeline import make_pipeline
 
         probabilities = _fit_and_answer(
             make_pipeline(_tfidf(name), _regression(20.0)),
-            train.prompts, targets, test.prompts, len(labels),
+            train.prompts,
+            targets,
+            test.prompts,
+            len(labels),
         )
     return Predictions(labels, probabilities, tuple(test.targets), tuple(test.prompts))
 

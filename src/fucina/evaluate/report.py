@@ -1,2 +1,5 @@
 """stub"""
-def report(facts, events, recipe): return "x"
+
+
+def report(facts, events, recipe):
+    return "x"

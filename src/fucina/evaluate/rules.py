@@ -1,11 +1,11 @@
 """A user's rules as a baseline: patterns and keywords in a YAML file, first match wins.
 
-    rules:
-      - label: order_tracking
-        keywords: [dov'è il mio ordine, tracking]
-      - label: technical_support
-        pattern: "non (si accende|funziona)"
-    default: general_inquiry
+rules:
+  - label: order_tracking
+    keywords: [dov'è il mio ordine, tracking]
+  - label: technical_support
+    pattern: "non (si accende|funziona)"
+default: general_inquiry
 """
 
 import re

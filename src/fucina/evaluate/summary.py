@@ -1,28 +1,10 @@
-"""What an evaluation says, as plain data and in one sentence."""
+"""What an evaluation says, as a table and in one sentence."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 from fucina.records import Comparison, Evaluation
 
-__all__ = ["as_csv", "summary", "verdict"]
-
-
-def summary(
-    model: Evaluation,
-    out_of_fold: Evaluation,
-    baselines: Sequence[Evaluation],
-    against: Sequence[Comparison],
-) -> dict[str, Any]:
-    """All numbers of a run as JSON can hold them."""
-    return {
-        "verdict": verdict(model, baselines, against),
-        "model": asdict(model),
-        "out_of_fold": asdict(out_of_fold),
-        "baselines": [asdict(baseline) for baseline in baselines],
-        "against": [asdict(comparison) for comparison in against],
-    }
+__all__ = ["as_csv", "verdict"]
 
 
 def verdict(

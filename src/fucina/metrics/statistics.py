@@ -126,7 +126,10 @@ def paired_bootstrap_scores(
     """
     rows = len(targets)
     # One more label takes answers outside the known ones; it never occurs as a target.
-    first, second = np.where(first < 0, label_count, first), np.where(second < 0, label_count, second)
+    first, second = (
+        np.where(first < 0, label_count, first),
+        np.where(second < 0, label_count, second),
+    )
     rng = np.random.default_rng(seed)
 
     def difference(picks: np.ndarray) -> dict[str, np.ndarray]:

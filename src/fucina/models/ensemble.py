@@ -47,7 +47,7 @@ class Ensemble:
 
     @property
     def members(self) -> int:
-        """k."""
+        """K."""
         return sum(stack.members for stack in self.stacks)
 
     def predict(
@@ -78,9 +78,7 @@ class Ensemble:
         self, prompts: Sequence[str], *, threads: Executor, progress: Progress = silent
     ) -> np.ndarray:
         """The answer of every member apart, k x n x c."""
-        encoded = encode(
-            prompts, self.base.tokenizer, max_length_tokens=self.max_length_tokens
-        )
+        encoded = encode(prompts, self.base.tokenizer, max_length_tokens=self.max_length_tokens)
         scores = np.zeros((self.members, len(prompts), len(self.labels)))
         rows = chunks_by_length(encoded.lengths, np.arange(len(prompts))) if prompts else []
 

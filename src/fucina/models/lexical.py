@@ -74,7 +74,11 @@ def vectors(rows: Sequence[np.ndarray], lexicon: Lexicon) -> sparse.csr_matrix:
             for ngram, count in Counter(_ngrams(row, lexicon.special)).items()
         }
         length = np.sqrt(sum(weight * weight for weight in weights.values())) or 1.0
-        known = [(columns[ngram], weight / length) for ngram, weight in weights.items() if ngram in columns]
+        known = [
+            (columns[ngram], weight / length)
+            for ngram, weight in weights.items()
+            if ngram in columns
+        ]
         known.sort()
         indices.extend(column for column, _ in known)
         values.extend(value for _, value in known)

@@ -47,9 +47,7 @@ def from_tensors(stack: "Stack", tensors: dict[str, Tensor]) -> Tensor:
         key = name if name in stack.full else f"{PREFIX}{path}.{PARTS[part]}"
         values = tensors.get(key)
         if values is None:
-            raise RunError(
-                f"the adapter has no {key}.", fix="Restore the folder, or train again."
-            )
+            raise RunError(f"the adapter has no {key}.", fix="Restore the folder, or train again.")
         values = values if name in stack.full else values.t()
         if values.shape != shape:
             raise RunError(

@@ -106,12 +106,15 @@ def load(
             if lexicon is not None:
                 none = torch.zeros(len(lexicon.ngrams), len(labels))
                 lexical.append(tensors.get("lexical", none).double().numpy())
-        stack.bind(
-            torch.stack(adapters).to(stack.device), torch.stack(heads).to(stack.device)
-        )
+        stack.bind(torch.stack(adapters).to(stack.device), torch.stack(heads).to(stack.device))
         stacks.append(stack)
     return Ensemble(
-        base, tuple(stacks), tuple(labels), lexicon, tuple(lexical), recipe.folds.ensemble,
+        base,
+        tuple(stacks),
+        tuple(labels),
+        lexicon,
+        tuple(lexical),
+        recipe.folds.ensemble,
         recipe.model.max_length_tokens,
     )
 

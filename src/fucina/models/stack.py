@@ -239,7 +239,12 @@ def _device(base: Base) -> torch.device:
 
 
 def _adapt(
-    stack: Stack, layers: nn.ModuleList, config: "AdapterConfig", noise: Noise, members: int, seed: int
+    stack: Stack,
+    layers: nn.ModuleList,
+    config: "AdapterConfig",
+    noise: Noise,
+    members: int,
+    seed: int,
 ) -> Tensor:
     """Replace the target layers by adapted ones; returns the k x P start values."""
     rows: list[list[Tensor]] = [[] for _ in range(members)]
@@ -255,7 +260,11 @@ def _adapt(
             stack.names.append((f"{path}.a", torch.Size((width, config.rank))))
             stack.names.append((f"{path}.b", torch.Size((config.rank, out))))
             adapted = StackedLinear(
-                linear, stack.slots[path], scale=stack.rank_scale, dropout=config.dropout, noise=noise
+                linear,
+                stack.slots[path],
+                scale=stack.rank_scale,
+                dropout=config.dropout,
+                noise=noise,
             )
             layers[index].set_submodule(name, adapted)
             for row, generator in zip(rows, generators, strict=True):

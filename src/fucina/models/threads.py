@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-__all__ = ["processors", "start"]
+__all__ = ["count", "processors", "start"]
 
 
 def processors() -> int:
@@ -29,3 +29,8 @@ def start(count: int = 0) -> ThreadPoolExecutor:
 def _prepare() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
+
+
+def count(pool: ThreadPoolExecutor) -> int:
+    """How many threads a pool has; it does not tell it in public."""
+    return pool._max_workers

@@ -14,7 +14,17 @@ from fucina.models.base import Base
 from fucina.models.tokenize import Encoded
 from fucina.records import Progress, silent
 
-__all__ = ["Activations", "Batch", "Inject", "Skip", "Trunk", "activations", "assemble", "chunks_by_length", "replica"]
+__all__ = [
+    "Activations",
+    "Batch",
+    "Inject",
+    "Skip",
+    "Trunk",
+    "activations",
+    "assemble",
+    "chunks_by_length",
+    "replica",
+]
 
 CHUNK_TOKENS = 2048  # a pass of about this many rows of the matrix product runs at full speed
 

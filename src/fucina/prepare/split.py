@@ -116,7 +116,9 @@ def deal(targets: Sequence[str], groups: Sequence[str], parts: int, *, seed: int
 def _groups(dataset: Dataset) -> list[str]:
     """The group of each row; rows without one are grouped by their normalized text."""
     return [
-        f"g:{example.group}" if example.group else f"t:{' '.join(example.prompt.casefold().split())}"
+        f"g:{example.group}"
+        if example.group
+        else f"t:{' '.join(example.prompt.casefold().split())}"
         for example in dataset.examples
     ]
 

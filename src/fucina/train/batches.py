@@ -56,7 +56,9 @@ def epoch_batches(
     order = rng.permutation(len(lengths))
     size = batch_rows * BUCKET_BATCHES
     buckets = [order[begin : begin + size] for begin in range(0, len(order), size)]
-    order = np.concatenate([bucket[np.argsort(lengths[bucket], kind="stable")] for bucket in buckets])
+    order = np.concatenate(
+        [bucket[np.argsort(lengths[bucket], kind="stable")] for bucket in buckets]
+    )
     steps = -(-max(len(fold.train) for fold in folds) // batch_rows)
     table = np.full((len(folds), steps * batch_rows), NO_ROW)
     for member, fold in enumerate(folds):

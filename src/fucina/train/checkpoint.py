@@ -32,9 +32,7 @@ class State:
     facts: dict[str, Any]
 
 
-def pack(
-    epoch: int, stack: "Stack", optimizer: "Optimizer", members: "Sequence[Member]"
-) -> State:
+def pack(epoch: int, stack: "Stack", optimizer: "Optimizer", members: "Sequence[Member]") -> State:
     """Collect the state after an epoch. Tensors are copies."""
     tensors = {"adapters": stack.adapters.clone(), "heads": stack.heads.clone()}
     for i, moments in enumerate(optimizer.moments()):
@@ -91,7 +89,11 @@ def unpack(
     for i in range(state.facts["moments"]):
         prefix = f"moments.{i}."
         moments.append(
-            {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+            {
+                key.removeprefix(prefix): value
+                for key, value in tensors.items()
+                if key.startswith(prefix)
+            }
         )
     if going:
         optimizer.restore(moments)

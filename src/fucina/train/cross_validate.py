@@ -1,7 +1,7 @@
 """Train the members of a run: one model, or one a fold, all from the same floor upwards."""
 
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from scipy import sparse
 from fucina.models import floor as floors
 from fucina.models.lexical import Lexicon, learn, vectors
 from fucina.models.stack import Stack, build
+from fucina.models.threads import count
 from fucina.models.tokenize import Encoded, encode
 from fucina.models.trunk import Activations, activations, assemble, chunks_by_length
 from fucina.records import Predictions, Split
@@ -71,7 +72,7 @@ def cross_validate(
     base: "Base",
     recipe: "Recipe",
     *,
-    threads: Executor,
+    threads: ThreadPoolExecutor,
     hooks: Hooks,
     memory: Memory,
 ) -> Fit:
@@ -100,8 +101,12 @@ def cross_validate(
             f"{recipe.model.max_length_tokens} tokens and lose their end."
         )
     probe = build(
-        base, recipe.adapter, members=1, labels=len(split.labels), seed=recipe.seed,
-        workers=_workers(threads),
+        base,
+        recipe.adapter,
+        members=1,
+        labels=len(split.labels),
+        seed=recipe.seed,
+        workers=count(threads),
     )
     store = _store(probe, encoded, threads, hooks)
     lexicon, ngrams = None, None
@@ -109,25 +114,43 @@ def cross_validate(
         lexicon = learn(encoded.ids, base.tokenizer.all_special_ids)
         ngrams = vectors(encoded.ids, lexicon)
     heads, offsets, lexical = _floors(
-        probe, encoded, store, ngrams, targets, split=split, recipe=recipe, threads=threads,
+        probe,
+        encoded,
+        store,
+        ngrams,
+        targets,
+        split=split,
+        recipe=recipe,
+        threads=threads,
         hooks=hooks,
     )
-    count = len(split.folds)
-    groups = [[i] for i in range(count)] if recipe.adapter.kind == "full" else [list(range(count))]
+    every = range(len(split.folds))
+    groups = [[i] for i in every] if recipe.adapter.kind == "full" else [list(every)]
     members: list[Member] = []
     stacks: list[Stack] = []
     for number, group in enumerate(groups):
         stack = build(
-            base, recipe.adapter, members=len(group), labels=len(split.labels),
-            seed=recipe.seed, workers=_workers(threads),
+            base,
+            recipe.adapter,
+            members=len(group),
+            labels=len(split.labels),
+            seed=recipe.seed,
+            workers=count(threads),
         )
         stack.bind(stack.adapters, heads[group])
         material = Material(
-            encoded, targets, tuple(split.folds[i] for i in group), offsets[group], store,
+            encoded,
+            targets,
+            tuple(split.folds[i] for i in group),
+            offsets[group],
+            store,
             tuple(_loss(recipe, split, targets, i) for i in group),
         )
         done = fit(
-            stack, material, recipe.training, recipe.stopping,
+            stack,
+            material,
+            recipe.training,
+            recipe.stopping,
             run=(recipe.seed, max_ratio(recipe.stopping, recipe.training.loss), threads),
             hooks=_for_group(hooks, group[0]),
             save=lambda state, number=number: memory.save(number, state),
@@ -143,13 +166,7 @@ def cross_validate(
         tuple(split.development.prompts[row] for row in held),
     )
     kept = tuple(lexical)
-    return Fit(
-        tuple(members), tuple(stacks), lexicon, kept, out_of_fold, held, encoded.truncated
-    )
-
-
-def _workers(threads: Executor) -> int:
-    return threads._max_workers  # noqa: SLF001 (the pool does not tell it otherwise)
+    return Fit(tuple(members), tuple(stacks), lexicon, kept, out_of_fold, held, encoded.truncated)
 
 
 def _loss(recipe: "Recipe", split: Split, targets: np.ndarray, member: int) -> Callable:
@@ -175,7 +192,7 @@ def _for_group(hooks: Hooks, first: int) -> Hooks:
 
 
 def _store(
-    stack: Stack, encoded: Encoded, threads: Executor, hooks: Hooks
+    stack: Stack, encoded: Encoded, threads: ThreadPoolExecutor, hooks: Hooks
 ) -> Activations | None:
     """Run the trunk once for all texts, unless the result would not fit in memory."""
     if stack.trunk is None:
@@ -192,7 +209,11 @@ def _store(
 
 
 def _features(
-    stack: Stack, encoded: Encoded, store: Activations | None, threads: Executor, hooks: Hooks
+    stack: Stack,
+    encoded: Encoded,
+    store: Activations | None,
+    threads: ThreadPoolExecutor,
+    hooks: Hooks,
 ) -> np.ndarray:
     """Pooled vectors of the frozen base, n x d: adapters start as the identity."""
     result = np.zeros((len(encoded), stack.base.width), dtype=np.float32)
@@ -223,7 +244,7 @@ def _floors(
     *,
     split: Split,
     recipe: "Recipe",
-    threads: Executor,
+    threads: ThreadPoolExecutor,
     hooks: Hooks,
 ) -> tuple[torch.Tensor, np.ndarray, list[np.ndarray | None]]:
     """Fit the floor of each member; returns heads k x H, offsets k x n x c, n-gram weights."""
@@ -238,9 +259,7 @@ def _floors(
     def run(member: int) -> floors.Floor:
         rows = np.array(split.folds[member].train)
         own = None if ngrams is None else ngrams[rows]
-        return floors.fit(
-            features[rows], own, targets[rows], label_count=labels, seed=recipe.seed
-        )
+        return floors.fit(features[rows], own, targets[rows], label_count=labels, seed=recipe.seed)
 
     for member, floor in enumerate(threads.map(run, range(len(split.folds)))):
         train, held = list(split.folds[member].train), list(split.folds[member].held_out)

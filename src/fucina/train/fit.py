@@ -73,7 +73,9 @@ class Hooks:
     tell: Tell = lambda message: None
     epoch: Callable[[Epoch], None] = lambda epoch: None
     improved: Callable[[Stack, Member], None] = lambda stack, member: None
-    every_epoch: Callable[[Stack, int, int, Tensor], None] = lambda stack, member, epoch, state: None
+    every_epoch: Callable[[Stack, int, int, Tensor], None] = lambda stack, member, epoch, state: (
+        None
+    )
 
 
 @dataclass
@@ -143,7 +145,12 @@ def fit(
         sums = np.zeros((len(loop.active), 3))
         for number, batch in enumerate(batches, start=1):
             shares = [
-                rate(m.steps, warmup=warmups[m.index], total=totals[m.index], schedule=config.schedule)
+                rate(
+                    m.steps,
+                    warmup=warmups[m.index],
+                    total=totals[m.index],
+                    schedule=config.schedule,
+                )
                 for m in loop.active
             ]
             noise = (seed * 1_000_003 + epoch) * 1_000_003 + number
@@ -235,10 +242,7 @@ def _pass(
 
 def _offsets(loop: _Loop, rows: np.ndarray) -> Tensor:
     picked = np.stack(
-        [
-            loop.material.offsets[member.index][rows[i]]
-            for i, member in enumerate(loop.active)
-        ]
+        [loop.material.offsets[member.index][rows[i]] for i, member in enumerate(loop.active)]
     )
     return torch.from_numpy(picked).to(loop.stack.device)
 

@@ -90,8 +90,6 @@ class Optimizer:
         each = 2 if self.stack.names else 1
         moments = self.moments()
         kept = [moments[member * each + i] for member in members for i in range(each)]
-        self.stack.bind(
-            self.stack.adapters[members].clone(), self.stack.heads[members].clone()
-        )
+        self.stack.bind(self.stack.adapters[members].clone(), self.stack.heads[members].clone())
         self._start(len(members))
         self.restore(kept)

@@ -16,9 +16,7 @@ __all__ = ["BestModel", "EarlyStopping", "max_ratio"]
 RATIOS = {"focal": 20.0, "cross_entropy": 1.15}
 
 
-def max_ratio(
-    config: "StoppingConfig", loss: Literal["cross_entropy", "focal"]
-) -> float:
+def max_ratio(config: "StoppingConfig", loss: Literal["cross_entropy", "focal"]) -> float:
     """The ratio of validation to training loss above which an epoch is bad.
 
     Example:

@@ -1,37 +1,19 @@
-"""The run folder: the only place that writes what training and evaluation made.
-
-    runs/<name>/<timestamp>/
-      recipe.yaml environment.json data.json     what was asked, with what, on which data
-      events.jsonl logs/training_<timestamp>.log tensorboard/
-      checkpoint/                                to resume; gone when the run is complete
-      best_model_peft_<base>_fold<k>/ or best_model_peft_<base>/
-      out_of_fold.parquet predictions.parquet metrics.json metrics.csv report.html
-
-A file is written beside its place and renamed, so a killed process leaves the old one or the new.
-"""
+"""Read and write the files of a run: whole or not at all."""
 
 import json
 import os
-import platform
 import shutil
-import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from fucina.errors import ResourceError, RunError
-from fucina.records import Predictions, Split
+from fucina.records import Predictions
 
 __all__ = [
-    "create",
-    "describe_data",
-    "environment",
-    "event",
-    "find",
-    "latest",
+    "append_event",
     "read_events",
     "read_facts",
     "read_json",
@@ -44,87 +26,12 @@ __all__ = [
     "write_text",
 ]
 
-PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "tokenizers")
 
-
-def create(output: Path, name: str) -> Path:
-    """Make an empty run folder with a name that sorts by time.
-
-    Raises:
-        ResourceError: The folder cannot be written.
-    """
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
-        folder = output / name / f"{stamp}{suffix}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue  # another run began in the same second
-        except OSError as error:
-            raise ResourceError(
-                f"cannot make the run folder {folder}: {error.strerror}.",
-                fix="Free the path or set output: to a folder that can be written.",
-            ) from error
-        return folder
-    raise RunError(f"too many runs in one second in {output}.", fix="Try again.")
-
-
-def find(path: Path) -> Path:
-    """Accept a run folder, or the folder of a name, whose latest run is meant.
-
-    Raises:
-        RunError: There is no run.
-    """
-    if (path / "recipe.yaml").is_file() and (path / "environment.json").is_file():
-        return path
-    newest = latest(path)
-    if newest is None:
-        known = sorted(str(p.parent) for p in Path().glob("runs/*/*/environment.json"))[-5:]
-        raise RunError(
-            f"{path} is not a run folder.",
-            fix=f"Give one of: {', '.join(known)}." if known else "Make one: fucina train RECIPE.",
-        )
-    return newest
-
-
-def latest(parent: Path) -> Path | None:
-    """The newest run below `parent`; None when there is none."""
-    runs = sorted(path.parent for path in parent.glob("*/environment.json"))
-    return runs[-1] if runs else None
-
-
-def environment() -> dict[str, Any]:
-    """Versions and machine, to explain a difference later."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return {
-        "fucina": version("fucina"),
-        "python": sys.version.split()[0],
-        "platform": platform.platform(),
-        "processors": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
-        "packages": versions,
-    }
-
-
-def describe_data(split: Split) -> dict[str, Any]:
-    """Counts and fingerprints of the rows; the test set's is checked by every later verb."""
-    return {
-        "development": {"rows": len(split.development), "sha256": split.development.fingerprint},
-        "test": {"rows": len(split.test), "sha256": split.test.fingerprint},
-        "labels": list(split.labels),
-        "folds": len(split.folds),
-    }
-
-
-def event(folder: Path, kind: str, facts: Mapping[str, Any]) -> None:
+def append_event(folder: Path, kind: str, facts: Mapping[str, Any]) -> None:
     """Append one line to events.jsonl; a torn last line is dropped by the reader."""
     line = json.dumps({"time": round(time.time(), 3), "event": kind, **facts}, ensure_ascii=False)
-    with _disk(folder), (folder / "events.jsonl").open("a", encoding="utf-8") as file:
-        file.write(line.replace("NaN", "null") + "\n")
+    with _Disk(folder), (folder / "events.jsonl").open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
@@ -146,7 +53,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         ResourceError: The disk is full or the folder cannot be written; nothing is left behind.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with _disk(path):
+    with _Disk(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with beside.open("wb") as file:
@@ -184,7 +91,9 @@ def read_json(path: Path) -> Any:
         raise RunError(f"{path} is damaged: {error}.", fix="Train again, or restore it.") from error
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Any], facts: Mapping[str, str] | None = None) -> None:
+def write_tensors(
+    path: Path, tensors: Mapping[str, Any], facts: Mapping[str, str] | None = None
+) -> None:
     """Write tensors as safetensors, whole."""
     from safetensors.torch import save
 
@@ -268,8 +177,8 @@ def read_predictions(path: Path) -> Predictions:
     )
 
 
-class _disk:  # noqa: N801 (reads as a word: with _disk(path))
-    """Turn a full or read-only disk into a message with a fix."""
+class _Disk:
+    """Turns a full or read-only disk into a message with a fix."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -277,7 +186,12 @@ class _disk:  # noqa: N801 (reads as a word: with _disk(path))
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if isinstance(error, OSError):
             free = shutil.disk_usage(_existing(self.path)).free / 2**20
             raise ResourceError(
@@ -293,6 +207,5 @@ def _existing(path: Path) -> Path:
 
 
 def _plain(value: Any) -> Any:
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    return asdict(value)
+    """What JSON does not know: numpy arrays and scalars."""
+    return value.tolist()

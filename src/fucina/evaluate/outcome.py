@@ -1,0 +1,119 @@
+"""Judge a finished run: the model, its members out of fold, and the free baselines."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fucina.evaluate.baselines import baseline
+from fucina.evaluate.compare import compare
+from fucina.evaluate.judge import codes, judge
+from fucina.evaluate.measure import measure
+from fucina.evaluate.summary import verdict
+from fucina.metrics import reliability
+from fucina.models import features
+from fucina.models.ensemble import Ensemble
+from fucina.records import Outcome, Predictions, Progress, Split, silent
+
+if TYPE_CHECKING:
+    from fucina.config import Recipe
+
+__all__ = ["facts", "outcome"]
+
+ERRORS_SHOWN = 30
+
+
+def outcome(
+    folder: Path,
+    model: Ensemble,
+    split: Split,
+    out_of_fold: Predictions,
+    recipe: "Recipe",
+    *,
+    root: Path,
+    threads: ThreadPoolExecutor,
+    progress: Progress = silent,
+) -> Outcome:
+    """Judge the saved model beside baselines that learnt from the same rows.
+
+    Args:
+        folder: The run folder.
+        model: As it was saved and loaded again, so that what is judged is what is kept.
+        split: With the test rows.
+        out_of_fold: Answers of members on rows they held out.
+        recipe: For the evaluation section.
+        root: Where the rule file is looked for.
+        threads: Where answers are computed.
+        progress: Told before each baseline.
+    """
+    config, seed = recipe.evaluation, recipe.seed
+    judged, predictions = measure(
+        model, split.test, config, seed=seed, threads=threads, name="model", progress=progress
+    )
+    rows = sorted({row for fold in split.folds for row in fold.train})
+    learned = split.development.take(rows)
+    vectors = features.maker(model.base, recipe.model.max_length_tokens, threads)
+    names = [*config.baselines, *(["rules"] if config.rules else [])]
+    found = []
+    for number, name in enumerate(names):
+        progress(f"baseline {name}", number, len(names))
+        answers = baseline(
+            name,
+            learned,
+            split.test,
+            split.labels,
+            features=vectors,
+            rules=root / config.rules if config.rules else None,
+        )
+        found.append(
+            (
+                judge(answers, config, name=name, seed=seed),
+                compare((name, answers), ("model", predictions), config, seed=seed),
+            )
+        )
+    found.sort(key=lambda pair: -pair[0].scores["accuracy"].value)
+    baselines, against = tuple(e for e, _ in found), tuple(c for _, c in found)
+    return Outcome(
+        folder=str(folder),
+        model=judged,
+        predictions=predictions,
+        out_of_fold=judge(out_of_fold, config, name="out of fold", seed=seed),
+        baselines=baselines,
+        against=against,
+        verdict=verdict(judged, baselines, against),
+    )
+
+
+def facts(outcome: Outcome) -> dict[str, Any]:
+    """All numbers of an outcome as JSON can hold them."""
+    predictions = outcome.predictions
+    return {
+        "verdict": outcome.verdict,
+        "model": asdict(outcome.model),
+        "out_of_fold": asdict(outcome.out_of_fold),
+        "baselines": [asdict(baseline) for baseline in outcome.baselines],
+        "against": [asdict(comparison) for comparison in outcome.against],
+        "reliability": [
+            asdict(bin) for bin in reliability(predictions.probabilities, codes(predictions))
+        ],
+        "errors": _errors(predictions),
+    }
+
+
+def _errors(predictions: Predictions) -> list[Mapping[str, Any]]:
+    """The wrong answers the model was surest of."""
+    answers = predictions.answers
+    order = np.argsort(-predictions.confidences, kind="stable")
+    wrong = [int(row) for row in order if answers[row] != predictions.targets[row]]
+    return [
+        {
+            "prompt": predictions.prompts[row],
+            "target": predictions.targets[row],
+            "answer": answers[row],
+            "confidence": float(predictions.confidences[row]),
+        }
+        for row in wrong[:ERRORS_SHOWN]
+    ]

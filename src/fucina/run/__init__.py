@@ -1,0 +1,45 @@
+"""The run folder: the only place that writes what training and evaluation made.
+
+    runs/<name>/<timestamp>/
+      recipe.yaml environment.json data.json     what was asked, with what, on which data
+      events.jsonl logs/training_<timestamp>.log tensorboard/
+      checkpoint/                                to resume; gone when the run is complete
+      best_model_peft_<base>_fold<k>/ or best_model_peft_<base>/
+      out_of_fold.parquet predictions.parquet metrics.json metrics.csv report.html
+
+A file is written beside its place and renamed, so a killed process leaves the old one or the new.
+"""
+
+from fucina.run.files import (
+    append_event,
+    read_events,
+    read_facts,
+    read_json,
+    read_predictions,
+    read_tensors,
+    write_bytes,
+    write_json,
+    write_predictions,
+    write_tensors,
+    write_text,
+)
+from fucina.run.folder import begin, find, latest, read_recipe, reopen
+
+__all__ = [
+    "append_event",
+    "begin",
+    "find",
+    "latest",
+    "read_events",
+    "read_facts",
+    "read_json",
+    "read_predictions",
+    "read_recipe",
+    "read_tensors",
+    "reopen",
+    "write_bytes",
+    "write_json",
+    "write_predictions",
+    "write_tensors",
+    "write_text",
+]

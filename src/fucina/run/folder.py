@@ -1,0 +1,140 @@
+"""Where runs live: make, find and reopen their folders."""
+
+import os
+import platform
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fucina import __version__
+from fucina.errors import ResourceError, RunError
+from fucina.recipe import dump, parse
+from fucina.records import Split
+from fucina.run.files import read_json, write_json, write_text
+
+if TYPE_CHECKING:
+    from fucina.config import Recipe
+
+__all__ = ["begin", "find", "latest", "read_recipe", "reopen"]
+
+PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "tokenizers")
+
+
+def begin(recipe: "Recipe", split: Split, *, precision: str) -> Path:
+    """Make a run folder that says what is asked, on which data, with what."""
+    folder = _create(Path(recipe.output), recipe.name)
+    write_text(folder / "recipe.yaml", dump(recipe))
+    write_json(folder / "data.json", _describe(split))
+    write_json(folder / "environment.json", {**_environment(), "precision": precision})
+    return folder
+
+
+def reopen(recipe: "Recipe", split: Split) -> Path:
+    """Find the newest run of a recipe's name, which must be unfinished and of this recipe.
+
+    Raises:
+        RunError: There is none, or recipe or data changed since.
+    """
+    parent = Path(recipe.output) / recipe.name
+    folder = latest(parent)
+    if folder is None or (folder / "metrics.json").is_file():
+        raise RunError(
+            f"nothing to resume in {parent}.", fix="Start a new run: leave out --resume."
+        )
+    before = read_recipe(folder)
+    if before != recipe:
+        old, new = before.model_dump(mode="json"), recipe.model_dump(mode="json")
+        changed = [key for key in new if old.get(key) != new[key]]
+        raise RunError(
+            f"{folder} belongs to another recipe: {', '.join(changed)} differ.",
+            fix="Undo the change, or start a new run: leave out --resume.",
+        )
+    if read_json(folder / "data.json") != _describe(split):
+        raise RunError(
+            f"the data changed since {folder} was started.",
+            fix="Put the old files back, or start a new run: leave out --resume.",
+        )
+    return folder
+
+
+def read_recipe(folder: Path) -> "Recipe":
+    """The recipe a run was made with."""
+    path = folder / "recipe.yaml"
+    if not path.is_file():
+        raise RunError(f"{path} is missing.", fix="Give a run folder made by fucina train.")
+    return parse(path.read_text(encoding="utf-8"), name=str(path))[0]
+
+
+def find(path: Path) -> Path:
+    """Accept a run folder, or the folder of a name, whose latest run is meant.
+
+    Raises:
+        RunError: There is no run.
+    """
+    if (path / "recipe.yaml").is_file() and (path / "environment.json").is_file():
+        return path
+    newest = latest(path)
+    if newest is None:
+        known = sorted(str(p.parent) for p in Path().glob("runs/*/*/environment.json"))[-5:]
+        raise RunError(
+            f"{path} is not a run folder.",
+            fix=f"Give one of: {', '.join(known)}." if known else "Make one: fucina train RECIPE.",
+        )
+    return newest
+
+
+def latest(parent: Path) -> Path | None:
+    """The newest run below `parent`; None when there is none."""
+    runs = sorted(path.parent for path in parent.glob("*/environment.json"))
+    return runs[-1] if runs else None
+
+
+def _create(output: Path, name: str) -> Path:
+    """Make an empty run folder with a name that sorts by time.
+
+    Raises:
+        ResourceError: The folder cannot be written.
+    """
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
+        folder = output / name / f"{stamp}{suffix}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue  # another run began in the same second
+        except OSError as error:
+            raise ResourceError(
+                f"cannot make the run folder {folder}: {error.strerror}.",
+                fix="Free the path or set output: to a folder that can be written.",
+            ) from error
+        return folder
+    raise RunError(f"too many runs in one second in {output}.", fix="Try again.")
+
+
+def _environment() -> dict[str, Any]:
+    """Versions and machine, to explain a difference later."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "fucina": __version__,
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processors": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+        "packages": versions,
+    }
+
+
+def _describe(split: Split) -> dict[str, Any]:
+    """Counts and fingerprints of the rows; the test set's is checked by every later verb."""
+    return {
+        "development": {"rows": len(split.development), "sha256": split.development.fingerprint},
+        "test": {"rows": len(split.test), "sha256": split.test.fingerprint},
+        "labels": list(split.labels),
+        "folds": len(split.folds),
+    }

@@ -1,0 +1,117 @@
+"""The verbs that start from a run folder alone: predict, evaluate, compare, report."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fucina import evaluate, flow, run
+from fucina.errors import RunError
+from fucina.records import Comparison, Dataset, Evaluation, Example, Predictions, Progress, silent
+
+if TYPE_CHECKING:
+    from fucina.config import Recipe
+    from fucina.models.ensemble import Ensemble
+
+__all__ = ["compare", "judge", "load_model", "predict", "report", "test_set"]
+
+
+def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Ensemble"]:
+    """Load the trained model of a run folder.
+
+    Raises:
+        RunError: The run is not complete, or a file is broken.
+    """
+    from fucina.models import base as bases
+    from fucina.models import saved
+
+    recipe = run.read_recipe(folder)
+    facts = run.read_json(folder / "data.json")
+    if not (folder / "metrics.json").is_file():
+        raise RunError(f"{folder} is not complete.", fix="Finish it: fucina train RECIPE --resume.")
+    precision = run.read_json(folder / "environment.json")["precision"]
+    base = bases.load(recipe.model, precision)
+    return recipe, saved.load(folder, recipe, base, facts["labels"], workers=workers)
+
+
+def predict(folder: Path, prompts: Sequence[str], *, progress: Progress = silent) -> Predictions:
+    """Answer prompts with the model of a run."""
+    with _threads() as pool:
+        _, model = load_model(folder, workers=_count(pool))
+        return model.predict(prompts, threads=pool, progress=progress)
+
+
+def judge(folder: Path, path: Path | None = None, *, progress: Progress = silent) -> Evaluation:
+    """Judge the model of a run on its own test set, or on another labelled file.
+
+    Raises:
+        RunError: The stored test set is not the one the run was locked to.
+    """
+    with _threads() as pool:
+        recipe, model = load_model(folder, workers=_count(pool))
+        rows = test_set(folder) if path is None else flow.read_file(recipe, path, progress=progress)
+        return evaluate.measure(
+            model,
+            rows,
+            recipe.evaluation,
+            seed=recipe.seed,
+            threads=pool,
+            name="model",
+            progress=progress,
+        )[0]
+
+
+def test_set(folder: Path) -> Dataset:
+    """The locked test rows of a run, checked against their fingerprint.
+
+    Raises:
+        RunError: They were changed after training.
+    """
+    predictions = run.read_predictions(folder / "predictions.parquet")
+    rows = Dataset(
+        "test",
+        tuple(
+            Example(prompt, target)
+            for prompt, target in zip(predictions.prompts, predictions.targets, strict=True)
+        ),
+    )
+    if rows.fingerprint != run.read_json(folder / "data.json")["test"]["sha256"]:
+        raise RunError(
+            f"the test rows in {folder} were changed after training.",
+            fix="Restore predictions.parquet, or judge on a file: --data FILE.",
+        )
+    return rows
+
+
+def compare(first: Path, second: Path) -> Comparison:
+    """Compare two runs on the test rows they share."""
+    recipe = run.read_recipe(first)
+    pairs = [
+        (
+            f"{folder.parent.name}/{folder.name}",
+            run.read_predictions(folder / "predictions.parquet"),
+        )
+        for folder in (first, second)
+    ]
+    return evaluate.compare(pairs[0], pairs[1], recipe.evaluation, seed=recipe.seed)
+
+
+def report(folder: Path) -> Path:
+    """Write report.html anew from what the run folder holds."""
+    facts = run.read_json(folder / "metrics.json")
+    recipe = run.read_recipe(folder)
+    page = evaluate.report(facts, run.read_events(folder), recipe.model_dump(mode="json"))
+    run.write_text(folder / "report.html", page)
+    return folder / "report.html"
+
+
+def _threads() -> ThreadPoolExecutor:
+    from fucina.models import threads
+
+    return threads.start()
+
+
+def _count(pool: ThreadPoolExecutor) -> int:
+    from fucina.models import threads
+
+    return threads.count(pool)
