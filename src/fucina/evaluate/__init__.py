@@ -6,7 +6,7 @@ from fucina.evaluate.judge import judge
 from fucina.evaluate.measure import measure
 from fucina.evaluate.outcome import facts, outcome
 from fucina.evaluate.report import report
-from fucina.evaluate.summary import as_csv, verdict
+from fucina.evaluate.summary import as_csv, missed_goals, verdict
 
 __all__ = [
     "as_csv",
@@ -15,6 +15,7 @@ __all__ = [
     "facts",
     "judge",
     "measure",
+    "missed_goals",
     "outcome",
     "report",
     "verdict",

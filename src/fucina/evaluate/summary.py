@@ -1,10 +1,15 @@
 """What an evaluation says, as a table and in one sentence."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from fucina.errors import RecipeError, nearest
 from fucina.records import Comparison, Evaluation
 
-__all__ = ["as_csv", "verdict"]
+if TYPE_CHECKING:
+    from fucina.config import EvaluationConfig
+
+__all__ = ["as_csv", "missed_goals", "verdict"]
 
 
 def verdict(
@@ -47,3 +52,23 @@ def as_csv(model: Evaluation, baselines: Sequence[Evaluation]) -> str:
             for name, score in evaluation.scores.items()
         ]
     return "\n".join(lines) + "\n"
+
+
+def missed_goals(model: Evaluation, config: "EvaluationConfig") -> list[str]:
+    """The goals of the recipe that the model did not reach, a sentence each.
+
+    Raises:
+        RecipeError: A goal is set for a metric that does not exist.
+    """
+    missed = []
+    for name, goal in config.goals.items():
+        if name not in model.scores:
+            raise RecipeError(
+                f"evaluation.goals: no metric {name!r}.", fix=nearest(name, model.scores)
+            )
+        score = model.scores[name]
+        low_is_good = name in {"log_loss", "ece"}
+        if score.value > goal if low_is_good else score.value < goal:
+            word = "at most" if low_is_good else "at least"
+            missed.append(f"{name} is {score}, {word} {goal:g} was asked.")
+    return missed

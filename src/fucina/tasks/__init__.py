@@ -14,7 +14,7 @@ from typing import Literal
 from fucina.errors import RecipeError, nearest
 from fucina.records import Example
 
-__all__ = ["Task", "get", "names"]
+__all__ = ["Task", "folder", "get", "names"]
 
 
 @dataclass(frozen=True)
@@ -61,3 +61,8 @@ def get(name: str) -> Task:
         if entry.name == name:
             return entry.load()
     raise RecipeError(f"no task {name!r}.", fix=f"Set task: {nearest(name, names())}")
+
+
+def folder(name: str) -> Path:
+    """Where a task keeps its recipe, sample and golden rows."""
+    return Path(import_module(get(name).to_example.__module__).__file__ or "").parent

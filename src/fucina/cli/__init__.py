@@ -1,0 +1,58 @@
+"""The command line: one file a verb; records become tables, errors one line and a fix."""
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run a verb. Exit codes: 0 done, 1 a goal was missed, 2 the user can mend it, 3 our defect."""
+    import click
+
+    from fucina.cli.app import app
+    from fucina.errors import FucinaError
+
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except click.exceptions.Abort:
+        code = 130
+    except KeyboardInterrupt:
+        print("\nstopped; a training goes on with --resume.", file=sys.stderr)  # noqa: T201
+        code = 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        sys.stderr.close()
+        code = 0
+    except FucinaError as error:
+        print(f"error: {error.problem}\nfix:   {error.fix}", file=sys.stderr)  # noqa: T201
+        code = 2
+    except MemoryError:
+        print(  # noqa: T201
+            "error: out of memory.\nfix:   Set training.batch_size=4 or model.max_length_tokens=64.",
+            file=sys.stderr,
+        )
+        code = 2
+    except Exception as error:  # a defect of ours must not look like the user's mistake
+        code = _defect(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _defect(error: Exception) -> int:
+    """Keep the traceback in a file and say where it is."""
+    import tempfile
+    import traceback
+    from pathlib import Path
+
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="fucina-", suffix=".log", delete=False, encoding="utf-8"
+    ) as file:
+        traceback.print_exc(file=file)
+    summary = str(error).splitlines()[0] if str(error) else ""
+    print(  # noqa: T201
+        f"error: a defect of Fucina: {type(error).__name__}: {summary[:200]}\n"
+        f"fix:   Report it with {Path(file.name)}; nothing of the run is lost.",
+        file=sys.stderr,
+    )
+    return 3

@@ -1,0 +1,40 @@
+"""fucina evaluate RUN: judge a trained model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["command"]
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="A run folder, or the folder of a recipe's name.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Judge on this labelled file instead of the test set.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Judge a trained model on its test set, or on another file."""
+    from dataclasses import asdict
+
+    from fucina import using
+    from fucina.cli.screen import console, per_label_table, print_json, reporting, score_table
+    from fucina.run import find
+
+    folder = find(run)
+    with reporting(quiet=as_json) as (progress, _):
+        evaluation = using.judge(folder, data, progress=progress)
+    if as_json:
+        print_json({"run": str(folder), **asdict(evaluation)})
+        return
+    name = "its test set" if data is None else str(data)
+    console.print(score_table(evaluation, title=f"{folder} on {evaluation.rows} rows of {name}"))
+    console.print()
+    console.print(per_label_table(evaluation.per_label))
+    cost = evaluation.cost
+    console.print(
+        f"\none prompt takes {cost['latency_mean_ms']:.1f} ms "
+        f"(p50 {cost['latency_p50_ms']:.1f}, p95 {cost['latency_p95_ms']:.1f}); "
+        f"peak memory {cost['peak_memory_mib']:.0f} MiB"
+    )

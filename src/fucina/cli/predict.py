@@ -1,0 +1,67 @@
+"""fucina predict RUN TEXT|FILE|-: answer texts."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["command"]
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="A run folder, or the folder of a recipe's name.")],
+    source: Annotated[
+        str, typer.Argument(help="A text, a file with one text a line, or - for standard input.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Answer texts with a trained model."""
+    from fucina import using
+    from fucina.cli.screen import print_json, reporting
+    from fucina.errors import DataError
+    from fucina.run import find
+
+    folder = find(run)
+    if source == "-":
+        texts = sys.stdin.read().splitlines()
+    elif len(source) < 256 and Path(source).is_file():
+        try:
+            texts = Path(source).read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{source} is not UTF-8: {error}.", fix="Save it as UTF-8.") from error
+    else:
+        texts = [source]
+    texts = [text for text in texts if text.strip()]
+    if not texts:
+        raise DataError(
+            "there is no text to answer.", fix="Give a text, or a file with one a line."
+        )
+    with reporting(quiet=as_json or len(texts) == 1) as (progress, _):
+        predictions = using.predict(folder, texts, progress=progress)
+    if as_json:
+        print_json(
+            [
+                {
+                    "text": text,
+                    "answer": answer,
+                    "confidence": round(float(confidence), 6),
+                    "probabilities": {
+                        label: round(float(p), 6)
+                        for label, p in zip(predictions.labels, row, strict=True)
+                    },
+                }
+                for text, answer, confidence, row in zip(
+                    texts,
+                    predictions.answers,
+                    predictions.confidences,
+                    predictions.probabilities,
+                    strict=True,
+                )
+            ]
+        )
+        return
+    for text, answer, confidence in zip(
+        texts, predictions.answers, predictions.confidences, strict=True
+    ):
+        typer.echo(f"{answer}\t{confidence:.3f}\t{text}")

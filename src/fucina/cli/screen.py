@@ -1,0 +1,140 @@
+"""What people see: progress, tables and messages, on standard error or output."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fucina.records import Comparison, Evaluation, Interval
+
+__all__ = [
+    "baseline_table",
+    "console",
+    "interval",
+    "per_label_table",
+    "print_json",
+    "reporting",
+    "score_table",
+    "signed",
+]
+
+console = Console(highlight=False)
+messages = Console(stderr=True, highlight=False)
+
+NAMES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_precision": "macro precision",
+    "macro_recall": "macro recall",
+    "macro_f1": "macro F1",
+    "log_loss": "log loss (lower is better)",
+    "ece": "calibration error (lower is better)",
+}
+
+
+@contextmanager
+def reporting(*, quiet: bool = False) -> "Iterator[tuple[Callable, Callable]]":
+    """Give two functions: one shows progress, one shows a message.
+
+    Off a terminal each step is one line when it is done, so that logs stay short.
+    """
+    if quiet:
+        yield (lambda what, done, total: None), (lambda message: None)
+        return
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=messages,
+        transient=True,
+        disable=not messages.is_terminal,
+    )
+    known: dict[str, Any] = {}
+
+    def progress(what: str, done: int, total: int) -> None:
+        if what not in known:
+            for other in known.values():
+                bars.update(other, visible=False)
+            known[what] = bars.add_task(what, total=total or None)
+        bars.update(known[what], completed=done, total=total or None, visible=True)
+
+    with bars:
+        yield progress, lambda message: messages.print(message, markup=False)
+
+
+def print_json(content: Any) -> None:
+    """Print one JSON document, the only thing on standard output."""
+    print(json.dumps(content, ensure_ascii=False, indent=2, default=_plain))  # noqa: T201
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist()
+
+
+def interval(score: "Interval", *, percent: bool = False) -> str:
+    """A score with its bounds, short enough for a table."""
+    if percent:
+        return f"{score.value:.1%} [{score.low:.1%}, {score.high:.1%}]"
+    return f"{score.value:.3f} [{score.low:.3f}, {score.high:.3f}]"
+
+
+def signed(value: float) -> str:
+    """A difference with its sign."""
+    return f"{value:+.3f}"
+
+
+def score_table(evaluation: "Evaluation", *, title: str) -> Table:
+    """The scores of one model, each with its interval."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval", justify="right")
+    for name, score in evaluation.scores.items():
+        table.add_row(
+            NAMES.get(name, name), f"{score.value:.3f}", f"{score.low:.3f} to {score.high:.3f}"
+        )
+    return table
+
+
+def baseline_table(
+    model: "Evaluation", baselines: "Sequence[Evaluation]", against: "Sequence[Comparison]"
+) -> Table:
+    """The model beside what costs nothing, on the same rows."""
+    table = Table(title="Beside free baselines", title_justify="left", box=None, pad_edge=False)
+    table.add_column("answered by")
+    table.add_column("accuracy", justify="right")
+    table.add_column("model is ahead by", justify="right")
+    table.add_column("p", justify="right")
+    table.add_row("model", interval(model.scores["accuracy"], percent=True), "", "")
+    for evaluation, comparison in zip(baselines, against, strict=True):
+        gain = comparison.differences["accuracy"]
+        table.add_row(
+            evaluation.name,
+            interval(evaluation.scores["accuracy"], percent=True),
+            f"{gain.value:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]",
+            f"{comparison.p_value:.3f}" if comparison.p_value >= 0.001 else "<0.001",
+        )
+    return table
+
+
+def per_label_table(per_label: Mapping[str, Mapping[str, float]]) -> Table:
+    """Precision, recall and F1 of each label, the weakest first."""
+    table = Table(title="Labels, weakest first", title_justify="left", box=None, pad_edge=False)
+    table.add_column("label", overflow="fold")
+    for name in ("precision", "recall", "f1", "rows"):
+        table.add_column(name, justify="right")
+    for label, scores in sorted(per_label.items(), key=lambda item: item[1]["f1"]):
+        table.add_row(
+            label,
+            *(f"{scores[name]:.2f}" for name in ("precision", "recall", "f1")),
+            f"{scores['support']:.0f}",
+        )
+    return table

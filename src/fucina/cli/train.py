@@ -1,0 +1,64 @@
+"""fucina train RECIPE: audit, split, train, judge."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["command"]
+
+
+def command(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="section.key=value, wins over the recipe.")
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="fast: seconds; balanced: top layers; quality: all layers, 5 folds."),
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="K models, each judged on the rows it did not see.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the unfinished run.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 when a goal of the recipe is missed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Train and judge what a recipe describes."""
+    from fucina import flow
+    from fucina.cli.screen import baseline_table, console, print_json, reporting, score_table
+    from fucina.evaluate import facts, missed_goals
+    from fucina.recipe import load
+
+    extra = list(overrides or [])
+    extra += [] if preset is None else [f"preset={preset}"]
+    extra += [] if folds is None else [f"folds.count={folds}"]
+    settings, mapped = load(recipe, extra)
+    with reporting(quiet=as_json) as (progress, say):
+        for sentence in mapped:
+            say(sentence)
+        outcome = flow.train(
+            settings, recipe.resolve().parent, progress=progress, say=say, resume=resume
+        )
+    missed = missed_goals(outcome.model, settings.evaluation)
+    if as_json:
+        print_json({"run": outcome.folder, "missed_goals": missed, **facts(outcome)})
+    else:
+        console.print(outcome.verdict, markup=False)
+        console.print()
+        console.print(score_table(outcome.model, title=f"On {outcome.model.rows} test rows"))
+        console.print()
+        console.print(baseline_table(outcome.model, outcome.baselines, outcome.against))
+        for sentence in missed:
+            console.print(f"goal missed: {sentence}", markup=False)
+        console.print(
+            f"\nreport  {outcome.folder}/report.html\nrun     {outcome.folder}",
+            markup=False,
+            soft_wrap=True,
+        )
+    if strict and missed:
+        raise typer.Exit(1)
