@@ -113,7 +113,7 @@ class LossConfig(Settings):
         float, Field(ge=0, le=10, description="Focal loss: how fast easy examples fade.")
     ] = 2.0
     alpha: Annotated[
-        None | Annotated[float, Field(gt=0)] | dict[str, Annotated[float, Field(gt=0)]],
+        Annotated[float, Field(gt=0)] | dict[str, Annotated[float, Field(gt=0)]] | None,
         Field(description="Focal loss: weight of every label, or label: weight."),
     ] = None
     class_weights: Annotated[

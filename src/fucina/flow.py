@@ -22,7 +22,7 @@ def train(
     root: Path,
     *,
     progress: Progress = silent,
-    say: Callable[[str], None] = lambda message: None,
+    say: Callable[[str], None] = silent,
     resume: bool = False,
 ) -> Outcome:
     """Take a recipe to a trained and judged run.

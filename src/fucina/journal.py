@@ -15,7 +15,7 @@ from fucina.models.saved import member_folder, save_lexicon, save_member
 from fucina.records import Epoch, Outcome, Progress
 from fucina.train.checkpoint import State
 from fucina.train.cross_validate import Fit, Memory
-from fucina.train.fit import Hooks, Member
+from fucina.train.members import Hooks, Member
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,14 +74,13 @@ class Journal:
         """Write the members with the weights they keep, and their out-of-fold answers."""
         alone = len(fit.stacks) == len(fit.members)
         for member in fit.members:
-            if member.state is not None:
-                save_member(
-                    member_folder(self.folder, self.recipe, member.index),
-                    fit.stacks[member.index if alone else 0],
-                    self.recipe,
-                    member.state,
-                    fit.lexical[member.index],
-                )
+            save_member(
+                member_folder(self.folder, self.recipe, member.index),
+                fit.stacks[member.index if alone else 0],
+                self.recipe,
+                member.state,
+                fit.lexical[member.index],
+            )
         if fit.lexicon is not None:
             save_lexicon(self.folder, fit.lexicon)
         run.write_predictions(self.folder / "out_of_fold.parquet", fit.out_of_fold)

@@ -31,8 +31,8 @@ Progress = Callable[[str, int, int], None]
 """How a stage reports: what it does now, steps done, steps in all (0 when unknown)."""
 
 
-def silent(what: str, done: int, total: int) -> None:
-    """Report progress to nobody: the default of every stage."""
+def silent(*_: object) -> None:
+    """Tell nobody: the default of every function that reports or saves."""
 
 
 @dataclass(frozen=True)

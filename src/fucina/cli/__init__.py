@@ -30,7 +30,8 @@ def main() -> None:
         code = 2
     except MemoryError:
         print(  # noqa: T201
-            "error: out of memory.\nfix:   Set training.batch_size=4 or model.max_length_tokens=64.",
+            "error: out of memory.\n"
+            "fix:   Set training.batch_size=4 or model.max_length_tokens=64.",
             file=sys.stderr,
         )
         code = 2

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from fucina.records import silent
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -46,7 +48,7 @@ def reporting(*, quiet: bool = False) -> "Iterator[tuple[Callable, Callable]]":
     Off a terminal each step is one line when it is done, so that logs stay short.
     """
     if quiet:
-        yield (lambda what, done, total: None), (lambda message: None)
+        yield silent, silent
         return
     bars = Progress(
         TextColumn("{task.description}"),

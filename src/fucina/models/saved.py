@@ -10,10 +10,11 @@ from torch import Tensor
 
 from fucina import run
 from fucina.errors import RunError
+from fucina.models.build import build
 from fucina.models.ensemble import Ensemble
 from fucina.models.lexical import Lexicon
 from fucina.models.peft_format import adapter_config, from_tensors, to_tensors
-from fucina.models.stack import Stack, build
+from fucina.models.stack import Stack
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -29,7 +30,7 @@ def member_folder(folder: Path, recipe: "Recipe", member: int) -> Path:
 
     Example:
         >>> from fucina.recipe import parse
-        >>> recipe, _ = parse("{task: classification, name: a, data: {train: a}, folds: {count: 3}}")
+        >>> recipe, _ = parse("{task: classification, name: a, data: {train: a}, folds: {count: 3}}")  # noqa: E501
         >>> member_folder(Path("run"), recipe, 0).name
         'best_model_peft_minilm_fold1'
     """

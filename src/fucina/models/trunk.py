@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fucina.models.base import Base
+from fucina.models.base import Base, layers_of
 from fucina.models.tokenize import Encoded
 from fucina.records import Progress, silent
 
@@ -149,14 +150,14 @@ class Trunk:
     def __init__(self, base: Base, depth: int, workers: int) -> None:
         self.base = base
         network = replica(base.network)
-        layers = network.get_submodule(base.layers)
+        layers = layers_of(network, base.layers)
         for index in range(depth, base.depth):
             layers[index] = Skip(tuple_output=base.tuple_output)
         self._free: SimpleQueue = SimpleQueue()
         for _ in range(workers):
             own = replica(network)
             kept: list[Tensor] = []
-            own.get_submodule(base.layers)[depth - 1].register_forward_hook(_keep_in(kept))
+            layers_of(own, base.layers)[depth - 1].register_forward_hook(_keep_in(kept))
             self._free.put((own, kept))
 
     def run(self, batch: Batch) -> Tensor:
@@ -171,7 +172,8 @@ class Trunk:
 
 
 def _keep_in(kept: list[Tensor]) -> Callable[..., None]:
-    def hook(module: nn.Module, inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
+    def hook(*called: Any) -> None:
+        output = called[2]  # after the module and its inputs
         kept.append(output[0] if isinstance(output, tuple) else output)
 
     return hook

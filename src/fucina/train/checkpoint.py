@@ -1,7 +1,7 @@
 """All that a run needs to go on exactly as if it had not been interrupted."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fucina.models.stack import Stack
-    from fucina.train.fit import Member
+    from fucina.train.members import Member
     from fucina.train.optimizer import Optimizer
 
 __all__ = ["State", "pack", "unpack"]
@@ -40,7 +40,7 @@ def pack(epoch: int, stack: "Stack", optimizer: "Optimizer", members: "Sequence[
     facts: dict[str, Any] = {"moments": len(optimizer.moments()), "members": []}
     for member in members:
         name = f"member.{member.index}"
-        tensors[f"{name}.best"] = member.best.state
+        tensors[f"{name}.best"] = cast("Tensor", member.best.state)
         tensors[f"{name}.state"] = member.state
         tensors[f"{name}.held_out"] = torch.from_numpy(member.held_out)
         for buffered, state in member.stopping.states:

@@ -3,23 +3,24 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
 import torch
-from scipy import sparse
 
 from fucina.models import floor as floors
+from fucina.models.build import build
 from fucina.models.lexical import Lexicon, learn, vectors
-from fucina.models.stack import Stack, build
+from fucina.models.stack import Stack
 from fucina.models.threads import count
 from fucina.models.tokenize import Encoded, encode
 from fucina.models.trunk import Activations, activations, assemble, chunks_by_length
-from fucina.records import Predictions, Split
+from fucina.records import Predictions, Split, silent
 from fucina.train.checkpoint import State
-from fucina.train.fit import Hooks, Material, Member, fit
+from fucina.train.fit import fit
 from fucina.train.loss import make_loss
+from fucina.train.members import Hooks, Material, Member
 from fucina.train.stopping import max_ratio
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ class Memory:
         load: Gives the state to go on from; None to start.
     """
 
-    save: Callable[[int, State], None] = lambda group, state: None
-    load: Callable[[int], State | None] = lambda group: None
+    save: Callable[[int, State], None] = silent
+    load: Callable[[int], State | None] = silent
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,7 @@ def _floors(
     stack: Stack,
     encoded: Encoded,
     store: Activations | None,
-    ngrams: sparse.csr_matrix | None,
+    ngrams: Any,
     targets: np.ndarray,
     *,
     split: Split,

@@ -3,8 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -13,80 +12,19 @@ from torch import Tensor
 from fucina.errors import TrainingError
 from fucina.metrics import balanced_accuracy
 from fucina.models.stack import Stack
-from fucina.models.trunk import Activations, assemble, chunks_by_length
-from fucina.records import Epoch, Fold, Progress, silent
-from fucina.train.batches import Chunk, chunks, epoch_batches
+from fucina.records import Epoch, silent
+from fucina.train.batches import chunks, epoch_batches
 from fucina.train.checkpoint import State, pack, unpack
+from fucina.train.members import Hooks, Loop, Material, Member
 from fucina.train.optimizer import Optimizer
+from fucina.train.passes import at_most, gradients, held_out_logits
 from fucina.train.schedule import rate, warmup_steps
 from fucina.train.stopping import BestModel, EarlyStopping
 
 if TYPE_CHECKING:
     from fucina.config import StoppingConfig, TrainingConfig
-    from fucina.models.tokenize import Encoded
 
-__all__ = ["Hooks", "Material", "Member", "fit"]
-
-Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a stack learns from.
-
-    Attributes:
-        encoded: n development texts.
-        targets: n label indices.
-        folds: Training and held-out rows of each of the k members.
-        offsets: k x n x c scores added to the logits (the lexical part), float32.
-        store: Trunk activations of the texts; None to run the trunk each time.
-        losses: One per-row loss a member.
-    """
-
-    encoded: "Encoded"
-    targets: np.ndarray
-    folds: tuple[Fold, ...]
-    offsets: np.ndarray
-    store: Activations | None
-    losses: tuple[Callable[[Tensor, Tensor], Tensor], ...]
-
-
-@dataclass
-class Member:
-    """What is remembered of one member while it trains, and what is left of it in the end."""
-
-    index: int
-    best: BestModel
-    stopping: EarlyStopping
-    steps: int = 0
-    state: Tensor | None = None
-    kept_epoch: int = 0
-    reason: str = ""
-    held_out: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """How the loop reaches the outside: progress, log, events, best models."""
-
-    progress: Progress = silent
-    tell: Tell = lambda message: None
-    epoch: Callable[[Epoch], None] = lambda epoch: None
-    improved: Callable[[Stack, Member], None] = lambda stack, member: None
-    every_epoch: Callable[[Stack, int, int, Tensor], None] = lambda stack, member, epoch, state: (
-        None
-    )
-
-
-@dataclass
-class _Loop:
-    """The moving parts of one run of the loop."""
-
-    stack: Stack
-    material: Material
-    members: list[Member]
-    active: list[Member]
-    optimizer: Optimizer
+__all__ = ["fit"]
 
 
 def fit(
@@ -97,7 +35,7 @@ def fit(
     *,
     run: tuple[int, float, Executor],
     hooks: Hooks,
-    save: Callable[[State], None] = lambda state: None,
+    save: Callable[[State], None] = silent,
     resume: State | None = None,
 ) -> list[Member]:
     """Train all members of a stack to their ends.
@@ -128,7 +66,7 @@ def fit(
     effective = config.batch_size * config.accumulation
     totals = [config.epochs * -(-len(fold.train) // effective) for fold in material.folds]
     warmups = [warmup_steps(config.warmup, total) for total in totals]
-    loop = _Loop(stack, material, members, list(members), Optimizer(stack, config))
+    loop = Loop(stack, material, members, list(members), Optimizer(stack, config))
     first = 1
     if resume is None:
         _judge(loop, 0, threads, hooks, train=None)
@@ -166,12 +104,12 @@ def fit(
         if not member.reason:
             member.reason = "ran all epochs"
         if stopping.keep == "best":
-            member.state, member.kept_epoch = member.best.state, member.best.epoch
+            member.state, member.kept_epoch = cast("Tensor", member.best.state), member.best.epoch
     return members
 
 
 def _step(
-    loop: _Loop,
+    loop: Loop,
     batch: np.ndarray,
     config: "TrainingConfig",
     shares: list[float],
@@ -184,9 +122,9 @@ def _step(
     # Accumulation bounds memory too: no pass holds more rows of a member than one batch.
     work = [
         (part, rows, noise * 4099 + number)
-        for number, part in enumerate(_at_most(parts, config.batch_size))
+        for number, part in enumerate(at_most(parts, config.batch_size))
     ]
-    results = list(threads.map(lambda job: _pass(loop, *job), work))
+    results = list(threads.map(lambda job: gradients(loop, *job), work))
     adapters, heads = results[0][0], results[0][1]
     for result in results[1:]:  # always in this order, so that sums are the same every time
         adapters += result[0]
@@ -204,82 +142,8 @@ def _step(
     return np.stack([losses, rows, norms], axis=1)
 
 
-def _at_most(parts: list[Chunk], rows: int) -> list[Chunk]:
-    cut: list[Chunk] = []
-    for part in parts:
-        for begin in range(0, part.rows.shape[1], rows):
-            end = begin + rows
-            cut.append(Chunk(part.rows[:, begin:end], part.counts[:, begin:end]))
-    return cut
-
-
-def _pass(
-    loop: _Loop, part: Chunk, rows: np.ndarray, noise: int
-) -> tuple[Tensor, Tensor, np.ndarray]:
-    """Compute the gradients of one chunk in whichever replica is free."""
-    material, stack = loop.material, loop.stack
-    worker = stack.borrow()
-    try:
-        pad = stack.base.tokenizer.pad_token_id
-        batch = assemble(material.encoded, part.rows, pad, store=material.store).to(stack.device)
-        logits = stack.logits(batch, worker, noise) + _offsets(loop, part.rows)
-        targets = torch.from_numpy(material.targets[part.rows]).to(stack.device)
-        losses = torch.stack(
-            [
-                material.losses[member.index](logits[i], targets[i])
-                for i, member in enumerate(loop.active)
-            ]
-        )
-        losses = losses * torch.from_numpy(part.counts).to(stack.device)
-        # The mean is over the rows of the whole step, not of this pass.
-        share = torch.from_numpy(1.0 / np.maximum(rows, 1)).float().to(stack.device)
-        gradients = torch.autograd.grad((losses.sum(dim=1) * share).sum(), stack.leaves)
-    finally:
-        stack.give_back(worker)
-    adapters, heads = stack.split_gradients(list(gradients))
-    return adapters, heads, losses.detach().sum(dim=1).double().cpu().numpy()
-
-
-def _offsets(loop: _Loop, rows: np.ndarray) -> Tensor:
-    picked = np.stack(
-        [loop.material.offsets[member.index][rows[i]] for i, member in enumerate(loop.active)]
-    )
-    return torch.from_numpy(picked).to(loop.stack.device)
-
-
-def held_out_logits(loop: _Loop, threads: Executor) -> list[np.ndarray]:
-    """Scores of each active member for its own held-out rows, b x c each."""
-    material, stack = loop.material, loop.stack
-    lengths = material.encoded.lengths
-    owns = [np.array(material.folds[member.index].held_out) for member in loop.active]
-    ordered = [own[np.argsort(lengths[own], kind="stable")] for own in owns]
-    width = max(len(own) for own in ordered)
-    table = np.stack([np.concatenate([np.full(width - len(o), o[0]), o]) for o in ordered])
-    columns = chunks_by_length(lengths[table].max(axis=0) * len(owns), np.arange(width))
-
-    def run(part: np.ndarray) -> np.ndarray:
-        worker = stack.borrow()
-        try:
-            pad = stack.base.tokenizer.pad_token_id
-            rows = table[:, part]
-            batch = assemble(material.encoded, rows, pad, store=material.store).to(stack.device)
-            with torch.no_grad():
-                return (stack.logits(batch, worker) + _offsets(loop, rows)).cpu().numpy()
-        finally:
-            stack.give_back(worker)
-
-    scores = np.zeros((len(owns), width, stack.labels), dtype=np.float32)
-    for part, logits in zip(columns, threads.map(run, columns), strict=True):
-        scores[:, part] = logits
-    results = []
-    for member, own in enumerate(owns):
-        back = np.argsort(np.argsort(lengths[own], kind="stable"), kind="stable")
-        results.append(scores[member, width - len(own) :][back])
-    return results
-
-
 def _judge(
-    loop: _Loop,
+    loop: Loop,
     epoch: int,
     threads: Executor,
     hooks: Hooks,
@@ -320,7 +184,7 @@ def _judge(
         )
 
 
-def _retire(loop: _Loop, epoch: int, config: "StoppingConfig", hooks: Hooks) -> None:
+def _retire(loop: Loop, epoch: int, config: "StoppingConfig", hooks: Hooks) -> None:
     """Let members that gave up leave the stack, with their weights rolled back."""
     for member in loop.active:
         if member.reason:

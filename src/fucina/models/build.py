@@ -1,0 +1,158 @@
+"""Put adapters and heads on a base: which layers are frozen, adapted, or trained whole."""
+
+import copy
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+
+from fucina.errors import TrainingError
+from fucina.models.adapter import AdapterSlot, Noise, StackedLinear, initial_a
+from fucina.models.base import Base, layers_of
+from fucina.models.stack import Replica, Stack
+from fucina.models.targets import resolve
+from fucina.models.trunk import Inject, Skip, Trunk, replica
+
+if TYPE_CHECKING:
+    from fucina.config import AdapterConfig
+
+__all__ = ["build", "trunk_depth"]
+
+
+def trunk_depth(config: "AdapterConfig", base: Base) -> int:
+    """Count the layers that stay frozen below the lowest trained one.
+
+    Example:
+        >>> from types import SimpleNamespace as Fake
+        >>> from fucina.config import AdapterConfig
+        >>> trunk_depth(AdapterConfig(layers=2), Fake(depth=6))
+        4
+    """
+    if config.kind == "head":
+        return base.depth
+    if config.layers == "all":
+        return 0
+    return max(0, base.depth - config.layers)
+
+
+def build(
+    base: Base, config: "AdapterConfig", *, members: int, labels: int, seed: int, workers: int
+) -> Stack:
+    """Put k fresh adapters and zero heads on a base.
+
+    Args:
+        base: The frozen model; it is not changed.
+        config: What is trained.
+        members: k, 1 or more; 1 when all weights are trained.
+        labels: c.
+        seed: Draws the adapters; member f of a stack of any size starts the same.
+        workers: How many threads will compute at once.
+
+    Raises:
+        ModelError: `target_modules` match nothing.
+        TrainingError: More than one member with kind `full`.
+    """
+    depth = trunk_depth(config, base)
+    stack = Stack(base, depth, labels, config.alpha / config.rank)
+    if depth:
+        stack.trunk = Trunk(base, depth, workers)
+    network = replica(base.network)
+    layers = layers_of(network, base.layers)
+    for index in range(depth):
+        layers[index] = Skip(tuple_output=base.tuple_output)
+    if depth:
+        layers[depth - 1] = Inject(tuple_output=base.tuple_output)
+    noise = Noise(torch.Generator(_device(base)))
+    if config.kind == "full":
+        if members != 1:
+            raise TrainingError(
+                f"{members} members cannot train all weights in one stack.",
+                fix="Train them one after the other, or use adapter.kind: lora.",
+            )
+        adapters = _unfreeze(stack, network, depth)
+    elif config.kind == "lora":
+        adapters = _adapt(stack, layers, config, noise, members, seed)
+    else:
+        adapters = torch.zeros(members, 0, device=_device(base))
+    for _ in range(workers):
+        own = _copy(network, stack, noise)
+        inject = cast("Inject", layers_of(own.network, base.layers)[depth - 1]) if depth else None
+        stack.give_back(len(stack.replicas))
+        stack.replicas.append(Replica(own.network, inject, own.noise))
+    heads = torch.zeros(members, (base.width + 1) * labels, device=_device(base))
+    stack.bind(adapters, heads)
+    return stack
+
+
+def _device(base: Base) -> torch.device:
+    return next(base.network.parameters()).device
+
+
+def _adapt(
+    stack: Stack,
+    layers: nn.ModuleList,
+    config: "AdapterConfig",
+    noise: Noise,
+    members: int,
+    seed: int,
+) -> Tensor:
+    """Replace the target layers by adapted ones; returns the k x P start values."""
+    rows: list[list[Tensor]] = [[] for _ in range(members)]
+    generators = [torch.Generator().manual_seed(seed + 1009 * member) for member in range(members)]
+    empty = torch.zeros(0)
+    for index in range(stack.depth, len(layers)):
+        for name in resolve(layers[index], config.target_modules):
+            linear = layers[index].get_submodule(name)
+            path = f"{stack.base.layers}.{index}.{name}"
+            transposed = not isinstance(linear, nn.Linear)
+            weight = cast("Tensor", linear.weight)
+            width, out = weight.shape if transposed else weight.shape[::-1]
+            stack.slots[path] = AdapterSlot(empty, empty)
+            stack.names.append((f"{path}.a", torch.Size((width, config.rank))))
+            stack.names.append((f"{path}.b", torch.Size((config.rank, out))))
+            adapted = StackedLinear(
+                linear,
+                stack.slots[path],
+                scale=stack.rank_scale,
+                dropout=config.dropout,
+                noise=noise,
+            )
+            layers[index].set_submodule(name, adapted)
+            for row, generator in zip(rows, generators, strict=True):
+                row.append(initial_a(width, config.rank, generator).flatten())
+                row.append(torch.zeros(config.rank * out))
+    return torch.stack([torch.cat(row) for row in rows]).to(_device(stack.base))
+
+
+def _unfreeze(stack: Stack, network: nn.Module, depth: int) -> Tensor:
+    """Make own copies of the weights to train; returns them as 1 x P."""
+    prefix = f"{stack.base.layers}."
+    row: list[Tensor] = []
+    for name, parameter in list(network.named_parameters()):
+        inside = name.startswith(prefix)
+        index = int(name[len(prefix) :].split(".", 1)[0]) if inside else -1
+        # A norm after the layers is trained too; the pooler is not used, embeddings lie below.
+        above = not inside and ("norm" in name.lower() and "embed" not in name.lower())
+        if depth and not (above or index >= depth):
+            continue
+        if "pooler" in name:
+            continue
+        own = nn.Parameter(parameter.detach().clone())
+        path, last = name.rsplit(".", 1) if "." in name else ("", name)
+        setattr(network.get_submodule(path), last, own)
+        stack.full[name] = own
+        stack.names.append((name, own.shape))
+        row.append(own.detach().flatten())
+    return torch.cat(row)[None].clone()
+
+
+def _copy(network: nn.Module, stack: Stack, noise: Noise) -> Replica:
+    """Copy the structure for one thread: tensors and slots shared, dropout its own."""
+    shared: dict[int, object] = {id(t): t for t in [*network.parameters(), *network.buffers()]}
+    shared |= {id(slot): slot for slot in stack.slots.values()}
+    for module in network.modules():
+        if isinstance(module, StackedLinear):
+            shared |= {id(t): t for t in (module.weight, module.bias) if t is not None}
+    own_noise = Noise(torch.Generator(noise.generator.device))
+    shared[id(noise)] = own_noise
+    return Replica(copy.deepcopy(network, shared), None, own_noise)
