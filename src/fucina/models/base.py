@@ -233,7 +233,7 @@ def _probe(network: "PreTrainedModel", layers: nn.ModuleList) -> tuple[bool, boo
     hook = layers[0].register_forward_hook(
         lambda *called: returned.append(isinstance(called[2], tuple))
     )
-    size = network.get_input_embeddings().weight.shape[0]
+    size = int(network.config.vocab_size)
     try:
         with torch.no_grad():
             ids = torch.tensor([[5 % size, 6 % size, 7 % size], [5 % size, 6 % size, 8 % size]])

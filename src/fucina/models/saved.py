@@ -30,7 +30,8 @@ def member_folder(folder: Path, recipe: "Recipe", member: int) -> Path:
 
     Example:
         >>> from fucina.recipe import parse
-        >>> recipe, _ = parse("{task: classification, name: a, data: {train: a}, folds: {count: 3}}")  # noqa: E501
+        >>> text = "{task: classification, name: a, data: {train: a}, folds: {count: 3}}"
+        >>> recipe, _ = parse(text)
         >>> member_folder(Path("run"), recipe, 0).name
         'best_model_peft_minilm_fold1'
     """
@@ -128,10 +129,7 @@ def _adapter(folder: Path, stack: Stack, recipe: "Recipe") -> Tensor:
 
 
 def _check_base(folder: Path, base: "Base") -> None:
-    from safetensors import safe_open
-
-    with safe_open(folder / "head.safetensors", framework="pt") as file:
-        facts = file.metadata() or {}
+    facts = run.read_facts(folder / "head.safetensors")
     if facts.get("base_fingerprint") != base.fingerprint:
         raise RunError(
             f"{folder.name} was trained on another version of {base.name}.",

@@ -22,7 +22,6 @@ def start(count: int = 0) -> ThreadPoolExecutor:
     makes them, and they cost ten times as much.
     """
     count = count or (1 if torch.cuda.is_available() else processors())
-    _prepare()
     return ThreadPoolExecutor(count, initializer=_prepare)
 
 

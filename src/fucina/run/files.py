@@ -98,7 +98,9 @@ def write_tensors(
     from safetensors.torch import save
 
     whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    write_bytes(path, save(whole, dict(facts or {})))
+    # One key: several would be written in another order each time, and equal runs must give
+    # equal files.
+    write_bytes(path, save(whole, {"fucina": json.dumps(dict(facts or {}))}))
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
@@ -124,7 +126,7 @@ def read_facts(path: Path) -> dict[str, str]:
 
     try:
         with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}
+            return json.loads((file.metadata() or {}).get("fucina", "{}"))
     except (SafetensorError, OSError) as error:
         raise RunError(
             f"{path} cannot be read: {error}.", fix="Restore the file, or train again."

@@ -1,0 +1,113 @@
+"""Fixtures: tiny random models of several architectures, a pool, a small labelled set."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+WORDS = (
+    "il la un ordine pacco rimborso dove quando non si accende spedizione costa quanto voglio "
+    "annullare reso soldi indietro stato arriva schermo rotto nero app blocca prezzo città perché"
+).split()
+
+
+@pytest.fixture(scope="session")
+def pool():
+    from fucina.models import threads
+
+    with threads.start(2) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def tokenizer_folder(tmp_path_factory):
+    """A word-level tokenizer with the usual special tokens, saved as Hugging Face does."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    vocabulary = {word: i for i, word in enumerate([*special, *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    folder = tmp_path_factory.mktemp("tokenizer")
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]",
+        sep_token="[SEP]",
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_base(tokenizer_folder, tmp_path_factory):
+    """Give a function: architecture name → folder of a tiny random model."""
+    import shutil
+
+    import transformers
+
+    size = {"vocab_size": len(WORDS) + 4, "hidden_size": 32, "num_hidden_layers": 3,
+            "num_attention_heads": 4, "intermediate_size": 64, "max_position_embeddings": 64}  # fmt: skip
+    kinds = {
+        "bert": lambda: transformers.BertConfig(**size),
+        "llama": lambda: transformers.LlamaConfig(**size, num_key_value_heads=2),
+        "gpt2": lambda: transformers.GPT2Config(
+            vocab_size=size["vocab_size"], n_embd=32, n_layer=3, n_head=4, n_positions=64
+        ),
+        "gpt_bigcode": lambda: transformers.GPTBigCodeConfig(
+            vocab_size=size["vocab_size"], n_embd=32, n_layer=3, n_head=4, n_positions=64
+        ),
+    }
+    made: dict[str, Path] = {}
+
+    def make(kind: str) -> Path:
+        if kind not in made:
+            folder = tmp_path_factory.mktemp(kind)
+            torch.manual_seed(0)
+            model = transformers.AutoModel.from_config(kinds[kind]())
+            model.save_pretrained(folder)
+            for file in tokenizer_folder.iterdir():
+                shutil.copy(file, folder / file.name)
+            made[kind] = folder
+        return made[kind]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def load_base(make_base):
+    """Give a function: architecture name → loaded float32 base."""
+    from fucina.config import ModelConfig
+    from fucina.models import base
+
+    return lambda kind: base.load(ModelConfig(base=str(make_base(kind))))
+
+
+LABELLED = [
+    (f"{start} {end}", label)
+    for label, starts, ends in [
+        ("rimborso", ("voglio soldi", "reso soldi", "rimborso il", "quando rimborso"),
+         ("indietro", "perché rotto", "reso pacco", "un ordine", "non arriva")),
+        ("ordine", ("dove ordine", "stato pacco", "il pacco", "quando ordine"),
+         ("arriva", "non arriva", "città", "spedizione", "il pacco")),
+        ("guasto", ("schermo nero", "app si blocca", "non si accende", "schermo rotto"),
+         ("perché", "la app", "il schermo", "quando accende", "un")),
+    ]
+    for start in starts
+    for end in ends
+]  # fmt: skip
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """A folder with train.jsonl (45 rows) and test.jsonl (15 rows) of three labels."""
+    for name, rows in (("train", LABELLED), ("test", [])):
+        del name, rows
+    test = LABELLED[::4]
+    train = [row for row in LABELLED if row not in test]
+    for name, rows in (("train", train), ("test", test)):
+        lines = [json.dumps({"text": t, "label": label}, ensure_ascii=False) for t, label in rows]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return tmp_path

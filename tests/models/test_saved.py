@@ -1,0 +1,191 @@
+"""What is saved can be loaded again: by this program, and by PEFT."""
+
+import numpy as np
+import pytest
+import torch
+
+from fucina.config import AdapterConfig, ModelConfig
+from fucina.errors import ModelError, RunError
+from fucina.models import base as bases
+from fucina.models.build import build
+from fucina.models.ensemble import combine
+from fucina.models.peft_format import adapter_config, from_tensors, to_tensors
+from fucina.models.saved import load, member_folder, save_lexicon, save_member
+from fucina.models.stack import pool as pooled
+from fucina.models.targets import resolve
+from fucina.models.tokenize import encode
+from fucina.models.trunk import assemble
+from fucina.recipe import parse
+
+KINDS = ("bert", "llama", "gpt2", "gpt_bigcode")
+
+
+def _random_stack(base, config, members=1):
+    stack = build(base, config, members=members, labels=3, seed=0, workers=2)
+    generator = torch.Generator().manual_seed(1)
+    stack.bind(
+        torch.empty_like(stack.adapters).normal_(0, 0.1, generator=generator),
+        torch.empty_like(stack.heads).normal_(0, 0.1, generator=generator),
+    )
+    return stack
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_peft_loads_a_member_and_computes_the_same(kind, load_base, make_base, tmp_path):
+    import json
+
+    import peft
+    import transformers
+    from safetensors.torch import save_file
+
+    base = load_base(kind)
+    config = AdapterConfig(layers=2, rank=4)
+    stack = _random_stack(base, config)
+    tensors = to_tensors(stack, stack.adapters[0])
+    save_file(
+        {k: v.contiguous() for k, v in tensors.items()}, tmp_path / "adapter_model.safetensors"
+    )
+    (tmp_path / "adapter_config.json").write_text(json.dumps(adapter_config(stack, config)))
+    plain = transformers.AutoModel.from_pretrained(make_base(kind), dtype=torch.float32).eval()
+    other = peft.PeftModel.from_pretrained(plain, str(tmp_path)).eval()
+    encoded = encode(["il pacco non arriva", "dove"], base.tokenizer, max_length_tokens=16)
+    batch = assemble(encoded, np.array([[0, 1]]), base.tokenizer.pad_token_id)
+    with torch.no_grad():
+        theirs = other(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
+        frozen = base.network(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
+        ours = stack.features(batch)[0]
+    assert torch.allclose(pooled(theirs, batch.mask, base.pooling), ours, atol=1e-5)
+    assert not torch.allclose(pooled(frozen, batch.mask, base.pooling), ours, atol=1e-2)
+
+
+def test_tensors_of_another_shape_are_refused(load_base):
+    base = load_base("bert")
+    small = _random_stack(base, AdapterConfig(layers=1, rank=2))
+    large = _random_stack(base, AdapterConfig(layers=1, rank=4))
+    with pytest.raises(RunError, match="needs"):
+        from_tensors(large, to_tensors(small, small.adapters[0]))
+
+
+@pytest.mark.parametrize("kind", ["lora", "full", "head"])
+def test_an_ensemble_answers_after_loading_as_before(kind, load_base, make_base, pool, tmp_path):
+    from fucina.models.lexical import learn
+
+    base = load_base("bert")
+    recipe, _ = parse(
+        f"{{task: classification, name: a, data: {{train: a}}, folds: {{count: 2}},"
+        f" model: {{base: {make_base('bert')}}}, adapter: {{kind: {kind}, rank: 4, layers: 1}}}}"
+    )
+    members = 1 if kind == "full" else 2
+    texts = ["il pacco non arriva", "dove ordine", "schermo nero rotto"]
+    lexicon = learn(encode(texts, base.tokenizer, max_length_tokens=16).ids, [0, 1, 2, 3])
+    save_lexicon(tmp_path, lexicon)
+    tables = np.random.default_rng(0).normal(size=(2, len(lexicon.ngrams), 3)).astype(np.float32)
+    stacks = [_random_stack(base, recipe.adapter, members) for _ in range(2 // members)]
+    for member in range(2):
+        stack = stacks[member] if kind == "full" else stacks[0]
+        row = 0 if kind == "full" else member
+        save_member(
+            member_folder(tmp_path, recipe, member),
+            stack,
+            recipe,
+            stack.states()[row],
+            tables[member],
+        )
+    model = load(tmp_path, recipe, base, ("a", "b", "c"), workers=2)
+    each = model.member_probabilities(texts, threads=pool)
+    from fucina.models.lexical import vectors
+
+    encoded = encode(texts, base.tokenizer, max_length_tokens=recipe.model.max_length_tokens)
+    extra = vectors(encoded.ids, lexicon)
+    for member in range(2):
+        stack = stacks[member] if kind == "full" else stacks[0]
+        for row in range(len(texts)):
+            batch = assemble(encoded, np.full((stack.members, 1), row), 0)
+            index = 0 if kind == "full" else member
+            scores = stack.logits(batch)[index, 0].detach().numpy() + extra[row] @ tables[member]
+            expected = torch.softmax(torch.from_numpy(scores).flatten(), -1).numpy()
+            assert np.allclose(each[member, row], expected, atol=1e-5)
+    assert np.allclose(model.predict(texts, threads=pool).probabilities, each.mean(0))
+
+
+def test_a_changed_base_is_refused(load_base, make_base, tmp_path):
+    base = load_base("bert")
+    recipe, _ = parse(
+        f"{{task: classification, name: a, data: {{train: a}}, model: {{base: {make_base('bert')}}},"
+        " adapter: {rank: 4, layers: 1}}"
+    )
+    stack = _random_stack(base, recipe.adapter)
+    save_member(member_folder(tmp_path, recipe, 0), stack, recipe, stack.states()[0], None)
+    with torch.no_grad():
+        other = bases.load(ModelConfig(base=str(make_base("bert"))))
+        next(other.network.parameters()).add_(1.0)
+    changed = bases.Base(**{**vars(other), "fingerprint": "another"})
+    with pytest.raises(RunError, match="another version"):
+        load(tmp_path, recipe, changed, ("a", "b", "c"), workers=1)
+
+
+def test_targets_that_match_nothing_list_the_real_names(load_base):
+    base = load_base("gpt_bigcode")
+    layer = base.network.get_submodule(base.layers)[0]
+    assert {name.rsplit(".", 1)[-1] for name in resolve(layer, "all-linear")} == {
+        "c_attn",
+        "c_proj",
+        "c_fc",
+    }
+    with pytest.raises(ModelError, match="c_attn") as caught:
+        resolve(layer, ["q_proj", "v_proj"])
+    assert "all-linear" in caught.value.fix
+
+
+def test_attention_targets_leave_the_feed_forward_layers_alone(load_base):
+    base = load_base("llama")
+    layer = base.network.get_submodule(base.layers)[0]
+    names = resolve(layer, "attention")
+    assert len(names) == 4
+    assert all("mlp" not in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("kind", "pooling"), [("bert", "mean"), ("llama", "last"), ("gpt2", "last")]
+)
+def test_pooling_follows_the_attention_of_the_model(kind, pooling, load_base):
+    assert load_base(kind).pooling == pooling
+
+
+def test_a_model_that_cannot_be_had_says_how_to_use_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelError, match="no folder") as caught:
+        bases.load(ModelConfig(base=str(tmp_path / "nothing")))
+    assert "minilm" in caught.value.fix
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelError, match="cannot be had") as caught:
+        bases.load(ModelConfig(base=str(tmp_path / "empty")))
+    assert "folder" in caught.value.fix
+
+
+def test_padding_does_not_change_a_vector(load_base):
+    for kind in KINDS:
+        base = load_base(kind)
+        stack = _random_stack(base, AdapterConfig(layers="all", rank=4))
+        encoded = encode(
+            ["dove", "il pacco non arriva perché rotto"], base.tokenizer, max_length_tokens=16
+        )
+        alone = stack.features(assemble(encoded, np.array([[0]]), 0))
+        padded = stack.features(assemble(encoded, np.array([[0, 1]]), 0))
+        assert torch.allclose(alone[0, 0], padded[0, 0], atol=1e-5)
+
+
+def test_a_vote_counts_members_and_an_average_counts_certainty():
+    each = np.array([[[0.9, 0.1]], [[0.4, 0.6]], [[0.4, 0.6]]])
+    assert combine(each, "vote").argmax() == 1
+    assert combine(each, "average").argmax() == 0
+    tie = np.array([[[0.9, 0.1]], [[0.4, 0.6]]])
+    assert combine(tie, "vote").argmax() == 0
+
+
+def test_truncation_keeps_the_closing_token(load_base):
+    base = load_base("bert")
+    encoded = encode(["il " * 50, "dove"], base.tokenizer, max_length_tokens=8)
+    assert encoded.truncated == (0,)
+    assert len(encoded.ids[0]) == 8
+    assert encoded.ids[0][-1] == base.tokenizer.sep_token_id

@@ -1,0 +1,177 @@
+"""A whole run from files to report, its bad inputs, and what survives a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from fucina import flow, run, using
+from fucina.errors import DataError, RunError
+from fucina.recipe import parse
+
+
+def _recipe(base, folder, *overrides, name="a", test="test.jsonl"):
+    text = (
+        f"{{task: classification, name: {name}, output: '{folder}/runs', data: {{train: train.jsonl,"
+        f" test: {test}}}, model: {{base: '{base}'}}, adapter: {{rank: 4, layers: 1}},"
+        " training: {epochs: 2, precision: float32}, evaluation: {bootstrap_samples: 100}}"
+    )
+    return parse(text, overrides)[0]
+
+
+def test_a_run_holds_all_that_later_verbs_need(make_base, labelled):
+    recipe = _recipe(make_base("bert"), labelled, "folds.count=3")
+    outcome = flow.train(recipe, labelled)
+    folder = run.find(labelled / "runs" / "a")
+    for name in ("recipe.yaml", "environment.json", "data.json", "events.jsonl", "metrics.json",
+                 "metrics.csv", "report.html", "predictions.parquet", "out_of_fold.parquet"):  # fmt: skip
+        assert (folder / name).stat().st_size > 0, name
+    assert [p.name.rsplit("_", 1)[1] for p in sorted(folder.glob("best_model_peft_*"))] == [
+        "fold1", "fold2", "fold3",
+    ]  # fmt: skip
+    assert not (folder / "checkpoint").exists()
+    assert list((folder / "logs").glob("training_*.log"))
+    assert outcome.model.rows == 15
+    # The four free baselines stand beside the model, on the same rows.
+    assert {b.name for b in outcome.baselines} == {"majority", "words", "characters", "frozen"}
+    again = using.judge(folder)
+    assert again.scores["log_loss"].value == pytest.approx(outcome.model.scores["log_loss"].value)
+    oof = run.read_predictions(folder / "out_of_fold.parquet")
+    assert len(oof.prompts) == 45
+    assert len(set(oof.prompts)) == 45  # every development row is answered once
+    assert using.compare(folder, folder).p_value == 1.0
+    answers = using.predict(folder, ["dove ordine arriva", "schermo rotto"])
+    assert np.allclose(answers.probabilities.sum(axis=1), 1)
+
+
+def test_the_simple_path_without_files_for_validation_and_test(make_base, labelled):
+    recipe = _recipe(make_base("llama"), labelled, "data.test=null", "data.test_share=0.25")
+    outcome = flow.train(recipe, labelled)
+    facts = run.read_json(run.find(labelled / "runs" / "a") / "data.json")
+    assert facts["test"]["rows"] + facts["development"]["rows"] == 45
+    assert outcome.model.rows == facts["test"]["rows"]
+    assert 9 <= outcome.model.rows <= 13
+
+
+@pytest.mark.parametrize("override", [
+    "adapter.kind=full", "adapter.kind=head", "training.loss=focal", "training.start=floor",
+    "model.lexical=false", "loss.class_weights=balanced", "folds.ensemble=vote",
+    "adapter.target_modules=attention", "stopping.patience=1", "training.schedule=linear",
+    "training.accumulation=2", "adapter.dropout=0.2", "model.pooling=cls", "seed=99",
+    "training.head_learning_rate=0.05", "training.warmup=3", "training.weight_decay=0.9",
+    "adapter.alpha=128", "training.max_gradient_norm=0.001", "model.max_length_tokens=4",
+])  # fmt: skip
+def test_every_setting_changes_what_comes_out(override, make_base, labelled):
+    """A knob without effect is a defect."""
+    base = make_base("bert")
+    common = [
+        "folds.count=2",
+        "stopping.keep=rollback",
+        "stopping.patience=40",
+        "training.start=cold",
+        "training.epochs=3",
+        "training.learning_rate=0.02",
+        "training.batch_size=8",
+        "evaluation.baselines=[]",
+    ]
+    plain = flow.train(_recipe(base, labelled, *common, name="plain"), labelled)
+    other = flow.train(_recipe(base, labelled, *common, override, name="other"), labelled)
+    assert not np.allclose(
+        plain.predictions.probabilities, other.predictions.probabilities, atol=1e-6
+    )
+
+
+def test_two_runs_give_bitwise_the_same_files(make_base, labelled):
+    folders = []
+    for name in ("one", "two"):
+        flow.train(_recipe(make_base("bert"), labelled, "folds.count=2", name=name), labelled)
+        folders.append(run.find(labelled / "runs" / name))
+    for path in sorted(folders[0].glob("best_model_*/*.safetensors")):
+        assert path.read_bytes() == (folders[1] / path.relative_to(folders[0])).read_bytes()
+
+
+def test_a_killed_run_resumes_to_bitwise_the_same_weights(make_base, labelled):
+    base = make_base("bert")
+    overrides = ["folds.count=2", "training.epochs=60", "stopping.patience=50"]
+    flow.train(_recipe(base, labelled, *overrides, name="unbroken"), labelled)
+    recipe = labelled / "recipe.yaml"
+    recipe.write_text(
+        f"{{task: classification, name: killed, output: '{labelled}/runs', data: {{train: train.jsonl,"
+        f" test: test.jsonl}}, model: {{base: '{base}'}}, adapter: {{rank: 4, layers: 1}},"
+        " training: {epochs: 60, precision: float32}, evaluation: {bootstrap_samples: 100},"
+        " folds: {count: 2}, stopping: {patience: 50}}",
+        encoding="utf-8",
+    )
+    command = [sys.executable, "-m", "fucina", "train", str(recipe)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if list((labelled / "runs" / "killed").glob("*/checkpoint/group1.safetensors")):
+            break
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    folder = labelled / "runs" / "killed"
+    assert not list(folder.glob("*/metrics.json")), "the run was over before it was killed"
+    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "going on after epoch" in done.stderr
+    unbroken, killed = run.find(labelled / "runs" / "unbroken"), run.find(folder)
+    for path in sorted(unbroken.glob("best_model_*/*.safetensors")):
+        assert path.read_bytes() == (killed / path.relative_to(unbroken)).read_bytes()
+
+
+def test_resume_refuses_another_recipe_and_other_data(make_base, labelled):
+    recipe = _recipe(make_base("bert"), labelled)
+    split, _ = flow.read(recipe, labelled)
+    run.begin(recipe, split, precision="float32")
+    with pytest.raises(RunError, match="another recipe: training"):
+        flow.train(_recipe(make_base("bert"), labelled, "training.epochs=3"), labelled, resume=True)
+    rows = (labelled / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    (labelled / "train.jsonl").write_text("\n".join(rows[1:]), encoding="utf-8")
+    with pytest.raises(RunError, match="data changed"):
+        flow.train(recipe, labelled, resume=True)
+
+
+def test_rows_in_train_and_test_stop_the_run_unless_allowed(make_base, labelled):
+    first = (labelled / "train.jsonl").read_text(encoding="utf-8").splitlines()[0]
+    with (labelled / "test.jsonl").open("a", encoding="utf-8") as file:
+        file.write(first.upper().replace("TEXT", "text").replace("LABEL", "label").replace(
+            "RIMBORSO\"}", "rimborso\"}") + "\n")  # fmt: skip
+    recipe = _recipe(make_base("bert"), labelled)
+    with pytest.raises(DataError, match="1 of 16 test rows are in train too"):
+        flow.train(recipe, labelled)
+    assert not (labelled / "runs").exists()
+    allowed = _recipe(
+        make_base("bert"), labelled, "data.allow_duplicates=true", "evaluation.baselines=[]"
+    )
+    assert flow.train(allowed, labelled).model.rows == 16
+
+
+def test_test_rows_changed_after_training_are_noticed(make_base, labelled):
+    flow.train(_recipe(make_base("bert"), labelled, "evaluation.baselines=[]"), labelled)
+    folder = run.find(labelled / "runs" / "a")
+    predictions = run.read_predictions(folder / "predictions.parquet")
+    changed = type(predictions)(
+        predictions.labels, predictions.probabilities, predictions.targets,
+        ("another text", *predictions.prompts[1:]),
+    )  # fmt: skip
+    run.write_predictions(folder / "predictions.parquet", changed)
+    with pytest.raises(RunError, match="changed after training"):
+        using.judge(folder)
+
+
+def test_events_tell_every_epoch_of_every_member(make_base, labelled):
+    flow.train(_recipe(make_base("bert"), labelled, "folds.count=2"), labelled)
+    folder = run.find(labelled / "runs" / "a")
+    epochs = [event for event in run.read_events(folder) if event["event"] == "epoch"]
+    assert {(e["member"], e["epoch"]) for e in epochs} == {
+        (m, e) for m in (0, 1) for e in (0, 1, 2)
+    }
+    assert json.dumps(epochs)  # no NaN sneaks in
+    assert all(e["train_loss"] is not None for e in epochs if e["epoch"] > 0)
