@@ -109,7 +109,9 @@ def parse(
             raise RecipeError(
                 f"{override!r} is not an override.", fix="Write section.key=value, without spaces."
             )
-        key = ALIASES.get(key, key)
+        if key in ALIASES:
+            mapped.append(f"{key} is read as {ALIASES[key]}")
+            key = ALIASES[key]
         _put(settings, key.split("."), _plain(_yaml(value, override)), override)
     preset = settings.get("preset", "balanced")
     if preset in PRESETS:

@@ -1,0 +1,73 @@
+"""What every task must keep; it runs over all folders of fucina/tasks."""
+
+import json
+
+import pytest
+
+from fucina import data, flow, tasks
+from fucina.errors import RecipeError
+from fucina.recipe import load
+
+
+def _rows(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(params=tasks.names())
+def task(request):
+    return tasks.get(request.param)
+
+
+def test_a_folder_holds_all_of_a_task(task):
+    folder = tasks.folder(task.name)
+    for name in ("recipe.yaml", "sample.jsonl", "golden.jsonl", "README.md"):
+        assert (folder / name).is_file(), name
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{column}`" in readme for column in task.columns)
+    assert task.name == folder.name
+
+
+def test_golden_rows_become_the_written_prompt_and_target(task):
+    golden = _rows(tasks.folder(task.name) / "golden.jsonl")
+    assert len(golden) >= 3
+    for case in golden:
+        example = task.to_example(case["row"])
+        assert (example.prompt, example.target) == (case["prompt"], case["target"])
+
+
+def test_the_sample_passes_its_own_check(task):
+    recipe, _ = load(tasks.folder(task.name) / "recipe.yaml")
+    rows = flow.read_file(recipe, tasks.folder(task.name) / recipe.data.train)
+    findings = data.check(rows, None, None, folds=3, allow_duplicates=False)
+    assert not [finding for finding in findings if finding.severity != "note"]
+
+
+def test_the_whole_flow_runs_on_the_sample(task, make_base, tmp_path):
+    folder = tasks.folder(task.name)
+    recipe, _ = load(
+        folder / "recipe.yaml",
+        [f"model.base={make_base('bert')}", f"output={tmp_path}", "adapter.rank=2",
+         "training.epochs=1", "evaluation.bootstrap_samples=100"],
+    )  # fmt: skip
+    outcome = flow.train(recipe, folder)
+    assert outcome.model.rows > 0
+    assert 0 <= outcome.model.scores[task.headline].value <= 1
+
+
+def test_a_misspelt_task_names_the_nearest():
+    with pytest.raises(RecipeError) as caught:
+        tasks.get("clasification")
+    assert "classification" in caught.value.fix
+
+
+def test_a_new_task_is_one_folder():
+    """Nothing outside the folder of `language_id` names it."""
+    from pathlib import Path
+
+    source = Path(tasks.__file__).parent.parent
+    named = [
+        path
+        for path in source.rglob("*.py")
+        if "language_id" in path.read_text(encoding="utf-8") and "language_id" not in path.parts
+    ]
+    assert not named
