@@ -1,0 +1,98 @@
+"""Write the reference pages from the code: python docs/generate.py."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+from fucina.config import Recipe
+from fucina.recipe import ALIASES, PRESETS
+
+REFERENCE = Path(__file__).parent / "reference"
+
+
+def recipe_page() -> str:
+    """Every setting with its default, range and meaning."""
+    lines = [
+        "# The recipe",
+        "",
+        "One YAML file says everything. Every key can be given on the command line too, as",
+        "`section.key=value`; that wins over the file, and the file over the preset.",
+        "This page is written by `python docs/generate.py`.",
+        "",
+        "## Top level",
+        "",
+        "| setting | default | meaning |",
+        "| --- | --- | --- |",
+    ]
+    sections = []
+    for name, field in Recipe.model_fields.items():
+        keys = getattr(field.annotation, "model_fields", None)
+        if keys is None:
+            lines.append(_row(name, field))
+        else:
+            sections += ["", f"## {name}", "", (field.annotation.__doc__ or "").strip(), ""]
+            sections += ["| setting | default | meaning |", "| --- | --- | --- |"]
+            sections += [_row(f"{name}.{key}", own) for key, own in keys.items()]
+    lines += sections
+    lines += ["", "## Presets", "", "| preset | sets |", "| --- | --- |"]
+    for preset, changes in PRESETS.items():
+        sets = ", ".join(
+            f"`{section}.{key}={value}`" for section, keys in changes.items() for key, value in keys.items()
+        )
+        lines.append(f"| `{preset}` | {sets or 'the defaults above'} |")
+    lines += ["", "## Names of other tools", "", "Read as ours, and shown as mapped:", ""]
+    lines += ["| name | read as |", "| --- | --- |"]
+    lines += [f"| `{name}` | `{ours}` |" for name, ours in sorted(ALIASES.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, field: object) -> str:
+    default = "required" if field.is_required() else f"`{_default(field.get_default(call_default_factory=True))}`"
+    choices = [c for c in get_args(field.annotation) if isinstance(c, str)]
+    choices = choices or [c for part in get_args(field.annotation) for c in get_args(part) if isinstance(c, str)]
+    listed = f" One of {', '.join(f'`{c}`' for c in choices)}." if choices else ""
+    return f"| `{name}` | {default} | {(field.description or '').replace('|', '/')}{listed} |"
+
+
+def _default(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "none" if value is None else str(value)
+
+
+def commands_page() -> str:
+    """The help of every verb, as it is shown."""
+    shown = _help()
+    verbs = [line.split()[0] for line in shown.split("Commands:")[1].splitlines() if line.strip()]
+    parts = [
+        "# Commands",
+        "",
+        "Exit codes: 0 done, 1 a goal of the recipe was missed (`--strict`), 2 you can mend it",
+        "(the message says how), 3 a defect of ours. `--json` prints one JSON document.",
+        "This page is written by `python docs/generate.py`.",
+        "",
+        "```text",
+        shown.rstrip(),
+        "```",
+    ]
+    for verb in verbs:
+        parts += ["", f"## fucina {verb}", "", "```text", _help(verb).rstrip(), "```"]
+    return "\n".join(parts) + "\n"
+
+
+def _help(*verb: str) -> str:
+    command = [sys.executable, "-m", "fucina", *verb, "--help"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return text.replace("python -m fucina", "fucina").replace("__main__.py", "fucina")
+
+
+def main() -> None:
+    """Write both pages."""
+    REFERENCE.mkdir(exist_ok=True)
+    (REFERENCE / "recipe.md").write_text(recipe_page(), encoding="utf-8")
+    (REFERENCE / "commands.md").write_text(commands_page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
