@@ -13,6 +13,7 @@ import os
 import statistics
 import time
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -137,6 +138,11 @@ def main():
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    with ExitStack() as stack:
+        climb(options, stack)
+
+
+def climb(options, stack):
     warnings.filterwarnings("ignore")
     data = options.data.resolve()
     plain = recipe_of(data, f"training.epochs={options.epochs}")
@@ -148,7 +154,7 @@ def main():
     shuffled = lambda lengths, folds, size, *, seed, epoch: _shuffled(folds, size, seed, epoch)
     epochs = f"training.epochs={options.epochs}"
     results: dict[str, list] = {}
-    pool = threads.start()
+    pool = stack.enter_context(threads.start())
 
     def row(name, job):
         results.setdefault(name, []).append(job())

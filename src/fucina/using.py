@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,7 +106,7 @@ def report(folder: Path) -> Path:
     return folder / "report.html"
 
 
-def _threads() -> ThreadPoolExecutor:
+def _threads() -> AbstractContextManager[ThreadPoolExecutor]:
     from fucina.models import threads
 
     return threads.start()
