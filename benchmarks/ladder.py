@@ -151,7 +151,6 @@ def climb(options, stack):
     rows = rows.take(sorted(int(row) for row in some))
     split = prepare.split(rows, validation=None, test=rows, config=plain.data, folds=10, seed=0)
     one = SimpleNamespace(**{**vars(split), "folds": split.folds[:1]})
-    shuffled = lambda lengths, folds, size, *, seed, epoch: _shuffled(folds, size, seed, epoch)
     epochs = f"training.epochs={options.epochs}"
     results: dict[str, list] = {}
     pool = stack.enter_context(threads.start())
@@ -166,7 +165,7 @@ def climb(options, stack):
             lambda n=number: trainer(one, one.folds[0], options.epochs, n),
         )
         torch.set_num_threads(1)
-        with mock.patch.object(loop, "epoch_batches", shuffled):
+        with mock.patch.object(loop, "epoch_batches", _shuffled):
             row(
                 "our loop, random batches, one run",
                 lambda: ours(one, recipe_of(data, epochs, *SAME), pool)[:2],
@@ -213,7 +212,8 @@ def climb(options, stack):
     )
 
 
-def _shuffled(folds, size, seed, epoch):
+def _shuffled(lengths, folds, size, *, seed, epoch):
+    """Batches in random order, without buckets; `lengths` is part of the interface."""
     rng = np.random.default_rng([seed, epoch])
     steps = -(-max(len(fold.train) for fold in folds) // size)
     table = np.full((len(folds), steps * size), -1)

@@ -38,7 +38,9 @@ def recipe_page() -> str:
     lines += ["", "## Presets", "", "| preset | sets |", "| --- | --- |"]
     for preset, changes in PRESETS.items():
         sets = ", ".join(
-            f"`{section}.{key}={value}`" for section, keys in changes.items() for key, value in keys.items()
+            f"`{section}.{key}={value}`"
+            for section, keys in changes.items()
+            for key, value in keys.items()
         )
         lines.append(f"| `{preset}` | {sets or 'the defaults above'} |")
     lines += ["", "## Names of other tools", "", "Read as ours, and shown as mapped:", ""]
@@ -48,9 +50,15 @@ def recipe_page() -> str:
 
 
 def _row(name: str, field: object) -> str:
-    default = "required" if field.is_required() else f"`{_default(field.get_default(call_default_factory=True))}`"
+    default = (
+        "required"
+        if field.is_required()
+        else f"`{_default(field.get_default(call_default_factory=True))}`"
+    )
     choices = [c for c in get_args(field.annotation) if isinstance(c, str)]
-    choices = choices or [c for part in get_args(field.annotation) for c in get_args(part) if isinstance(c, str)]
+    choices = choices or [
+        c for part in get_args(field.annotation) for c in get_args(part) if isinstance(c, str)
+    ]
     listed = f" One of {', '.join(f'`{c}`' for c in choices)}." if choices else ""
     return f"| `{name}` | {default} | {(field.description or '').replace('|', '/')}{listed} |"
 

@@ -76,7 +76,7 @@ class ModelConfig(Settings):
     ] = 256
     lexical: Annotated[
         bool,
-        Field(description="Add n-grams of word pieces to the head: what the base does not know."),
+        Field(description="Add n-grams of characters to the head: what the base does not know."),
     ] = True
 
 

@@ -68,7 +68,7 @@ def test_tensors_of_another_shape_are_refused(load_base):
 
 @pytest.mark.parametrize("kind", ["lora", "full", "head"])
 def test_an_ensemble_answers_after_loading_as_before(kind, load_base, make_base, pool, tmp_path):
-    from fucina.models.lexical import learn
+    from fucina.models.lexical import Table, counts, learn
 
     base = load_base("bert")
     recipe, _ = parse(
@@ -77,9 +77,13 @@ def test_an_ensemble_answers_after_loading_as_before(kind, load_base, make_base,
     )
     members = 1 if kind == "full" else 2
     texts = ["il pacco non arriva", "dove ordine", "schermo nero rotto"]
-    lexicon = learn(encode(texts, base.tokenizer, max_length_tokens=16).ids, [0, 1, 2, 3])
+    lexicon = learn(texts)
     save_lexicon(tmp_path, lexicon)
-    tables = np.random.default_rng(0).normal(size=(2, len(lexicon.ngrams), 3)).astype(np.float32)
+    rng, size = np.random.default_rng(0), len(lexicon.ngrams)
+    tables = [
+        Table(rng.uniform(1, 2, size), rng.normal(size=(size, 3)).astype(np.float32))
+        for _ in range(2)
+    ]
     stacks = [_random_stack(base, recipe.adapter, members) for _ in range(2 // members)]
     for member in range(2):
         stack = stacks[member] if kind == "full" else stacks[0]
@@ -93,16 +97,16 @@ def test_an_ensemble_answers_after_loading_as_before(kind, load_base, make_base,
         )
     model = load(tmp_path, recipe, base, ("a", "b", "c"), workers=2)
     each = model.member_probabilities(texts, threads=pool)
-    from fucina.models.lexical import vectors
-
     encoded = encode(texts, base.tokenizer, max_length_tokens=recipe.model.max_length_tokens)
-    extra = vectors(encoded.ids, lexicon)
+    rows = counts(texts, lexicon)
     for member in range(2):
         stack = stacks[member] if kind == "full" else stacks[0]
         for row in range(len(texts)):
             batch = assemble(encoded, np.full((stack.members, 1), row), 0)
             index = 0 if kind == "full" else member
-            scores = stack.logits(batch)[index, 0].detach().numpy() + extra[row] @ tables[member]
+            scores = stack.logits(batch)[index, 0].detach().numpy() + tables[member].scores(
+                rows[row]
+            )
             expected = torch.softmax(torch.from_numpy(scores).flatten(), -1).numpy()
             assert np.allclose(each[member, row], expected, atol=1e-5)
     assert np.allclose(model.predict(texts, threads=pool).probabilities, each.mean(0))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fucina.models.lexical import Lexicon, vectors
+from fucina.models.lexical import Lexicon, Table, counts
 from fucina.models.stack import Stack
 from fucina.models.tokenize import encode
 from fucina.models.trunk import Batch, assemble, chunks_by_length
@@ -30,7 +30,7 @@ class Ensemble:
         stacks: One stack of k members, or k stacks of one when all weights were trained.
         labels: The c label names.
         lexicon: The n-grams; None without a lexical part.
-        lexical: For each member v x c weights; empty without.
+        lexical: What the n-grams say, for each member; None without.
         how: `average` of probabilities, or `vote`.
         max_length_tokens: Longer prompts are cut.
         temperature: Divides the log of the probabilities; 1 changes nothing.
@@ -40,7 +40,7 @@ class Ensemble:
     stacks: tuple[Stack, ...]
     labels: tuple[str, ...]
     lexicon: Lexicon | None
-    lexical: tuple[np.ndarray, ...]
+    lexical: tuple[Table | None, ...]
     how: Literal["average", "vote"]
     max_length_tokens: int
     temperature: float = 1.0
@@ -91,10 +91,11 @@ class Ensemble:
         ):
             scores[:, part] = logits.double().numpy()
             progress("answering", done, len(rows))
-        if self.lexicon is not None and self.lexical:
-            ngrams = vectors(encoded.ids, self.lexicon)
+        if self.lexicon is not None and prompts:
+            ngrams = counts(prompts, self.lexicon)
             for member, table in enumerate(self.lexical):
-                scores[member] += ngrams @ table
+                if table is not None:
+                    scores[member] += table.scores(ngrams)
         scores -= scores.max(axis=2, keepdims=True)
         powers = np.exp(scores)
         return powers / powers.sum(axis=2, keepdims=True)

@@ -12,7 +12,7 @@ from fucina import run
 from fucina.errors import RunError
 from fucina.models.build import build
 from fucina.models.ensemble import Ensemble
-from fucina.models.lexical import Lexicon
+from fucina.models.lexical import Lexicon, Table
 from fucina.models.peft_format import adapter_config, from_tensors, to_tensors
 from fucina.models.stack import Stack
 
@@ -41,7 +41,7 @@ def member_folder(folder: Path, recipe: "Recipe", member: int) -> Path:
 
 
 def save_member(
-    folder: Path, stack: Stack, recipe: "Recipe", state: Tensor, lexical: np.ndarray | None
+    folder: Path, stack: Stack, recipe: "Recipe", state: Tensor, lexical: Table | None
 ) -> None:
     """Write one member: adapter_model.safetensors, adapter_config.json, head.safetensors.
 
@@ -50,7 +50,7 @@ def save_member(
         stack: The stack it was trained in.
         recipe: For the adapter's settings.
         state: Its P + H numbers.
-        lexical: v x c weights of the n-grams, or None.
+        lexical: What the n-grams say, or None.
     """
     size = stack.adapters.shape[1]
     adapter, head = state[:size], state[size:]
@@ -60,7 +60,8 @@ def save_member(
         "bias": head[split:],
     }
     if lexical is not None:
-        tensors["lexical"] = torch.from_numpy(lexical)
+        tensors["lexical"] = torch.from_numpy(lexical.weights.astype(np.float32))
+        tensors["rarity"] = torch.from_numpy(lexical.rarity)
     facts = {"base_fingerprint": stack.base.fingerprint, "pooling": stack.base.pooling}
     if recipe.adapter.kind == "lora":
         run.write_tensors(folder / "adapter_model.safetensors", to_tensors(stack, adapter))
@@ -71,14 +72,8 @@ def save_member(
 
 
 def save_lexicon(folder: Path, lexicon: Lexicon) -> None:
-    """Write the n-grams, v x 3 token ids filled with -1, once for all members."""
-    table = np.full((len(lexicon.ngrams), 3), -1, dtype=np.int64)
-    for row, ngram in enumerate(lexicon.ngrams):
-        table[row, : len(ngram)] = ngram
-    special = torch.tensor(sorted(lexicon.special), dtype=torch.int64)
-    run.write_tensors(
-        folder / "lexicon.safetensors", {"ngrams": torch.from_numpy(table), "special": special}
-    )
+    """Write the n-grams, once for all members."""
+    run.write_json(folder / "lexicon.json", list(lexicon.ngrams))
 
 
 def load(
@@ -90,10 +85,10 @@ def load(
         RunError: A file is missing or broken, or the base is not the one it was trained on.
     """
     count = recipe.folds.count or 1
-    lexicon = _lexicon(folder / "lexicon.safetensors")
+    lexicon = _lexicon(folder)
     groups = [[i] for i in range(count)] if recipe.adapter.kind == "full" else [list(range(count))]
     stacks: list[Stack] = []
-    lexical: list[np.ndarray] = []
+    lexical: list[Table | None] = []
     for group in groups:
         stack = build(
             base, recipe.adapter, members=len(group), labels=len(labels), seed=0, workers=workers
@@ -105,9 +100,7 @@ def load(
             _check_base(own, base)
             heads.append(torch.cat([tensors["weight"].t().flatten(), tensors["bias"]]))
             adapters.append(_adapter(own, stack, recipe))
-            if lexicon is not None:
-                none = torch.zeros(len(lexicon.ngrams), len(labels))
-                lexical.append(tensors.get("lexical", none).double().numpy())
+            lexical.append(_table(tensors))
         stack.bind(torch.stack(adapters).to(stack.device), torch.stack(heads).to(stack.device))
         stacks.append(stack)
     return Ensemble(
@@ -119,6 +112,12 @@ def load(
         recipe.folds.ensemble,
         recipe.model.max_length_tokens,
     )
+
+
+def _table(tensors: dict[str, Tensor]) -> Table | None:
+    if "lexical" not in tensors:
+        return None
+    return Table(tensors["rarity"].numpy(), tensors["lexical"].double().numpy())
 
 
 def _adapter(folder: Path, stack: Stack, recipe: "Recipe") -> Tensor:
@@ -137,9 +136,6 @@ def _check_base(folder: Path, base: "Base") -> None:
         )
 
 
-def _lexicon(path: Path) -> Lexicon | None:
-    if not path.is_file():
-        return None
-    tensors = run.read_tensors(path)
-    ngrams = tuple(tuple(t for t in row if t >= 0) for row in tensors["ngrams"].tolist())
-    return Lexicon(ngrams, frozenset(tensors["special"].tolist()))
+def _lexicon(folder: Path) -> Lexicon | None:
+    path = folder / "lexicon.json"
+    return Lexicon(tuple(run.read_json(path))) if path.is_file() else None

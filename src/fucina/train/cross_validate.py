@@ -11,7 +11,7 @@ import torch
 
 from fucina.models import floor as floors
 from fucina.models.build import build
-from fucina.models.lexical import Lexicon, learn, vectors
+from fucina.models.lexical import Lexicon, Table, counts, learn
 from fucina.models.stack import Stack
 from fucina.models.threads import count
 from fucina.models.tokenize import Encoded, encode
@@ -53,7 +53,7 @@ class Fit:
         members: The k members with the weights they keep.
         stacks: The stacks they were trained in, to name their parameters.
         lexicon: The n-grams; None without a lexical part.
-        lexical: For each member v x c weights, or None.
+        lexical: For each member what the n-grams say, or None.
         out_of_fold: Every held-out row answered by the member that did not train on it.
         held_out: The development rows of `out_of_fold`, in its order.
         truncated: Development rows longer than the limit.
@@ -62,7 +62,7 @@ class Fit:
     members: tuple[Member, ...]
     stacks: tuple[Stack, ...]
     lexicon: Lexicon | None
-    lexical: tuple[np.ndarray | None, ...]
+    lexical: tuple[Table | None, ...]
     out_of_fold: Predictions
     held_out: tuple[int, ...]
     truncated: tuple[int, ...]
@@ -112,8 +112,8 @@ def cross_validate(
     store = _store(probe, encoded, threads, hooks)
     lexicon, ngrams = None, None
     if recipe.model.lexical:
-        lexicon = learn(encoded.ids, base.tokenizer.all_special_ids)
-        ngrams = vectors(encoded.ids, lexicon)
+        lexicon = learn(split.development.prompts)
+        ngrams = counts(split.development.prompts, lexicon)
     heads, offsets, lexical = _floors(
         probe,
         encoded,
@@ -247,12 +247,12 @@ def _floors(
     recipe: "Recipe",
     threads: ThreadPoolExecutor,
     hooks: Hooks,
-) -> tuple[torch.Tensor, np.ndarray, list[np.ndarray | None]]:
+) -> tuple[torch.Tensor, np.ndarray, list[Table | None]]:
     """Fit the floor of each member; returns heads k x H, offsets k x n x c, n-gram weights."""
     labels = len(split.labels)
     heads = torch.zeros(len(split.folds), (stack.base.width + 1) * labels, device=stack.device)
     offsets = np.zeros((len(split.folds), len(targets), labels), dtype=np.float32)
-    lexical: list[np.ndarray | None] = [None] * len(split.folds)
+    lexical: list[Table | None] = [None] * len(split.folds)
     if recipe.training.start == "cold" and ngrams is None:
         return heads, offsets, lexical
     features = _features(stack, encoded, store, threads, hooks)
@@ -266,8 +266,8 @@ def _floors(
         train, held = list(split.folds[member].train), list(split.folds[member].held_out)
         if floor.lexical is not None and ngrams is not None:
             offsets[member, train] = floor.offsets
-            offsets[member, held] = ngrams[held] @ floor.lexical
-            lexical[member] = floor.lexical.astype(np.float32)
+            offsets[member, held] = floor.lexical.scores(ngrams[held])
+            lexical[member] = floor.lexical
         if recipe.training.start == "floor":
             head = np.concatenate([floor.weight.ravel(), floor.bias])
             heads[member] = torch.from_numpy(head).float()
