@@ -35,7 +35,7 @@ color:var(--ink);font:16px/1.55 system-ui,sans-serif}h1{font-size:1.5rem;margin:
 margin:2.6rem 0 .4rem}p.lead{font-size:1.15rem;border-left:4px solid var(--hot);padding-left:1rem;margin:1rem 0}
 p.how{color:var(--soft);font-size:.9rem;margin:.2rem 0 .8rem}table{border-collapse:collapse;width:100%;
 font-size:.92rem}th,td{text-align:left;padding:.32rem .6rem .32rem 0;border-bottom:1px solid var(--line);
-vertical-align:top;overflow-wrap:anywhere}th{font-weight:600;color:var(--soft)}td.n,th.n{text-align:right;
+vertical-align:top;overflow-wrap:break-word}th{font-weight:600;color:var(--soft)}td.n,th.n{text-align:right;
 font-variant-numeric:tabular-nums;white-space:nowrap}figure{margin:.5rem 0;background:#fff;border-radius:6px;
 padding:.6rem;overflow-x:auto}figure svg{max-width:100%;height:auto;display:block;margin:auto}
 .row{display:grid;grid-template-columns:repeat(auto-fit,minmax(15rem,1fr));gap:.6rem}summary{cursor:pointer}
