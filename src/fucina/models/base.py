@@ -3,9 +3,12 @@
 import hashlib
 import importlib.util
 import json
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
 from torch import nn
@@ -195,10 +198,18 @@ def _read(name: str, source: str) -> tuple[Any, Any]:
     source = str(Path(source).expanduser()) if source.startswith("~") else source
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+    # Without a network the hub's client tries for most of a minute before it gives up.
+    local = Path(source).is_dir() or not _hub_answers()
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            source, trust_remote_code=False, local_files_only=local
+        )
         network = transformers.AutoModel.from_pretrained(
-            source, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+            source,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            local_files_only=local,
         )
     # transformers answers a missing model, a broken file and a refused connection with
     # different classes from release to release; all of them mean "cannot be had".
@@ -209,6 +220,20 @@ def _read(name: str, source: str) -> tuple[Any, Any]:
             "(config.json, tokenizer, *.safetensors), or use the embedded model.base: minilm.",
         ) from error
     return network, tokenizer
+
+
+def _hub_answers() -> bool:
+    """Whether the model hub can be reached; behind a proxy only the client can tell."""
+    from huggingface_hub import constants
+
+    if getproxies():
+        return True
+    host = urlsplit(constants.ENDPOINT).hostname or ""
+    try:
+        socket.create_connection((host, 443), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _first_line(error: Exception) -> str:
