@@ -1,17 +1,37 @@
 """Pure functions that score answers; they know neither models nor files."""
 
-from fucina.metrics.calibration import Bin, expected_calibration_error, log_loss, reliability
+from fucina.metrics.calibration import (
+    Bin,
+    apply_temperature,
+    brier,
+    expected_calibration_error,
+    fit_temperature,
+    log_loss,
+    reliability,
+)
 from fucina.metrics.labels import balanced_accuracy, confusion, per_label, scores
-from fucina.metrics.statistics import bootstrap_scores, mcnemar, paired_bootstrap_scores, wilson
+from fucina.metrics.proportions import mcnemar, minimum_detectable_difference, wilson
+from fucina.metrics.statistics import (
+    bootstrap,
+    bootstrap_scores,
+    paired_bootstrap,
+    paired_bootstrap_scores,
+)
 
 __all__ = [
     "Bin",
+    "apply_temperature",
     "balanced_accuracy",
+    "bootstrap",
     "bootstrap_scores",
+    "brier",
     "confusion",
     "expected_calibration_error",
+    "fit_temperature",
     "log_loss",
     "mcnemar",
+    "minimum_detectable_difference",
+    "paired_bootstrap",
     "paired_bootstrap_scores",
     "per_label",
     "reliability",

@@ -1,51 +1,88 @@
-"""How sure is a score: bootstrap intervals, exact tests."""
+"""How sure is a score, or a difference of two models: bootstrap intervals."""
+
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
-from scipy import stats
 
-from fucina.errors import DataError
 from fucina.metrics.calibration import bin_of, row_losses
-from fucina.metrics.labels import of_confusions
+from fucina.metrics.labels import cell_of, of_confusions, require_codes, require_some
+from fucina.metrics.proportions import wilson
 from fucina.records import Interval
 
-__all__ = ["bootstrap_scores", "mcnemar", "paired_bootstrap_scores", "wilson"]
+__all__ = [
+    "bootstrap",
+    "bootstrap_scores",
+    "paired_bootstrap",
+    "paired_bootstrap_scores",
+]
 
 ECE_BINS = 15
 CELLS_AT_ONCE = 4_000_000  # resamples are done in blocks of about this many table cells
+WIDENED = ("balanced_accuracy", "macro_precision", "macro_recall", "macro_f1")
 
 
-def wilson(right: int, rows: int, confidence: float = 0.95) -> Interval:
-    """The interval of a share: Wilson's, or the exact one where all or none are right.
+def bootstrap(
+    statistic: Callable[[np.ndarray], float],
+    rows: int,
+    *,
+    samples: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Interval:
+    """The percentile bootstrap interval of any statistic of rows.
 
-    Example:
-        >>> print(wilson(90, 100), wilson(25, 25))
-        0.900 [0.826, 0.945] 1.000 [0.863, 1.000]
-    """
-    method = "exact" if right in (0, rows) else "wilson"
-    bounds = stats.binomtest(right, rows).proportion_ci(confidence, method=method)
-    return Interval(right / rows, float(bounds.low), float(bounds.high))
-
-
-def mcnemar(right_first: np.ndarray, right_second: np.ndarray) -> float:
-    """Exact two-sided McNemar test of two models on the same rows.
+    It has no width where all resamples agree, as for a perfect score; of a share use `wilson`.
 
     Args:
-        right_first: n booleans, whether the first model was right.
-        right_second: The same for the second.
-
-    Returns:
-        The p-value: how likely a split of the rows on which they differ is by chance.
+        statistic: Takes n row numbers, some of them repeated, and gives a number.
+        rows: n.
+        samples: Resamples.
+        seed: Of the resamples.
+        confidence: Of the interval.
 
     Example:
-        >>> first = np.array([True] * 3 + [False] * 10)
-        >>> round(mcnemar(first, ~first), 5)
-        0.09229
+        >>> values = np.arange(100.0)
+        >>> print(bootstrap(lambda picks: values[picks].mean(), len(values)))
+        49.500 [43.819, 54.951]
     """
-    only_first = int((right_first & ~right_second).sum())
-    only_second = int((right_second & ~right_first).sum())
-    if only_first + only_second == 0:
-        return 1.0
-    return float(stats.binomtest(only_first, only_first + only_second).pvalue)
+    require_some(rows)
+    rng = np.random.default_rng(seed)
+    drawn = [float(statistic(rng.integers(rows, size=rows))) for _ in range(samples)]
+    low, high = np.quantile(drawn, _tails(confidence))
+    return Interval(float(statistic(np.arange(rows))), float(low), float(high))
+
+
+def paired_bootstrap(
+    statistic: Callable[[np.ndarray], tuple[float, float]],
+    rows: int,
+    *,
+    samples: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Interval:
+    """The interval of a difference of two models, second minus first, on the same resamples.
+
+    What makes a row hard is hard for both and cancels out, so this is narrower than two intervals.
+
+    Args:
+        statistic: Takes n row numbers, some of them repeated, and gives the number of each model.
+        rows: n.
+        samples: Resamples.
+        seed: Of the resamples.
+        confidence: Of the interval.
+
+    Example:
+        >>> first, second = np.arange(100.0), np.arange(100.0) + 2
+        >>> print(paired_bootstrap(lambda picks: (first[picks].mean(), second[picks].mean()), 100))
+        2.000 [2.000, 2.000]
+    """
+
+    def difference(picks: np.ndarray) -> float:
+        first, second = statistic(picks)
+        return second - first
+
+    return bootstrap(difference, rows, samples=samples, seed=seed, confidence=confidence)
 
 
 def bootstrap_scores(
@@ -60,9 +97,11 @@ def bootstrap_scores(
 ) -> dict[str, Interval]:
     """All label scores, log loss and calibration error with percentile bootstrap intervals.
 
-    Where every answer is right (or wrong) all resamples agree and the interval would have no
-    width; there the exact bound of the accuracy is taken for the other label scores too. The
-    accuracy itself always has Wilson's interval.
+    The accuracy has Wilson's interval. Another label score of exactly 1 or 0 on which all
+    resamples agree would have no width: there its end takes the exact bound of the rows that were
+    right (or of all, when none was). That bound is of the mean row; a label with few rows can be
+    worse than it says. The calibration error of few rows is biased upwards and that of resamples
+    more so: its interval says how much it varies, and can lie above the value.
 
     Args:
         targets: n true labels.
@@ -72,34 +111,39 @@ def bootstrap_scores(
         samples: Resamples.
         seed: Of the resamples.
         confidence: Of the intervals.
+
+    Example:
+        >>> targets = np.arange(30) % 3
+        >>> found = bootstrap_scores(targets, targets, np.eye(3)[targets], 3)
+        >>> print(found["macro_f1"], found["log_loss"])
+        1.000 [0.884, 1.000] 0.000 [0.000, 0.000]
     """
-    rows = len(targets)
-    if not rows:
-        raise DataError("there are no rows to judge.", fix="Give a test set with labelled rows.")
-    rng = np.random.default_rng(seed)
+    require_codes(targets, answers, label_count)
+    rows, right = len(targets), int((answers == targets).sum())
     losses = row_losses(probabilities, targets)
     sureness = probabilities.max(axis=1)
-    place = bin_of(sureness, ECE_BINS)
-    gap = sureness - (answers == targets)
-    everything = np.arange(rows)[None]
-    point = _resample(everything, targets, answers, label_count, losses, place, gap)
-    drawn: dict[str, list[np.ndarray]] = {name: [] for name in point}
-    block = max(1, CELLS_AT_ONCE // max(rows, label_count**2))
-    for begin in range(0, samples, block):
-        picks = rng.integers(rows, size=(min(block, samples - begin), rows))
-        for name, values in _resample(
-            picks, targets, answers, label_count, losses, place, gap
-        ).items():
-            drawn[name].append(values)
-    share = wilson(int((answers == targets).sum()), rows, confidence)
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    found: dict[str, Interval] = {}
-    for name, value in point.items():
-        low, high = np.quantile(np.concatenate(drawn[name]), tails)
-        if low == high and name not in {"log_loss", "ece"}:
-            low, high = min(low, share.low), max(high, share.high)
-        found[name] = Interval(float(value[0]), float(low), float(high))
-    found["accuracy"] = share
+    place, gap = bin_of(sureness, ECE_BINS), sureness - (answers == targets)
+
+    def resample(picks: np.ndarray) -> dict[str, np.ndarray]:
+        found = of_confusions(_tables(picks, targets, answers, label_count))
+        found["log_loss"] = losses[picks].mean(axis=1)
+        offset = np.arange(len(picks))[:, None] * ECE_BINS
+        binned = np.bincount(
+            (place[picks] + offset).ravel(), gap[picks].ravel(), minlength=len(picks) * ECE_BINS
+        )
+        found["ece"] = np.abs(binned.reshape(len(picks), ECE_BINS)).sum(axis=1) / rows
+        return found
+
+    block = _block(rows, label_count)
+    found = _intervals(resample, rows, block, samples=samples, seed=seed, confidence=confidence)
+    found["accuracy"] = wilson(right, rows, confidence)
+    for name in WIDENED:
+        score = found[name]
+        # Only at a bound: one answer for all rows has balanced accuracy 1 / c, and surely so.
+        if score.value == score.low == 1:
+            found[name] = replace(score, low=wilson(right, right, confidence).low)
+        elif score.value == score.high == 0:
+            found[name] = replace(score, high=found["accuracy"].high)
     return found
 
 
@@ -118,39 +162,54 @@ def paired_bootstrap_scores(
     Args:
         targets: n true labels.
         first: n answers of the first model; -1 is always wrong.
-        second: n answers of the second model.
+        second: n answers of the second model; -1 is always wrong.
         label_count: c.
         samples: Resamples.
         seed: Of the resamples.
         confidence: Of the intervals.
-    """
-    rows = len(targets)
-    # One more label takes answers outside the known ones; it never occurs as a target.
-    first, second = (
-        np.where(first < 0, label_count, first),
-        np.where(second < 0, label_count, second),
-    )
-    rng = np.random.default_rng(seed)
 
-    def difference(picks: np.ndarray) -> dict[str, np.ndarray]:
+    Example:
+        >>> targets, half = np.arange(40) % 2, np.zeros(40, dtype=int)
+        >>> print(paired_bootstrap_scores(targets, half, targets, 2)["accuracy"])
+        0.500 [0.350, 0.650]
+    """
+    require_codes(targets, targets, label_count)
+    # One more label takes answers outside the known ones; it never occurs as a target.
+    first, second = (np.where(side < 0, label_count, side) for side in (first, second))
+    for side in (first, second):
+        require_codes(targets, side, label_count + 1)
+
+    def resample(picks: np.ndarray) -> dict[str, np.ndarray]:
         one = of_confusions(_tables(picks, targets, first, label_count + 1))
         two = of_confusions(_tables(picks, targets, second, label_count + 1))
         return {name: two[name] - one[name] for name in one}
 
-    point = difference(np.arange(rows)[None])
+    rows, block = len(targets), _block(len(targets), label_count)
+    return _intervals(resample, rows, block, samples=samples, seed=seed, confidence=confidence)
+
+
+def _intervals(
+    resample: Callable[[np.ndarray], dict[str, np.ndarray]],
+    rows: int,
+    block: int,
+    *,
+    samples: int,
+    seed: int,
+    confidence: float,
+) -> dict[str, Interval]:
+    """Percentile intervals of scores that come s resamples at once, from s x n row numbers."""
+    point = resample(np.arange(rows)[None])
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in point}
-    block = max(1, CELLS_AT_ONCE // max(rows, label_count**2))
+    rng = np.random.default_rng(seed)
     for begin in range(0, samples, block):
         picks = rng.integers(rows, size=(min(block, samples - begin), rows))
-        for name, values in difference(picks).items():
+        for name, values in resample(picks).items():
             drawn[name].append(values)
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    return {
-        name: Interval(
-            float(value[0]), *map(float, np.quantile(np.concatenate(drawn[name]), tails))
-        )
-        for name, value in point.items()
-    }
+    found = {}
+    for name, value in point.items():
+        low, high = np.quantile(np.concatenate(drawn[name]), _tails(confidence))
+        found[name] = Interval(float(value[0]), float(low), float(high))
+    return found
 
 
 def _tables(
@@ -158,26 +217,15 @@ def _tables(
 ) -> np.ndarray:
     """The confusion table of each resample, s x c x c."""
     size = label_count**2
-    cells = targets * label_count + answers
     offset = np.arange(len(picks))[:, None] * size
-    counts = np.bincount((cells[picks] + offset).ravel(), minlength=len(picks) * size)
+    cells = cell_of(targets, answers, label_count)[picks] + offset
+    counts = np.bincount(cells.ravel(), minlength=len(picks) * size)
     return counts.reshape(len(picks), label_count, label_count)
 
 
-def _resample(
-    picks: np.ndarray,
-    targets: np.ndarray,
-    answers: np.ndarray,
-    label_count: int,
-    losses: np.ndarray,
-    place: np.ndarray,
-    gap: np.ndarray,
-) -> dict[str, np.ndarray]:
-    found = of_confusions(_tables(picks, targets, answers, label_count))
-    found["log_loss"] = losses[picks].mean(axis=1)
-    offset = np.arange(len(picks))[:, None] * ECE_BINS
-    binned = np.bincount(
-        (place[picks] + offset).ravel(), gap[picks].ravel(), minlength=len(picks) * ECE_BINS
-    )
-    found["ece"] = np.abs(binned.reshape(len(picks), ECE_BINS)).sum(axis=1) / picks.shape[1]
-    return found
+def _block(rows: int, label_count: int) -> int:
+    return max(1, CELLS_AT_ONCE // max(rows, label_count**2))
+
+
+def _tails(confidence: float) -> list[float]:
+    return [(1 - confidence) / 2, (1 + confidence) / 2]

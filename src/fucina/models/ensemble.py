@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fucina.metrics import apply_temperature
 from fucina.models.lexical import Lexicon, Table, counts
 from fucina.models.stack import Stack
 from fucina.models.tokenize import encode
@@ -69,9 +70,7 @@ class Ensemble:
         each = self.member_probabilities(prompts, threads=threads, progress=progress)
         probabilities = combine(each, self.how)
         if self.temperature != 1.0:
-            logs = np.log(probabilities.clip(1e-12)) / self.temperature
-            powered = np.exp(logs - logs.max(axis=1, keepdims=True))
-            probabilities = powered / powered.sum(axis=1, keepdims=True)
+            probabilities = apply_temperature(probabilities, self.temperature)
         return Predictions(self.labels, probabilities, tuple(targets), tuple(prompts))
 
     def member_probabilities(
