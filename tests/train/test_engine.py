@@ -105,7 +105,7 @@ def test_the_adapted_layer_is_the_formula_of_lora(load_base):
     adapted = stack.replicas[0].network.get_submodule(path)
     linear = base.network.get_submodule(path)
     x = torch.randn(2, 5, 32)
-    expected = linear(x) + (32.0 / 4) * (x @ slot.a[0] @ slot.b[0])
+    expected = linear(x) + (32.0 / 4) * (x @ slot.a[0].t() @ slot.b[0].t())
     assert torch.allclose(adapted(x), expected, atol=TOLERANCE)
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from fucina.errors import MissingExtraError, ModelError, RecipeError
+from fucina.models.product import quicken
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -92,7 +93,12 @@ def load(config: "ModelConfig", precision: str = "float32") -> Base:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if precision == "bfloat16":
         network = network.to(torch.bfloat16)
+        if device.type == "cpu":
+            from fucina.models.attention import widen  # transformers takes seconds to import
+
+            widen(network)
     network = network.to(device).eval().requires_grad_(False)
+    quicken(network)
     network.config.use_cache = False  # a cache of keys and values only serves generation
     if tokenizer.pad_token is None:
         # Padding is always masked, so the choice of token does not matter.

@@ -10,7 +10,7 @@ from fucina.errors import TrainingError
 from fucina.models.adapter import AdapterSlot, Noise, StackedLinear, initial_a
 from fucina.models.base import Base, layers_of
 from fucina.models.stack import Replica, Stack
-from fucina.models.targets import resolve
+from fucina.models.targets import is_transposed, resolve
 from fucina.models.trunk import Inject, Skip, Trunk, replica
 
 if TYPE_CHECKING:
@@ -104,12 +104,12 @@ def _adapt(
         for name in resolve(layers[index], config.target_modules):
             linear = layers[index].get_submodule(name)
             path = f"{stack.base.layers}.{index}.{name}"
-            transposed = not isinstance(linear, nn.Linear)
+            transposed = is_transposed(linear)
             weight = cast("Tensor", linear.weight)
             width, out = weight.shape if transposed else weight.shape[::-1]
             stack.slots[path] = AdapterSlot(empty, empty)
-            stack.names.append((f"{path}.a", torch.Size((width, config.rank))))
-            stack.names.append((f"{path}.b", torch.Size((config.rank, out))))
+            stack.names.append((f"{path}.a", torch.Size((config.rank, width))))
+            stack.names.append((f"{path}.b", torch.Size((out, config.rank))))
             adapted = StackedLinear(
                 linear,
                 stack.slots[path],
@@ -120,7 +120,7 @@ def _adapt(
             layers[index].set_submodule(name, adapted)
             for row, generator in zip(rows, generators, strict=True):
                 row.append(initial_a(width, config.rank, generator).flatten())
-                row.append(torch.zeros(config.rank * out))
+                row.append(torch.zeros(out * config.rank))
     return torch.stack([torch.cat(row) for row in rows]).to(_device(stack.base))
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from fucina.errors import RunError
+from fucina.models.targets import is_transposed
 
 if TYPE_CHECKING:
     from fucina.config import AdapterConfig
@@ -18,10 +19,7 @@ PARTS = {"a": "lora_A.weight", "b": "lora_B.weight"}
 
 
 def to_tensors(stack: "Stack", adapter: Tensor) -> dict[str, Tensor]:
-    """Name one member's P numbers as PEFT does, or as the network does when all is trained.
-
-    PEFT stores A as r x in and B as out x r.
-    """
+    """Name one member's P numbers as PEFT does, or as the network does when all is trained."""
     tensors: dict[str, Tensor] = {}
     begin = 0
     for name, shape in stack.names:
@@ -31,7 +29,7 @@ def to_tensors(stack: "Stack", adapter: Tensor) -> dict[str, Tensor]:
             tensors[name] = values
         else:
             path, part = name.rsplit(".", 1)
-            tensors[f"{PREFIX}{path}.{PARTS[part]}"] = values.t()
+            tensors[f"{PREFIX}{path}.{PARTS[part]}"] = values
     return tensors
 
 
@@ -48,7 +46,6 @@ def from_tensors(stack: "Stack", tensors: dict[str, Tensor]) -> Tensor:
         values = tensors.get(key)
         if values is None:
             raise RunError(f"the adapter has no {key}.", fix="Restore the folder, or train again.")
-        values = values if name in stack.full else values.t()
         if values.shape != shape:
             raise RunError(
                 f"{key} is {tuple(values.shape)}, but this base needs {tuple(shape)}.",
@@ -61,9 +58,7 @@ def from_tensors(stack: "Stack", tensors: dict[str, Tensor]) -> Tensor:
 def adapter_config(stack: "Stack", config: "AdapterConfig") -> dict[str, Any]:
     """The content of adapter_config.json: modules are named one by one, so nothing is guessed."""
     modules = sorted({name.rsplit(".", 1)[0] for name, _ in stack.names})
-    transposed = any(
-        type(stack.base.network.get_submodule(module)).__name__ == "Conv1D" for module in modules
-    )
+    transposed = any(is_transposed(stack.base.network.get_submodule(module)) for module in modules)
     return {
         "peft_type": "LORA",
         "task_type": "FEATURE_EXTRACTION",

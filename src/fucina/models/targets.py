@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from torch import nn
 
 from fucina.errors import ModelError, nearest
+from fucina.models.product import QuickLinear
 
-__all__ = ["is_linear", "resolve"]
+__all__ = ["is_linear", "is_transposed", "resolve"]
 
 
 def is_linear(module: nn.Module) -> bool:
@@ -14,7 +15,12 @@ def is_linear(module: nn.Module) -> bool:
 
     GPT-2 style models write their linear layers as `Conv1D`, with a transposed weight.
     """
-    return isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
+    return isinstance(module, nn.Linear | QuickLinear) or is_transposed(module)
+
+
+def is_transposed(module: nn.Module) -> bool:
+    """Whether the weight is stored in x out instead of out x in."""
+    return type(module).__name__ == "Conv1D"
 
 
 def resolve(layer: nn.Module, target_modules: str | Sequence[str]) -> list[str]:
