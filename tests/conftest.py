@@ -103,8 +103,6 @@ LABELLED = [
 @pytest.fixture
 def labelled(tmp_path):
     """A folder with train.jsonl (45 rows) and test.jsonl (15 rows) of three labels."""
-    for name, rows in (("train", LABELLED), ("test", [])):
-        del name, rows
     test = LABELLED[::4]
     train = [row for row in LABELLED if row not in test]
     for name, rows in (("train", train), ("test", test)):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from fucina import flow, run, using
-from fucina.errors import DataError, RunError
+from fucina.errors import DataError, RecipeError, RunError
 from fucina.recipe import parse
 
 
@@ -175,3 +176,76 @@ def test_events_tell_every_epoch_of_every_member(make_base, labelled):
     }
     assert json.dumps(epochs)  # no NaN sneaks in
     assert all(e["train_loss"] is not None for e in epochs if e["epoch"] > 0)
+
+
+def test_every_epoch_is_kept_on_disk_when_asked(make_base, labelled):
+    overrides = ["stopping.save_every_epoch=true", "evaluation.baselines=[]", "folds.count=2"]
+    flow.train(_recipe(make_base("bert"), labelled, *overrides), labelled)
+    folder = run.find(labelled / "runs" / "a")
+    kept = {path.parent.name for path in folder.glob("epochs/*/adapter_model.safetensors")}
+    assert {name.rsplit("_", 2)[1] + "_" + name.rsplit("_", 2)[2] for name in kept} == {
+        f"fold{fold}_epoch{epoch}" for fold in (1, 2) for epoch in (0, 1, 2)
+    }
+    best = run.read_json(folder / "metrics.json")["members"][0]["best_epoch"]
+    name = next(path for path in folder.glob("best_model_*_fold1")).name
+    assert (folder / name / "adapter_model.safetensors").read_bytes() == (
+        folder / "epochs" / f"{name}_epoch{best}" / "adapter_model.safetensors"
+    ).read_bytes()
+
+
+def test_tensorboard_shows_the_numbers_of_the_events(make_base, labelled):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    flow.train(_recipe(make_base("bert"), labelled, "evaluation.baselines=[]"), labelled)
+    folder = run.find(labelled / "runs" / "a")
+    board = EventAccumulator(str(folder / "tensorboard")).Reload()
+    epochs = [event for event in run.read_events(folder) if event["event"] == "epoch"]
+    for key in ("validation_loss", "balanced_accuracy", "train_loss", "learning_rate"):
+        drawn = {scalar.step: scalar.value for scalar in board.Scalars(f"{key}/member_1")}
+        told = {e["epoch"]: e[key] for e in epochs if e[key] is not None}
+        assert drawn == pytest.approx(told, rel=1e-6), key
+
+
+RULES = """
+rules:
+  - label: ordine
+    keywords: [dove ordine, stato pacco]
+  - label: guasto
+    pattern: "schermo|non si (accende|blocca)"
+default: rimborso
+"""
+
+
+def test_a_rule_file_is_judged_beside_the_model(make_base, labelled):
+    (labelled / "rules.yaml").write_text(RULES, encoding="utf-8")
+    recipe = _recipe(make_base("bert"), labelled, "evaluation.rules=rules.yaml")
+    outcome = flow.train(recipe, labelled)
+    test = [json.loads(line) for line in (labelled / "test.jsonl").read_text("utf-8").splitlines()]
+
+    def by_hand(text):
+        if "dove ordine" in text or "stato pacco" in text:
+            return "ordine"
+        return "guasto" if "schermo" in text or "non si " in text else "rimborso"
+
+    right = sum(by_hand(row["text"]) == row["label"] for row in test)
+    rules = next(b for b in outcome.baselines if b.name == "rules")
+    assert rules.scores["accuracy"].value == pytest.approx(right / len(test))
+    assert "rules" in (run.find(labelled / "runs" / "a") / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    ("rules: [1, 2]", "rule 1: 1 is not known there"),
+    ("rules: [{label: ordine, keyword: x}]", "'keyword' is not known"),
+    ("rules: [{label: ordini, keywords: [x]}]", "no label 'ordini'"),
+    ("rules: [{label: ordine}]", "neither keywords nor pattern"),
+    ("rules: [{label: ordine, pattern: '(x'}]\ndefault: guasto", "rule 1: missing"),
+    ("rules: [{label: ordine, keywords: x}]", "default: no label"),
+    ("- x", "no list rules:"),
+    ("rules: [", "cannot be read"),
+])  # fmt: skip
+def test_a_broken_rule_file_stops_the_run_before_it_begins(content, message, make_base, labelled):
+    (labelled / "rules.yaml").write_text(content, encoding="utf-8")
+    recipe = _recipe(make_base("bert"), labelled, "evaluation.rules=rules.yaml")
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        flow.train(recipe, labelled)
+    assert not (labelled / "runs").exists()

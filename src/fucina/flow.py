@@ -43,6 +43,9 @@ def train(
     from fucina.train.cross_validate import cross_validate
 
     split, findings = read(recipe, root, progress=progress)
+    rules = recipe.evaluation.rules and evaluate.load_rules(
+        root / recipe.evaluation.rules, split.labels
+    )
     base = bases.load(recipe.model, bases.choose_precision(recipe))
     folder = (
         run.reopen(recipe, split) if resume else run.begin(recipe, split, precision=base.precision)
@@ -66,7 +69,7 @@ def train(
             split,
             fit.out_of_fold,
             recipe,
-            root=root,
+            rules=rules or None,
             threads=pool,
             progress=progress,
         )

@@ -8,7 +8,7 @@ from fucina.config import AdapterConfig, ModelConfig
 from fucina.errors import ModelError, RunError
 from fucina.models import base as bases
 from fucina.models.build import build
-from fucina.models.ensemble import combine
+from fucina.models.ensemble import Ensemble, combine
 from fucina.models.peft_format import adapter_config, from_tensors, to_tensors
 from fucina.models.saved import load, member_folder, save_lexicon, save_member
 from fucina.models.stack import pool as pooled
@@ -193,3 +193,20 @@ def test_truncation_keeps_the_closing_token(load_base):
     assert encoded.truncated == (0,)
     assert len(encoded.ids[0]) == 8
     assert encoded.ids[0][-1] == base.tokenizer.sep_token_id
+
+
+def test_ten_members_read_a_text_through_the_trunk_once(load_base, pool):
+    base = load_base("bert")
+    stack = _random_stack(base, AdapterConfig(layers=1, rank=4), members=10)
+    model = Ensemble(base, (stack,), ("a", "b", "c"), None, (), "average", 32)
+    rows = []
+    trunk_run = stack.trunk.run
+    stack.trunk.run = lambda batch: rows.append(len(batch.ids)) or trunk_run(batch)
+    together = model.member_probabilities(["il pacco non arriva", "dove"], threads=pool)
+    assert rows == [2]  # two rows, not twenty
+    for member in range(10):
+        alone = build(base, AdapterConfig(layers=1, rank=4), members=1, labels=3, seed=0, workers=2)
+        alone.bind(stack.adapters[member : member + 1], stack.heads[member : member + 1])
+        single = Ensemble(base, (alone,), ("a", "b", "c"), None, (), "average", 32)
+        own = single.member_probabilities(["il pacco non arriva", "dove"], threads=pool)
+        assert np.allclose(own[0], together[member], atol=1e-5)

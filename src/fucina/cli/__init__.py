@@ -36,8 +36,22 @@ def main() -> None:
         )
         code = 2
     except Exception as error:  # a defect of ours must not look like the user's mistake
-        code = _defect(error)
+        code = _full(error) or _defect(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _full(error: Exception) -> int:
+    """Say that the disk is full, where a library of others wrote to it; 0 when it is not."""
+    import errno
+
+    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return 0
+    print(  # noqa: T201
+        f"error: cannot write {error.filename or 'to the disk'}: {error.strerror}.\n"
+        "fix:   Free disk space or set output: to another disk, then use --resume.",
+        file=sys.stderr,
+    )
+    return 2
 
 
 def _defect(error: Exception) -> int:

@@ -67,15 +67,18 @@ def _labels(train: Dataset, folds: int) -> list[Finding]:
             Finding("labels", "error", f"all rows have the label {train.targets[0]!r}.",
                     "Give rows of two labels or more; is data.label the right column?")
         ]  # fmt: skip
-    rare = {label: n for label, n in counts.items() if n < max(folds, 2)}
+    least = max(folds, 2)
+    rare = {label: n for label, n in counts.items() if n < least}
     found = []
     if rare:
         listed = ", ".join(f"{label} ({n})" for label, n in sorted(rare.items())[:SHOWN])
-        need = f"{folds} folds" if folds else "a validation set"
+        need = f"{folds} folds" if folds else "a validation share"
+        other = "use fewer folds (--folds)" if folds > 2 else "give a file as data.validation"
         found.append(
             Finding("rare_label", "error",
                     f"{len(rare)} label(s) have too few rows for {need}: {listed}.",
-                    "Add rows, merge these labels, or use fewer folds (--folds).")
+                    f"Add rows until each has {least}, merge these labels with others, "
+                    f"leave them out, or {other}.")
         )  # fmt: skip
     few = [label for label, n in counts.items() if n < FEW_ROWS and label not in rare]
     if few:

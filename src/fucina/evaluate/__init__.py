@@ -6,6 +6,7 @@ from fucina.evaluate.judge import judge
 from fucina.evaluate.measure import measure
 from fucina.evaluate.outcome import facts, outcome
 from fucina.evaluate.report import report
+from fucina.evaluate.rules import load_rules
 from fucina.evaluate.summary import as_csv, missed_goals, verdict
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "compare",
     "facts",
     "judge",
+    "load_rules",
     "measure",
     "missed_goals",
     "outcome",

@@ -1,12 +1,11 @@
 """Baselines for free: what the same rows give without any fine-tuning."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fucina.evaluate.rules import answer, load
+from fucina.evaluate.rules import Rules, answer
 from fucina.records import Dataset, Predictions
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ def baseline(
     labels: tuple[str, ...],
     *,
     features: Features,
-    rules: Path | None = None,
+    rules: Rules | None = None,
 ) -> Predictions:
     """Fit one baseline on the training rows and answer the test rows.
 
@@ -36,10 +35,10 @@ def baseline(
         test: The rows to answer.
         labels: The c label names.
         features: Gives pooled vectors of texts, n x d.
-        rules: The user's rule file, for `rules`.
+        rules: The user's rules, for `rules`.
     """
     if name == "rules" and rules is not None:
-        return answer(load(rules, labels), test, labels)
+        return answer(rules, test, labels)
     index = {label: i for i, label in enumerate(labels)}
     targets = np.array([index[target] for target in train.targets])
     if name == "majority":

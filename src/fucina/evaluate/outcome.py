@@ -12,6 +12,7 @@ from fucina.evaluate.baselines import baseline
 from fucina.evaluate.compare import compare
 from fucina.evaluate.judge import codes, judge
 from fucina.evaluate.measure import measure
+from fucina.evaluate.rules import Rules
 from fucina.evaluate.summary import verdict
 from fucina.metrics import reliability
 from fucina.models import features
@@ -33,7 +34,7 @@ def outcome(
     out_of_fold: Predictions,
     recipe: "Recipe",
     *,
-    root: Path,
+    rules: Rules | None,
     threads: ThreadPoolExecutor,
     progress: Progress = silent,
 ) -> Outcome:
@@ -45,7 +46,7 @@ def outcome(
         split: With the test rows.
         out_of_fold: Answers of members on rows they held out.
         recipe: For the evaluation section.
-        root: Where the rule file is looked for.
+        rules: The user's rules, judged as one more baseline.
         threads: Where answers are computed.
         progress: Told before each baseline.
     """
@@ -56,7 +57,7 @@ def outcome(
     rows = sorted({row for fold in split.folds for row in fold.train})
     learned = split.development.take(rows)
     vectors = features.maker(model.base, recipe.model.max_length_tokens, threads)
-    names = [*config.baselines, *(["rules"] if config.rules else [])]
+    names = [*config.baselines, *(["rules"] if rules else [])]
     found = []
     for number, name in enumerate(names):
         progress(f"baseline {name}", number, len(names))
@@ -66,7 +67,7 @@ def outcome(
             split.test,
             split.labels,
             features=vectors,
-            rules=root / config.rules if config.rules else None,
+            rules=rules,
         )
         found.append(
             (

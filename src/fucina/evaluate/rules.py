@@ -18,7 +18,9 @@ from ruamel.yaml import YAML, YAMLError
 from fucina.errors import RecipeError, nearest
 from fucina.records import Dataset, Predictions
 
-__all__ = ["Rules", "answer", "load"]
+__all__ = ["Rules", "answer", "load_rules"]
+
+KEYS = {"label", "keywords", "pattern"}
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Rules:
     default: str
 
 
-def load(path: Path, labels: tuple[str, ...]) -> Rules:
+def load_rules(path: Path, labels: tuple[str, ...]) -> Rules:
     """Read a rule file.
 
     Raises:
@@ -46,8 +48,15 @@ def load(path: Path, labels: tuple[str, ...]) -> Rules:
         raise RecipeError(f"{path} has no list rules:.", fix="Write rules: and below it - label: …")
     patterns: list[tuple[re.Pattern[str], str]] = []
     for number, rule in enumerate(tree["rules"], start=1):
+        strange = set(rule) - KEYS if isinstance(rule, dict) else {rule}
+        if strange:
+            raise RecipeError(
+                f"{path}, rule {number}: {', '.join(map(repr, strange))} is not known there.",
+                fix="A rule has label, and keywords or pattern.",
+            )
         label = _known(str(rule.get("label", "")), labels, f"{path}, rule {number}")
-        words = [re.escape(str(word)) for word in rule.get("keywords", [])]
+        given = rule.get("keywords") or []
+        words = [re.escape(str(word)) for word in ([given] if isinstance(given, str) else given)]
         given = [rf"(?<!\w)(?:{'|'.join(words)})(?!\w)"] if words else []
         given += [str(rule["pattern"])] if "pattern" in rule else []
         if not given:

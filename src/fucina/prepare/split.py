@@ -143,7 +143,9 @@ def _share(dataset: Dataset, share: float, seed: int, side: str) -> set[int]:
             f"{', '.join(alone)}: one row or group only, so none can be kept for {side}.",
             fix=f"Add rows of that label, or give a data.{side} file.",
         )
-    wanted = {label: max(1, round(share * count)) for label, count in counts.items()}
+    wanted = {
+        label: max(1, min(count - 1, round(share * count))) for label, count in counts.items()
+    }
     taken: Counter[str] = Counter()
     away: set[int] = set()
     names = sorted(rows_of)

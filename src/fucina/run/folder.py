@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -25,9 +26,15 @@ PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "tokenizer
 def begin(recipe: "Recipe", split: Split, *, precision: str) -> Path:
     """Make a run folder that says what is asked, on which data, with what."""
     folder = _create(Path(recipe.output), recipe.name)
-    write_text(folder / "recipe.yaml", dump(recipe))
-    write_json(folder / "data.json", _describe(split))
-    write_json(folder / "environment.json", {**_environment(), "precision": precision})
+    try:
+        write_text(folder / "recipe.yaml", dump(recipe))
+        write_json(folder / "data.json", _describe(split))
+        write_json(folder / "environment.json", {**_environment(), "precision": precision})
+    except ResourceError as error:
+        shutil.rmtree(folder, ignore_errors=True)  # there is nothing to resume yet
+        raise ResourceError(
+            error.problem, fix="Free disk space or set output: to another disk."
+        ) from error
     return folder
 
 
