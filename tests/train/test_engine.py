@@ -1,5 +1,7 @@
 """The exact shortcuts: each gives the loss and gradients, or the weights, of the plain way."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,10 @@ from fucina.records import Fold
 from fucina.train.batches import chunks, epoch_batches
 from fucina.train.fit import fit
 from fucina.train.loss import make_loss
-from fucina.train.members import Hooks, Material
+from fucina.train.members import Hooks, Loop, Material, Member
+from fucina.train.optimizer import Optimizer
+from fucina.train.passes import first_logits, held_out_logits
+from fucina.train.stopping import BestModel, EarlyStopping
 
 # Sums in another order differ in the last bits of float32; 1e-5 is a hundred times that.
 TOLERANCE = 1e-5
@@ -209,6 +214,28 @@ def test_a_member_trains_in_a_stack_as_it_does_alone(load_base, pool):
         # Adam divides by the root of tiny second moments, which magnifies the last bits.
         assert torch.allclose(together[index].state, alone.state, atol=2e-3)
         assert together[index].best.balanced_accuracy == alone.best.balanced_accuracy
+
+
+@pytest.mark.parametrize("start", ["zero head", "floor"])
+def test_the_first_scores_need_no_pass_through_the_network(start, load_base, pool):
+    base = load_base("bert")
+    folds = [Fold((0, 1, 2, 4, 5, 6), (3, 7)), Fold((0, 3, 4, 5, 7), (1, 2, 6))]
+    material = _material(base, folds)
+    stack = build(base, AdapterConfig(rank=4), members=2, labels=3, seed=0, workers=2)
+    vectors = None
+    if start == "floor":
+        stack.bind(stack.adapters, torch.randn_like(stack.heads))
+        batch = assemble(material.encoded, np.arange(len(TEXTS))[None], 0)
+        vectors = stack.features(batch)[0].detach().numpy()
+    material = dataclasses.replace(
+        material, vectors=vectors, offsets=np.random.default_rng(0).random((2, 8, 3), np.float32)
+    )
+    active = [Member(i, BestModel(), EarlyStopping(9, 0.0, 9.0)) for i in range(2)]
+    loop = Loop(stack, material, active, active, Optimizer(stack, TrainingConfig()))
+    quick, plain = first_logits(loop, pool), held_out_logits(loop, pool)
+    assert [scores.shape for scores in quick] == [(2, 3), (3, 3)]
+    for one, other in zip(quick, plain, strict=True):
+        assert np.allclose(one, other, atol=TOLERANCE)
 
 
 def test_accumulation_is_the_same_as_a_larger_batch(load_base, pool):

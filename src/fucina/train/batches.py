@@ -78,7 +78,7 @@ def chunks(batch: np.ndarray, lengths: np.ndarray) -> list[Chunk]:
         batch: k x b rows, -1 for none.
         lengths: n token counts.
     """
-    members, width = batch.shape
+    members = batch.shape[0]
     filler = batch[batch != NO_ROW][lengths[batch[batch != NO_ROW]].argmin()]
     real = batch != NO_ROW
     rows = np.where(real, batch, filler)
@@ -88,11 +88,10 @@ def chunks(batch: np.ndarray, lengths: np.ndarray) -> list[Chunk]:
     rows, real = rows[:, used], real[:, used]
     longest = lengths[rows].max(axis=0)
     total = int(longest.sum()) * members
-    parts = max(2, -(-total // CHUNK_TOKENS))
+    parts = 2 * max(1, -(-total // (2 * CHUNK_TOKENS)))  # even: with two cores none waits
     done = np.cumsum(longest) * members
     # A column belongs to the part in which its middle falls.
     part = ((done - longest * members / 2) * parts / total).astype(int)
-    del width
     return [
         Chunk(rows[:, part == index], real[:, part == index].astype(np.float32))
         for index in np.unique(part)

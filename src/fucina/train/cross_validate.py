@@ -114,10 +114,12 @@ def cross_validate(
     if recipe.model.lexical:
         lexicon = learn(split.development.prompts)
         ngrams = counts(split.development.prompts, lexicon)
+    vectors = None
+    if lexicon is not None or recipe.training.start == "floor":
+        vectors = _features(probe, encoded, store, threads, hooks)
     heads, offsets, lexical = _floors(
         probe,
-        encoded,
-        store,
+        vectors,
         ngrams,
         targets,
         split=split,
@@ -146,6 +148,7 @@ def cross_validate(
             offsets[group],
             store,
             tuple(_loss(recipe, split, targets, i) for i in group),
+            vectors,
         )
         done = fit(
             stack,
@@ -238,8 +241,7 @@ def _features(
 
 def _floors(
     stack: Stack,
-    encoded: Encoded,
-    store: Activations | None,
+    vectors: np.ndarray | None,
     ngrams: Any,
     targets: np.ndarray,
     *,
@@ -250,17 +252,16 @@ def _floors(
 ) -> tuple[torch.Tensor, np.ndarray, list[Table | None]]:
     """Fit the floor of each member; returns heads k x H, offsets k x n x c, n-gram weights."""
     labels = len(split.labels)
-    heads = torch.zeros(len(split.folds), (stack.base.width + 1) * labels, device=stack.device)
     offsets = np.zeros((len(split.folds), len(targets), labels), dtype=np.float32)
     lexical: list[Table | None] = [None] * len(split.folds)
-    if recipe.training.start == "cold" and ngrams is None:
+    heads = torch.zeros(len(split.folds), (stack.base.width + 1) * labels, device=stack.device)
+    if vectors is None:
         return heads, offsets, lexical
-    features = _features(stack, encoded, store, threads, hooks)
 
     def run(member: int) -> floors.Floor:
         rows = np.array(split.folds[member].train)
         own = None if ngrams is None else ngrams[rows]
-        return floors.fit(features[rows], own, targets[rows], label_count=labels, seed=recipe.seed)
+        return floors.fit(vectors[rows], own, targets[rows], label_count=labels, seed=recipe.seed)
 
     for member, floor in enumerate(threads.map(run, range(len(split.folds)))):
         train, held = list(split.folds[member].train), list(split.folds[member].held_out)

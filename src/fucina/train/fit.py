@@ -17,7 +17,7 @@ from fucina.train.batches import chunks, epoch_batches
 from fucina.train.checkpoint import State, pack, unpack
 from fucina.train.members import Hooks, Loop, Material, Member
 from fucina.train.optimizer import Optimizer
-from fucina.train.passes import at_most, gradients, held_out_logits
+from fucina.train.passes import at_most, first_logits, gradients, held_out_logits
 from fucina.train.schedule import rate, warmup_steps
 from fucina.train.stopping import BestModel, EarlyStopping
 
@@ -153,9 +153,8 @@ def _judge(
 ) -> None:
     """Score each active member on its held-out rows and remember the best."""
     states = loop.stack.states()
-    for i, (member, logits) in enumerate(
-        zip(loop.active, held_out_logits(loop, threads), strict=True)
-    ):
+    logits_of = held_out_logits if epoch else first_logits
+    for i, (member, logits) in enumerate(zip(loop.active, logits_of(loop, threads), strict=True)):
         rows = np.array(loop.material.folds[member.index].held_out)
         targets = loop.material.targets[rows]
         scores = torch.from_numpy(logits)

@@ -33,6 +33,7 @@ class Material:
         offsets: k x n x c scores added to the logits (the lexical part), float32.
         store: Trunk activations of the texts; None to run the trunk each time.
         losses: One per-row loss a member.
+        vectors: n x d pooled vectors of the frozen base; None when nobody needed them.
     """
 
     encoded: "Encoded"
@@ -41,6 +42,7 @@ class Material:
     offsets: np.ndarray
     store: Activations | None
     losses: tuple[Callable[[Tensor, Tensor], Tensor], ...]
+    vectors: np.ndarray | None = None
 
 
 @dataclass

@@ -10,7 +10,7 @@ from fucina.models.trunk import assemble, chunks_by_length
 from fucina.train.batches import Chunk
 from fucina.train.members import Loop
 
-__all__ = ["at_most", "gradients", "held_out_logits"]
+__all__ = ["at_most", "first_logits", "gradients", "held_out_logits"]
 
 
 def at_most(parts: list[Chunk], rows: int) -> list[Chunk]:
@@ -55,6 +55,27 @@ def _offsets(loop: Loop, rows: np.ndarray) -> Tensor:
         [loop.material.offsets[member.index][rows[i]] for i, member in enumerate(loop.active)]
     )
     return torch.from_numpy(picked).to(loop.stack.device)
+
+
+def first_logits(loop: Loop, threads: Executor) -> list[np.ndarray]:
+    """Scores of held-out rows before the first step, like `held_out_logits`.
+
+    Adapters start as the identity, so they need no pass through the network: the head sees the
+    vectors of the frozen base, or is zero.
+    """
+    material, stack = loop.material, loop.stack
+    vectors = material.vectors
+    if vectors is None and stack.heads.any():
+        return held_out_logits(loop, threads)
+    scores = []
+    for i, member in enumerate(loop.active):
+        rows = np.array(material.folds[member.index].held_out)
+        own = material.offsets[member.index][rows].copy()
+        if vectors is not None:
+            head, bias = stack.head[i].detach().cpu(), stack.bias[i].detach().cpu()
+            own += (torch.from_numpy(vectors[rows]) @ head + bias).numpy()
+        scores.append(own)
+    return scores
 
 
 def held_out_logits(loop: Loop, threads: Executor) -> list[np.ndarray]:
