@@ -1,7 +1,7 @@
 """Judge a model as a user meets it: its answers, how long one takes, how much memory it needs."""
 
 import time
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +26,7 @@ def measure(
     config: "EvaluationConfig",
     *,
     seed: int,
-    threads: Executor,
+    threads: ThreadPoolExecutor,
     name: str,
     progress: Progress = silent,
 ) -> tuple[Evaluation, Predictions]:
@@ -39,7 +39,7 @@ def measure(
     return judge(predictions, config, name=name, seed=seed, cost=cost), predictions
 
 
-def latency(model: Ensemble, prompts: list[str], *, threads: Executor) -> dict[str, float]:
+def latency(model: Ensemble, prompts: list[str], *, threads: ThreadPoolExecutor) -> dict[str, float]:
     """Milliseconds for one prompt at a time, tokenizing included: mean, p50, p95."""
     times: list[float] = []
     for prompt in [*prompts[:WARM_UP], *prompts]:

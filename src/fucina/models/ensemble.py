@@ -1,7 +1,7 @@
 """Trained members that answer together: one pass of the trunk, one of the stacked adapters."""
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from fucina.metrics import apply_temperature
 from fucina.models.lexical import Lexicon, Table, counts
 from fucina.models.stack import Stack
+from fucina.models.threads import run as across
 from fucina.models.tokenize import encode
 from fucina.models.trunk import Batch, assemble, chunks_by_length
 from fucina.records import Predictions, Progress, silent
@@ -55,7 +56,7 @@ class Ensemble:
         self,
         prompts: Sequence[str],
         *,
-        threads: Executor,
+        threads: ThreadPoolExecutor,
         targets: Sequence[str] = (),
         progress: Progress = silent,
     ) -> Predictions:
@@ -74,7 +75,7 @@ class Ensemble:
         return Predictions(self.labels, probabilities, tuple(targets), tuple(prompts))
 
     def member_probabilities(
-        self, prompts: Sequence[str], *, threads: Executor, progress: Progress = silent
+        self, prompts: Sequence[str], *, threads: ThreadPoolExecutor, progress: Progress = silent
     ) -> np.ndarray:
         """The answer of every member apart, k x n x c."""
         encoded = encode(prompts, self.base.tokenizer, max_length_tokens=self.max_length_tokens)
@@ -86,7 +87,7 @@ class Ensemble:
             return self._logits(batch)
 
         for done, (part, logits) in enumerate(
-            zip(rows, threads.map(run, rows), strict=True), start=1
+            zip(rows, across(threads, run, rows), strict=True), start=1
         ):
             scores[:, part] = logits.double().numpy()
             progress("answering", done, len(rows))

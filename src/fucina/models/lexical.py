@@ -6,9 +6,14 @@ themselves still tell the label. Measured before adoption (docs/log.md).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import CountVectorizer
 
 __all__ = ["Lexicon", "Table", "counts", "learn", "rarity", "weigh"]
 
@@ -21,6 +26,13 @@ class Lexicon:
     """The v n-grams a head may have weights for, sorted; the position is the column."""
 
     ngrams: tuple[str, ...]
+
+    @cached_property
+    def counter(self) -> "CountVectorizer":
+        """Counts n-grams; kept, because taking in 40,000 of them is longer than an answer."""
+        from sklearn.feature_extraction.text import CountVectorizer
+
+        return CountVectorizer(analyzer="char", ngram_range=ORDERS, vocabulary=self.ngrams)
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,14 @@ class Table:
 
     def scores(self, rows: sparse.csr_matrix) -> np.ndarray:
         """Scores of the labels for rows of counts, n x v to n x c."""
-        return weigh(rows, self.rarity) @ self.weights
+        weighed, squares = self._factors
+        lengths = np.sqrt(rows.multiply(rows) @ squares)
+        return (rows @ weighed) / np.where(lengths > 0, lengths, 1.0)[:, None]
+
+    @cached_property
+    def _factors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rarity times weight, v x c, and the squares of the rarity that make a row's length."""
+        return np.ascontiguousarray(self.rarity[:, None] * self.weights), self.rarity**2
 
 
 def learn(texts: Sequence[str]) -> Lexicon:
@@ -59,12 +78,9 @@ def learn(texts: Sequence[str]) -> Lexicon:
 
 def counts(texts: Sequence[str], lexicon: Lexicon) -> sparse.csr_matrix:
     """1 + log(count) of each known n-gram, n x v."""
-    from sklearn.feature_extraction.text import CountVectorizer
-
     if not lexicon.ngrams:
         return sparse.csr_matrix((len(texts), 0))
-    model = CountVectorizer(analyzer="char", ngram_range=ORDERS, vocabulary=lexicon.ngrams)
-    rows = sparse.csr_matrix(model.transform(texts), dtype=np.float64)
+    rows = sparse.csr_matrix(lexicon.counter.transform(texts), dtype=np.float64)
     rows.data = 1.0 + np.log(rows.data)
     return rows
 

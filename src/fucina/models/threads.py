@@ -2,13 +2,18 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 
-__all__ = ["count", "processors", "start"]
+__all__ = ["count", "processors", "run", "start"]
+
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 def processors() -> int:
@@ -36,6 +41,21 @@ def start(count: int = 0) -> Iterator[ThreadPoolExecutor]:
 def _prepare() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
+
+
+def run(
+    pool: ThreadPoolExecutor, job: Callable[[Given], Made], work: Sequence[Given]
+) -> Iterator[Made]:
+    """Do each piece of work in a thread of the pool; a single piece here, on all their cores."""
+    if len(work) != 1:
+        yield from pool.map(job, work)
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(count(pool))
+    try:
+        yield job(work[0])
+    finally:
+        torch.set_num_threads(before)
 
 
 def count(pool: ThreadPoolExecutor) -> int:
