@@ -39,7 +39,9 @@ def measure(
     return judge(predictions, config, name=name, seed=seed, cost=cost), predictions
 
 
-def latency(model: Ensemble, prompts: list[str], *, threads: ThreadPoolExecutor) -> dict[str, float]:
+def latency(
+    model: Ensemble, prompts: list[str], *, threads: ThreadPoolExecutor
+) -> dict[str, float]:
     """Milliseconds for one prompt at a time, tokenizing included: mean, p50, p95."""
     times: list[float] = []
     for prompt in [*prompts[:WARM_UP], *prompts]:
