@@ -42,6 +42,12 @@ def test_a_run_holds_all_that_later_verbs_need(make_base, labelled):
     assert {b.name for b in outcome.baselines} == {"majority", "words", "characters", "frozen"}
     again = using.judge(folder)
     assert again.scores["log_loss"].value == pytest.approx(outcome.model.scores["log_loss"].value)
+    metrics = run.read_json(folder / "metrics.json")
+    kept = [member["balanced_accuracy"] for member in metrics["members"]]
+    assert metrics["folds"]["balanced_accuracy"]["values"] == pytest.approx(kept)
+    assert metrics["folds"]["balanced_accuracy"]["mean"] == pytest.approx(np.mean(kept))
+    assert metrics["folds"]["log_loss"]["std"] == pytest.approx(np.std(outcome.folds["log_loss"]))
+    assert "mean ± std of folds" in (folder / "report.html").read_text("utf-8")
     oof = run.read_predictions(folder / "out_of_fold.parquet")
     assert len(oof.prompts) == 45
     assert len(set(oof.prompts)) == 45  # every development row is answered once

@@ -202,6 +202,26 @@ class FoldsConfig(Settings):
     ] = "average"
 
 
+Metric = Literal[
+    "accuracy",
+    "balanced_accuracy",
+    "macro_precision",
+    "macro_recall",
+    "macro_f1",
+    "log_loss",
+    "ece",
+]
+METRIC_NAMES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_precision": "macro precision",
+    "macro_recall": "macro recall",
+    "macro_f1": "macro F1",
+    "log_loss": "log loss (lower is better)",
+    "ece": "calibration error (lower is better)",
+}
+
+
 class EvaluationConfig(Settings):
     """How the model is judged."""
 
@@ -219,8 +239,8 @@ class EvaluationConfig(Settings):
         str | None, Field(description="YAML file of rules to judge as a baseline.")
     ] = None
     goals: Annotated[
-        dict[str, float],
-        Field(description="Least scores the model must reach on test: metric: value."),
+        dict[Metric, float],
+        Field(description="Scores the model must reach on test: metric: value."),
     ] = {}
 
 

@@ -225,6 +225,9 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
+INNER = ("literal", "constrained", "union", "[key]")  # parts of a place that pydantic adds
+
+
 def _explain(
     error: ValidationError, lines: Mapping[tuple[str, ...], int], name: str
 ) -> RecipeError:
@@ -234,9 +237,7 @@ def _explain(
     for wrong in error.errors():
         path = tuple(str(part) for part in wrong["loc"])
         line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), 0)
-        key = ".".join(
-            part for part in path if not part.startswith(("literal", "constrained", "union"))
-        )
+        key = ".".join(part for part in path if not part.startswith(INNER))
         where = f" (line {line})" if line else ""
         if wrong["type"] == "extra_forbidden":
             known = _fields(path[0]) if len(path) > 1 else set(Recipe.model_fields)

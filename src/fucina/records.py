@@ -222,6 +222,7 @@ class Outcome:
         model: The model on the test set.
         predictions: Its answers there.
         out_of_fold: The members on the rows they held out.
+        folds: Metric to the score of each member on its fold; empty without folds.
         baselines: The free baselines on the test set, best first.
         against: The model against each baseline, in the same order.
         verdict: The first line of the report.
@@ -231,6 +232,7 @@ class Outcome:
     model: "Evaluation"
     predictions: "Predictions"
     out_of_fold: "Evaluation"
+    folds: Mapping[str, tuple[float, ...]]
     baselines: "tuple[Evaluation, ...]"
     against: "tuple[Comparison, ...]"
     verdict: str

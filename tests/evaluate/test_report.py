@@ -34,6 +34,9 @@ def _facts(labels, *, members=2, baselines=True, errors=()):
         "against": [against] if baselines else [],
         "reliability": [{"count": 5, "confidence": 0.7, "accuracy": 0.6}],
         "errors": list(errors),
+        "folds": {} if members < 2 else {
+            name: {"mean": 0.7, "std": 0.05, "values": [0.65, 0.75]} for name in names
+        },
         "members": [{"member": m + 1, "kept_epoch": 1, "best_epoch": 1, "balanced_accuracy": 0.7,
                      "validation_loss": 0.9, "ended": "ran all epochs"} for m in range(members)],
     }  # fmt: skip

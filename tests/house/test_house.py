@@ -108,15 +108,11 @@ def test_version_and_changelog_agree():
     assert re.search(r"^## (\S+)", changelog, re.MULTILINE).group(1) == fucina.__version__
 
 
-def test_the_readme_shows_the_two_commands_and_its_blocks_are_real():
+def test_the_readme_shows_the_two_commands():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     first_screen = "\n".join(readme.splitlines()[:40])
     assert "make demo" in first_screen
     assert "make test" in first_screen
-    for line in re.findall(r"^\$ (fucina .*)$", readme, re.MULTILINE):
-        assert _help(line.split()[1])
-    for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL):
-        assert block.strip() in (ROOT / "examples" / "quickstart.py").read_text(encoding="utf-8")
 
 
 def test_no_file_names_this_machine_or_a_registry():

@@ -20,7 +20,8 @@ def command(
     from rich.table import Table
 
     from fucina import using
-    from fucina.cli.screen import NAMES, console, print_json
+    from fucina.cli.screen import console, print_json
+    from fucina.config import METRIC_NAMES
     from fucina.errors import RunError
     from fucina.run import find
 
@@ -43,7 +44,9 @@ def command(
         table.add_column("interval", justify="right")
         for name, gain in comparison.differences.items():
             table.add_row(
-                NAMES.get(name, name), f"{gain.value:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}"
+                METRIC_NAMES[name],
+                f"{gain.value:+.3f}",
+                f"{gain.low:+.3f} to {gain.high:+.3f}",
             )
         console.print(table)
         console.print(

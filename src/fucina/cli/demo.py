@@ -89,7 +89,8 @@ def _differences(before: "Recipe", after: "Recipe", *, rows: list[int]) -> list[
 def _show(console: Any, outcomes: "list[Outcome]", comparison: "Comparison") -> None:
     from rich.table import Table
 
-    from fucina.cli.screen import NAMES, baseline_table, interval
+    from fucina.cli.screen import baseline_table, interval
+    from fucina.config import METRIC_NAMES
 
     before, after = (outcome.model.scores for outcome in outcomes)
     table = Table(
@@ -109,11 +110,14 @@ def _show(console: Any, outcomes: "list[Outcome]", comparison: "Comparison") -> 
         gain = after[name].value - before[name].value
         relative = f" ({gain / before[name].value:+.0%})" if before[name].value else ""
         table.add_row(
-            NAMES[name], interval(before[name]), interval(after[name]), f"{gain:+.3f}{relative}"
+            METRIC_NAMES[name],
+            interval(before[name]),
+            interval(after[name]),
+            f"{gain:+.3f}{relative}",
         )
     for name in ("log_loss", "ece"):
         table.add_row(
-            NAMES[name].split(" (")[0],
+            METRIC_NAMES[name].split(" (")[0],
             interval(before[name]),
             interval(after[name]),
             f"{after[name].value - before[name].value:+.3f}",

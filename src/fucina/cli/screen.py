@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from statistics import mean, pstdev
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from fucina.config import METRIC_NAMES
 from fucina.records import silent
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "baseline_table",
     "console",
+    "fold_table",
     "interval",
     "per_label_table",
     "print_json",
@@ -29,16 +32,6 @@ __all__ = [
 
 console = Console(highlight=False)
 messages = Console(stderr=True, highlight=False)
-
-NAMES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_precision": "macro precision",
-    "macro_recall": "macro recall",
-    "macro_f1": "macro F1",
-    "log_loss": "log loss (lower is better)",
-    "ece": "calibration error (lower is better)",
-}
 
 
 @contextmanager
@@ -101,7 +94,25 @@ def score_table(evaluation: "Evaluation", *, title: str) -> Table:
     table.add_column("95 % interval", justify="right")
     for name, score in evaluation.scores.items():
         table.add_row(
-            NAMES.get(name, name), f"{score.value:.3f}", f"{score.low:.3f} to {score.high:.3f}"
+            METRIC_NAMES[name],
+            f"{score.value:.3f}",
+            f"{score.low:.3f} to {score.high:.3f}",
+        )
+    return table
+
+
+def fold_table(folds: Mapping[str, Sequence[float]]) -> Table:
+    """How the scores of the members differ, each on the rows it held out."""
+    count = len(next(iter(folds.values())))
+    table = Table(title=f"Over {count} folds", title_justify="left", box=None, pad_edge=False)
+    table.add_column("metric")
+    table.add_column("mean ± std", justify="right")
+    table.add_column("lowest to highest", justify="right")
+    for name, values in folds.items():
+        table.add_row(
+            METRIC_NAMES[name],
+            f"{mean(values):.3f} ± {pstdev(values):.3f}",
+            f"{min(values):.3f} to {max(values):.3f}",
         )
     return table
 

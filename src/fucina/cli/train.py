@@ -30,7 +30,14 @@ def command(
 ) -> None:
     """Train and judge what a recipe describes."""
     from fucina import flow
-    from fucina.cli.screen import baseline_table, console, print_json, reporting, score_table
+    from fucina.cli.screen import (
+        baseline_table,
+        console,
+        fold_table,
+        print_json,
+        reporting,
+        score_table,
+    )
     from fucina.evaluate import facts, missed_goals
     from fucina.recipe import load
 
@@ -51,6 +58,9 @@ def command(
         console.print(outcome.verdict, markup=False)
         console.print()
         console.print(score_table(outcome.model, title=f"On {outcome.model.rows} test rows"))
+        if outcome.folds:
+            console.print()
+            console.print(fold_table(outcome.folds))
         console.print()
         console.print(baseline_table(outcome.model, outcome.baselines, outcome.against))
         for sentence in missed:

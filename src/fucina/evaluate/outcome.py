@@ -14,7 +14,7 @@ from fucina.evaluate.judge import codes, judge
 from fucina.evaluate.measure import measure
 from fucina.evaluate.rules import Rules
 from fucina.evaluate.summary import verdict
-from fucina.metrics import reliability
+from fucina.metrics import expected_calibration_error, log_loss, reliability, scores
 from fucina.models import features
 from fucina.models.ensemble import Ensemble
 from fucina.records import Outcome, Predictions, Progress, Split, silent
@@ -82,6 +82,7 @@ def outcome(
         model=judged,
         predictions=predictions,
         out_of_fold=judge(out_of_fold, config, name="out of fold", seed=seed),
+        folds=_each_fold(out_of_fold, split) if len(split.folds) > 1 else {},
         baselines=baselines,
         against=against,
         verdict=verdict(judged, baselines, against),
@@ -95,6 +96,10 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         "verdict": outcome.verdict,
         "model": asdict(outcome.model),
         "out_of_fold": asdict(outcome.out_of_fold),
+        "folds": {
+            name: {"mean": float(np.mean(values)), "std": float(np.std(values)), "values": values}
+            for name, values in outcome.folds.items()
+        },
         "baselines": [asdict(baseline) for baseline in outcome.baselines],
         "against": [asdict(comparison) for comparison in outcome.against],
         "reliability": [
@@ -102,6 +107,23 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         ],
         "errors": _errors(predictions),
     }
+
+
+def _each_fold(out_of_fold: Predictions, split: Split) -> dict[str, tuple[float, ...]]:
+    """Scores of each member on its own fold; `out_of_fold` holds them one after the other."""
+    each: dict[str, list[float]] = {}
+    begin = 0
+    for fold in split.folds:
+        part = slice(begin, begin + len(fold.held_out))
+        begin += len(fold.held_out)
+        own = Predictions(split.labels, out_of_fold.probabilities[part], out_of_fold.targets[part])
+        targets, answers = codes(own), own.probabilities.argmax(axis=1)
+        found = scores(targets, answers, len(split.labels))
+        found["log_loss"] = log_loss(own.probabilities, targets)
+        found["ece"] = expected_calibration_error(own.probabilities, targets)
+        for name, value in found.items():
+            each.setdefault(name, []).append(float(value))
+    return {name: tuple(values) for name, values in each.items()}
 
 
 def _errors(predictions: Predictions) -> list[Mapping[str, Any]]:

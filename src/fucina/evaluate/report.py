@@ -2,22 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from statistics import mean, pstdev
 from typing import Any
 
+from fucina.config import METRIC_NAMES
 from fucina.evaluate import charts
 
 __all__ = ["report"]
 
-NAMES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_precision": "macro precision",
-    "macro_recall": "macro recall",
-    "macro_f1": "macro F1",
-    "log_loss": "log loss (lower is better)",
-    "ece": "calibration error (lower is better)",
-}
 CURVES = {
     "train_loss": "training loss",
     "validation_loss": "validation loss",
@@ -110,31 +101,24 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: int
 
 
 def _scores(facts: Mapping[str, Any]) -> str:
-    held, rows = facts["out_of_fold"]["scores"], []
+    held, folds, rows = facts["out_of_fold"]["scores"], facts.get("folds"), []
     for name, score in facts["model"]["scores"].items():
         rows.append(
             (
-                NAMES.get(name, name),
+                METRIC_NAMES[name],
                 f"{score['value']:.3f}",
                 f"{score['low']:.3f} to {score['high']:.3f}",
                 f"{held[name]['value']:.3f}",
+                *([f"{folds[name]['mean']:.3f} ± {folds[name]['std']:.3f}"] if folds else []),
             )
-        )
-    folds = [member["balanced_accuracy"] for member in facts.get("members", [])]
-    extra = ""
-    if len(folds) > 1:
-        extra = (
-            f'<p class="how">Balanced accuracy over the {len(folds)} folds: '
-            f"{mean(folds):.3f} ± {pstdev(folds):.3f} (mean ± standard deviation).</p>"
         )
     how = (
         f"On {facts['model']['rows']} test rows that no training saw; the interval says where the "
         "score of another such test set would likely lie. Held out: each row answered by the "
         "members that did not train on it; those rows also chose the best epoch."
     )
-    return _section(
-        "Scores", how, _table(("metric", "test", "interval", "held out"), rows, numbers=1) + extra
-    )
+    header = ("metric", "test", "interval", "held out", *(["mean ± std of folds"] if folds else []))
+    return _section("Scores", how, _table(header, rows, numbers=1))
 
 
 def _baselines(facts: Mapping[str, Any]) -> str:
