@@ -26,7 +26,7 @@ import torch
 
 from fucina import flow, prepare
 from fucina.models import base as bases
-from fucina.models import threads
+from fucina.models import precision, source, threads
 from fucina.recipe import parse
 from fucina.train import fit as loop
 from fucina.train.cross_validate import Memory, cross_validate
@@ -56,7 +56,7 @@ SAME = [
 
 def ours(split, recipe, pool):
     """Seconds and held-out accuracy of all members of a split."""
-    base = bases.load(recipe.model, bases.choose_precision(recipe))
+    base = bases.load(recipe.model, precision.choose(recipe))
     began = time.perf_counter()
     fit = cross_validate(split, base, recipe, threads=pool, hooks=Hooks(), memory=Memory())
     seconds = time.perf_counter() - began
@@ -69,10 +69,10 @@ def trainer(split, fold, epochs, seed):
     import transformers
     from peft import LoraConfig, get_peft_model
 
-    source = bases._resolve("minilm")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+    folder = source.locate("minilm")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(
-        source, num_labels=len(split.labels)
+        folder, num_labels=len(split.labels)
     )
     config = LoraConfig(task_type="SEQ_CLS", r=RANK, lora_alpha=2 * RANK, target_modules=TARGETS)
     model = get_peft_model(model, config)
@@ -122,7 +122,7 @@ def latency(fit, recipe, members, pool, prompts):
     stack.bind(states[:, :size].clone(), states[:, size:].clone())
     tables = tuple(t for t in fit.lexical[:members] if t is not None)
     lexicon = fit.lexicon if len(tables) == members else None
-    model = Ensemble(full.base, (stack,), tuple("x" * full.labels), lexicon, tables, "average", 256)
+    model = Ensemble(full.base, (stack,), tuple("x" * full.labels), lexicon, tables, "average")
     times = []
     for prompt in prompts:
         began = time.perf_counter()

@@ -39,14 +39,14 @@ def train(
     """
     from fucina.journal import Journal
     from fucina.models import base as bases
-    from fucina.models import saved, threads
+    from fucina.models import precision, saved, threads
     from fucina.train.cross_validate import cross_validate
 
     split, findings = read(recipe, root, progress=progress)
     rules = recipe.evaluation.rules and evaluate.load_rules(
         root / recipe.evaluation.rules, split.labels
     )
-    base = bases.load(recipe.model, bases.choose_precision(recipe))
+    base = bases.load(recipe.model, precision.choose(recipe))
     folder = (
         run.reopen(recipe, split) if resume else run.begin(recipe, split, precision=base.precision)
     )

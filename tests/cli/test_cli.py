@@ -84,7 +84,7 @@ def test_strict_turns_a_missed_goal_into_exit_code_1(trained, make_base):
     (["train", "{recipe}", "adapter.target_modules=[q_proj]", "model.base={base}"], "'q_proj' matches no linear", "all-linear"),
     (["train", "{recipe}", "training.warmup=9999", "model.base={base}"], "training.warmup is 9999 steps", "below"),
     (["train", "{recipe}", "task=clasification"], "no task 'clasification'", "classification"),
-    (["train", "{recipe}", "evaluation.goals={acuracy: 0.9}"], "evaluation.goals.acuracy", "'accuracy'"),
+    (["train", "{recipe}", "evaluation.goals={{acuracy: 0.9}}"], "evaluation.goals.acuracy", "'accuracy'"),
     (["train", "{recipe}", "--resume", "name=never"], "nothing to resume", "leave out --resume"),
     (["evaluate", "nowhere"], "not a run folder", "fucina train"),
     (["predict", "nowhere", "ciao"], "not a run folder", "fucina train"),

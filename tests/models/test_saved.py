@@ -198,7 +198,7 @@ def test_truncation_keeps_the_closing_token(load_base):
 def test_ten_members_read_a_text_through_the_trunk_once(load_base, pool):
     base = load_base("bert")
     stack = _random_stack(base, AdapterConfig(layers=1, rank=4), members=10)
-    model = Ensemble(base, (stack,), ("a", "b", "c"), None, (), "average", 32)
+    model = Ensemble(base, (stack,), ("a", "b", "c"), None, (), "average")
     rows = []
     trunk_run = stack.trunk.run
     stack.trunk.run = lambda batch: rows.append(len(batch.ids)) or trunk_run(batch)
@@ -207,6 +207,29 @@ def test_ten_members_read_a_text_through_the_trunk_once(load_base, pool):
     for member in range(10):
         alone = build(base, AdapterConfig(layers=1, rank=4), members=1, labels=3, seed=0, workers=2)
         alone.bind(stack.adapters[member : member + 1], stack.heads[member : member + 1])
-        single = Ensemble(base, (alone,), ("a", "b", "c"), None, (), "average", 32)
+        single = Ensemble(base, (alone,), ("a", "b", "c"), None, (), "average")
         own = single.member_probabilities(["il pacco non arriva", "dove"], threads=pool)
         assert np.allclose(own[0], together[member], atol=1e-5)
+
+
+def test_a_text_longer_than_the_base_can_read_is_cut_there(make_base, tmp_path):
+    import shutil
+
+    import transformers
+
+    folder = shutil.copytree(make_base("bert"), tmp_path / "roberta")
+    config = transformers.RobertaConfig(
+        vocab_size=64, hidden_size=32, num_hidden_layers=1, num_attention_heads=4,
+        intermediate_size=64, max_position_embeddings=34, pad_token_id=1,
+    )  # fmt: skip
+    transformers.AutoModel.from_config(config).save_pretrained(folder)
+    assert bases.load(ModelConfig(base=str(folder))).max_length_tokens == 32  # RoBERTa's two less
+    assert bases.load(ModelConfig(base=str(make_base("bert")))).max_length_tokens == 64
+    small = ModelConfig(base=str(make_base("bert")), max_length_tokens=16)
+    assert bases.load(small).max_length_tokens == 16
+    base = bases.load(ModelConfig(base=str(folder)))
+    encoded = encode(["pacco " * 500], base.tokenizer, max_length_tokens=base.max_length_tokens)
+    batch = assemble(encoded, np.array([[0]]), base.tokenizer.pad_token_id)
+    with torch.no_grad():
+        states = base.network(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
+    assert states.shape[1] == 32

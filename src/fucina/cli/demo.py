@@ -136,7 +136,7 @@ def _show(console: Any, outcomes: "list[Outcome]", comparison: "Comparison") -> 
     console.print(baseline_table(outcomes[1].model, outcomes[1].baselines, outcomes[1].against))
     predictions = outcomes[1].predictions
     samples = Table(title="\n6. Ten test sentences", title_justify="left", box=None, pad_edge=False)
-    samples.add_column("sentence", max_width=44, no_wrap=True, overflow="ellipsis")
+    samples.add_column("sentence", max_width=31, no_wrap=True, overflow="ellipsis")
     samples.add_column("answer")
     samples.add_column("sure", justify="right")
     samples.add_column("")

