@@ -1,4 +1,7 @@
-"""The verbs that start from a run folder alone: predict, evaluate, compare, report."""
+"""The verbs that start from a run folder alone: predict, evaluate, compare, report.
+
+A folder is that of a run, or of a recipe's name, whose newest run is meant.
+"""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +29,7 @@ def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Ensemble"]:
     from fucina.models import base as bases
     from fucina.models import saved
 
+    folder = run.find(folder)
     recipe = run.read_recipe(folder)
     facts = run.read_json(folder / "data.json")
     if not (folder / "metrics.json").is_file():
@@ -68,6 +72,7 @@ def test_set(folder: Path) -> Dataset:
     Raises:
         RunError: They were changed after training.
     """
+    folder = run.find(folder)
     predictions = run.read_predictions(folder / "predictions.parquet")
     rows = Dataset(
         "test",
@@ -86,19 +91,21 @@ def test_set(folder: Path) -> Dataset:
 
 def compare(first: Path, second: Path) -> Comparison:
     """Compare two runs on the test rows they share."""
-    recipe = run.read_recipe(first)
+    folders = [run.find(folder) for folder in (first, second)]
+    recipe = run.read_recipe(folders[0])
     pairs = [
         (
             f"{folder.parent.name}/{folder.name}",
             run.read_predictions(folder / "predictions.parquet"),
         )
-        for folder in (first, second)
+        for folder in folders
     ]
     return evaluate.compare(pairs[0], pairs[1], recipe.evaluation, seed=recipe.seed)
 
 
 def report(folder: Path) -> Path:
     """Write report.html anew from what the run folder holds."""
+    folder = run.find(folder)
     facts = run.read_json(folder / "metrics.json")
     recipe = run.read_recipe(folder)
     page = evaluate.report(facts, run.read_events(folder), recipe.model_dump(mode="json"))

@@ -1,15 +1,16 @@
 """Threads that compute on one core each."""
 
+import ctypes
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import torch
 
-__all__ = ["count", "processors", "run", "start"]
+__all__ = ["count", "processors", "release", "run", "start"]
 
 
 Given = TypeVar("Given")
@@ -33,9 +34,22 @@ def start(count: int = 0) -> Iterator[ThreadPoolExecutor]:
     """
     from threadpoolctl import threadpool_limits
 
+    # PyTorch keeps 1,024 compiled products a thread, one for each shape; texts have many lengths,
+    # and 64 measured as quick with 400 MiB less.
+    os.environ.setdefault("LRU_CACHE_CAPACITY", "64")
     count = count or (1 if torch.cuda.is_available() else processors())
     with threadpool_limits(1), ThreadPoolExecutor(count, initializer=_prepare) as pool:
         yield pool
+
+
+def release() -> None:
+    """Give freed memory back to the system; the C library of Linux keeps it otherwise.
+
+    Tensors of many sizes leave holes: ten folds measured 2.3 GiB without, 1.8 GiB with.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _prepare() -> None:

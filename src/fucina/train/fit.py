@@ -12,6 +12,7 @@ from torch import Tensor
 from fucina.errors import TrainingError
 from fucina.metrics import balanced_accuracy
 from fucina.models.stack import Stack
+from fucina.models.threads import release
 from fucina.records import Epoch, silent
 from fucina.train.batches import chunks, epoch_batches
 from fucina.train.checkpoint import State, pack, unpack
@@ -100,6 +101,7 @@ def fit(
         _judge(loop, epoch, threads, hooks, train=train, config=config)
         _retire(loop, epoch, stopping, hooks)
         save(pack(epoch, stack, loop.optimizer, members))
+        release()
     for member in members:
         if not member.reason:
             member.reason = "ran all epochs"
