@@ -184,6 +184,21 @@ def test_events_tell_every_epoch_of_every_member(make_base, labelled):
     assert all(e["train_loss"] is not None for e in epochs if e["epoch"] > 0)
 
 
+def test_very_few_rows_to_learn_from_are_enough_to_start(make_base, labelled):
+    recipe = _recipe(make_base("bert"), labelled, "data.validation_share=0.95")
+    assert flow.train(recipe, labelled).model.rows == 15
+
+
+def test_texts_without_words_are_no_reason_to_stop(make_base, labelled):
+    for name, first in (("train", 1), ("test", 30)):
+        rows = [{"text": "😀" * (first + i), "label": "ab"[i % 2]} for i in range(24)]
+        lines = "\n".join(json.dumps(row) for row in rows)
+        (labelled / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+    outcome = flow.train(_recipe(make_base("bert"), labelled), labelled)
+    words = next(b for b in outcome.baselines if b.name == "words")
+    assert words.scores["accuracy"].value == 0.5  # as the majority
+
+
 def test_every_epoch_is_kept_on_disk_when_asked(make_base, labelled):
     overrides = ["stopping.save_every_epoch=true", "evaluation.baselines=[]", "folds.count=2"]
     flow.train(_recipe(make_base("bert"), labelled, *overrides), labelled)

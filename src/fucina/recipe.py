@@ -243,6 +243,9 @@ def _explain(
             known = _fields(path[0]) if len(path) > 1 else set(Recipe.model_fields)
             problems.append(f"unknown setting {key}{where}")
             fixes.append(f"{key}: {nearest(path[-1], known or Recipe.model_fields)}")
+        elif wrong["type"] in {"model_type", "dict_type"} and len(path) == 1:
+            problems.append(f"{key}{where} is a section, not {wrong['input']!r}")
+            fixes.append(f"{key}: write settings below it: {', '.join(sorted(_fields(key)))}")
         elif wrong["type"] == "missing":
             problems.append(f"{key} is missing")
             fixes.append(f"add {key}")

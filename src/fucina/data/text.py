@@ -44,7 +44,13 @@ def lines(path: Path, encoding: str) -> Iterator[str]:
             yield from _decoded(path, file, encoding)
             return
     with path.open(encoding=encoding, newline="") as file:
-        yield from file
+        try:
+            yield from file
+        except UnicodeError as error:
+            raise DataError(
+                f"{path} is not {encoding}: {error}.",
+                fix="Leave out data.encoding if the file is UTF-8, or save it as UTF-8.",
+            ) from error
 
 
 def _decoded(path: Path, file: "Iterator[bytes]", encoding: str) -> Iterator[str]:

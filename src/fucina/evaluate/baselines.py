@@ -10,6 +10,7 @@ from fucina.records import Dataset, Predictions
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
 __all__ = ["baseline"]
 
@@ -41,10 +42,9 @@ def baseline(
         return answer(rules, test, labels)
     index = {label: i for i, label in enumerate(labels)}
     targets = np.array([index[target] for target in train.targets])
-    if name == "majority":
-        counts = np.bincount(targets, minlength=len(labels)) + 1.0
-        probabilities = np.tile(counts / counts.sum(), (len(test), 1))
-    elif name == "frozen":
+    counts = np.bincount(targets, minlength=len(labels)) + 1.0
+    probabilities = np.tile(counts / counts.sum(), (len(test), 1))
+    if name == "frozen":
         probabilities = _fit_and_answer(
             _regression(20.0 / _width(features, train)),
             features(train.prompts),
@@ -52,7 +52,8 @@ def baseline(
             features(test.prompts),
             len(labels),
         )
-    else:
+    elif name != "majority" and _has_terms(name, train):
+        # Texts without any word, such as emoji, tell words no more than the counts do.
         from sklearn.pipeline import make_pipeline
 
         probabilities = _fit_and_answer(
@@ -75,12 +76,17 @@ def _regression(inverse_penalty: float) -> "BaseEstimator":
     return LogisticRegression(C=inverse_penalty, max_iter=300)
 
 
-def _tfidf(name: str) -> "BaseEstimator":
+def _tfidf(name: str) -> "TfidfVectorizer":
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     if name == "words":
         return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
     return TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
+
+
+def _has_terms(name: str, train: Dataset) -> bool:
+    analyze = _tfidf(name).build_analyzer()
+    return any(analyze(prompt) for prompt in train.prompts)
 
 
 def _fit_and_answer(

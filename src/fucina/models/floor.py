@@ -74,6 +74,8 @@ def fit(
     if ngrams is None or not ngrams.shape[1]:
         return Floor(weight, bias, None, nothing)
     inner = _inner_folds(targets, seed)
+    if any(len(np.unique(targets[inner != fold])) < 2 for fold in range(INNER_FOLDS)):
+        return Floor(weight, bias, None, nothing)  # too few rows to tell what n-grams are worth
     dense, lexical = nothing.copy(), nothing.copy()
     for fold in range(INNER_FOLDS):
         out = inner == fold

@@ -49,6 +49,11 @@ def resolve(layer: nn.Module, target_modules: str | Sequence[str]) -> list[str]:
         inside = [name for name in linear if "att" in name.lower()]
         return _some(inside, "attention", linear)
     wanted = [target_modules] if isinstance(target_modules, str) else list(target_modules)
+    if not wanted:
+        raise ModelError(
+            "adapter.target_modules is empty.",
+            fix="Use all-linear, or adapter.kind=head to train no layer.",
+        )
     found: set[str] = set()
     for name in wanted:
         found |= set(_some([path for path in linear if _ends(path, name)], name, linear))
