@@ -39,7 +39,7 @@ def label_bars(per_label: Mapping[str, Mapping[str, float]]) -> str:
         axes.barh(range(len(worst)), [scores["f1"] for _, scores in worst], color=MODEL, height=0.6)
         names = [f"{label}  ({scores['support']:.0f})" for label, scores in worst]
         axes.set_yticks(range(len(worst)), names)
-        axes.invert_yaxis()
+        axes.set_ylim(len(worst) - 0.4, -0.6)
         axes.set_xlim(0, 1)
         axes.set_xlabel("F1")
         axes.grid(axis="x", color=FAINT, linewidth=0.6)

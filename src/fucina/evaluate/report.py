@@ -24,7 +24,7 @@ STYLE = """
 *{box-sizing:border-box}body{margin:0 auto;padding:2.5rem 1.25rem 4rem;max-width:46rem;background:var(--page);
 color:var(--ink);font:16px/1.55 system-ui,sans-serif}h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;
 margin:2.6rem 0 .4rem}p.lead{font-size:1.15rem;border-left:4px solid var(--hot);padding-left:1rem;margin:1rem 0}
-p.how{color:var(--soft);font-size:.9rem;margin:.2rem 0 .8rem}table{border-collapse:collapse;width:100%;
+div.wide{overflow-x:auto}p.how{color:var(--soft);font-size:.9rem;margin:.2rem 0 .8rem}table{border-collapse:collapse;width:100%;
 font-size:.92rem}th,td{text-align:left;padding:.32rem .6rem .32rem 0;border-bottom:1px solid var(--line);
 vertical-align:top;overflow-wrap:break-word}th{font-weight:600;color:var(--soft)}td.n,th.n{text-align:right;
 font-variant-numeric:tabular-nums;white-space:nowrap}figure{margin:.5rem 0;background:#fff;border-radius:6px;
@@ -97,7 +97,8 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: int
         )
 
     body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
-    return f"<table><thead><tr>{cells(header, 'th')}</tr></thead><tbody>{body}</tbody></table>"
+    head = f"<thead><tr>{cells(header, 'th')}</tr></thead>"
+    return f'<div class="wide"><table>{head}<tbody>{body}</tbody></table></div>'
 
 
 def _scores(facts: Mapping[str, Any]) -> str:
@@ -133,7 +134,7 @@ def _baselines(facts: Mapping[str, Any]) -> str:
             (
                 comparison["first"],
                 f"{gain['value']:+.1%}",
-                f"{gain['low']:+.1%} to {gain['high']:+.1%}",
+                f"{gain['low']:+.1%}\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}{gain['high']:+.1%}",
                 f"{comparison['p_value']:.3f}" if comparison["p_value"] >= 0.001 else "<0.001",
                 comparison["verdict"],
             )
@@ -143,7 +144,7 @@ def _baselines(facts: Mapping[str, Any]) -> str:
         "characters: n-grams with logistic regression; frozen: the base model's vectors with "
         "logistic regression. If one is as good, it is the cheaper choice."
     )
-    table = _table(("baseline", "model ahead by", "interval", "p (McNemar)", "verdict"), rows)
+    table = _table(("baseline", "model ahead", "interval", "McNemar p", "verdict"), rows)
     return _section("Beside free baselines", how, _figure(charts.dots(pairs)) + table)
 
 

@@ -46,9 +46,14 @@ def reopen(recipe: "Recipe", split: Split) -> Path:
     """
     parent = Path(recipe.output) / recipe.name
     folder = latest(parent)
-    if folder is None or (folder / "metrics.json").is_file():
+    if folder is None:
         raise RunError(
             f"nothing to resume in {parent}.", fix="Start a new run: leave out --resume."
+        )
+    if (folder / "metrics.json").is_file():
+        raise RunError(
+            f"nothing to resume: {folder} is complete.",
+            fix="Use it as it is, or start a new run: leave out --resume.",
         )
     before = read_recipe(folder)
     if before != recipe:
