@@ -184,6 +184,49 @@ def test_events_tell_every_epoch_of_every_member(make_base, labelled):
     assert all(e["train_loss"] is not None for e in epochs if e["epoch"] > 0)
 
 
+def test_near_duplicates_never_straddle_folds_or_the_test_share(make_base, labelled):
+    near = [
+        {
+            "text": f"vorrei sapere perché il mio pacco {word} è fermo in città da giorni",
+            "label": label,
+        }
+        for word, label in zip(
+            ("", "ora", "qui", "poi", "mai", "già"), ("ordine",) * 6, strict=True
+        )
+    ]
+    with (labelled / "train.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in near)
+    recipe = _recipe(
+        make_base("bert"), labelled, "folds.count=3", "data.test=null", "evaluation.baselines=[]"
+    )
+    split, _ = flow.read(recipe, labelled)
+    places = {
+        number
+        for number, fold in enumerate(split.folds)
+        for row in fold.held_out
+        if "fermo in città" in split.development.prompts[row]
+    } | {"test" for prompt in split.test.prompts if "fermo in città" in prompt}
+    assert len(places) == 1
+    assert flow.train(recipe, labelled).model.rows == len(split.test)
+    again = using.judge(labelled / "runs" / "a")  # groups do not disturb the locked test set
+    assert again.rows == len(split.test)
+
+
+def test_the_audit_uses_the_answers_of_a_k_fold_run(make_base, labelled):
+    recipe = _recipe(
+        make_base("bert"), labelled, "folds.count=3", "training.epochs=8", "evaluation.baselines=[]",
+        "training.learning_rate=0.01",
+    )  # fmt: skip
+    path = labelled / "train.jsonl"
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    rows[0]["label"] = "guasto" if rows[0]["label"] != "guasto" else "ordine"
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), "utf-8")
+    assert "label_noise" not in {f.check for f in flow.audit(recipe, labelled)[1]}
+    flow.train(recipe, labelled)
+    noise = next(f for f in flow.audit(recipe, labelled)[1] if f.check == "label_noise")
+    assert "train.jsonl:1" in noise.rows[:2]
+
+
 def test_very_few_rows_to_learn_from_are_enough_to_start(make_base, labelled):
     recipe = _recipe(make_base("bert"), labelled, "data.validation_share=0.95")
     assert flow.train(recipe, labelled).model.rows == 15

@@ -5,6 +5,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from fucina.records import Dataset, Finding, Outcome, Progress, Split, silent
 if TYPE_CHECKING:
     from fucina.config import Recipe
 
-__all__ = ["read", "read_file", "train"]
+__all__ = ["audit", "read", "read_file", "train"]
 
 
 def train(
@@ -86,29 +87,70 @@ def read(
     Raises:
         DataError: A file cannot be read, or the rows cannot be used as they are.
     """
-    config = recipe.data
-    rows = read_file(recipe, root / config.train, name="train", progress=progress)
-    validation, test = (
-        None if name is None else read_file(recipe, root / name, name=side, progress=progress)
-        for name, side in ((config.validation, "validation"), (config.test, "test"))
-    )
-    findings = data.check(
-        rows, validation, test, folds=recipe.folds.count, allow_duplicates=config.allow_duplicates
-    )
+    subject = _subject(recipe, root, progress)
+    findings = data.gate(subject)
     data.raise_errors(findings)
     split = prepare.split(
-        rows,
-        validation=validation,
-        test=test,
-        config=config,
+        data.group_similar(subject.train),
+        validation=subject.validation,
+        test=subject.test,
+        config=recipe.data,
         folds=recipe.folds.count,
         seed=recipe.seed,
     )
     return split, findings
 
 
+def audit(
+    recipe: "Recipe", root: Path, *, progress: Progress = silent
+) -> tuple[data.Subject, list[Finding]]:
+    """Look at the rows of a recipe with every check; a k-fold run of it is used where there is one.
+
+    Raises:
+        DataError: A file cannot be read.
+        ModelError: The tokenizer of the base model cannot be had.
+        MissingExtraError: A library of a check is not installed.
+    """
+    from fucina.models import source
+    from fucina.models.tokenize import count_tokens
+
+    subject = _subject(recipe, root, progress)
+    tokenizer = source.read_tokenizer(recipe.model.base, source.locate(recipe.model.base))
+    answers = None
+    folder = run.latest(Path(recipe.output) / recipe.name)
+    done = folder is not None and (folder / "metrics.json").is_file()
+    if folder is not None and done and run.read_json(folder / "data.json")["folds"] > 1:
+        answers = run.read_predictions(folder / "out_of_fold.parquet")
+    subject = replace(
+        subject,
+        max_length_tokens=recipe.model.max_length_tokens,
+        count_tokens=lambda texts: count_tokens(texts, tokenizer),
+        out_of_fold=answers,
+    )
+    return subject, data.audit(subject, progress=progress)
+
+
+def _subject(recipe: "Recipe", root: Path, progress: Progress) -> data.Subject:
+    """The rows of all files, each called by its name, or as the recipe does if two share one."""
+    config = recipe.data
+    given = [name for name in (config.train, config.validation, config.test) if name is not None]
+    short = len({Path(name).name for name in given}) == len(given)
+
+    def rows(name: str, side: str) -> Dataset:
+        origin = Path(name).name if short else name
+        return read_file(recipe, root / name, name=side, origin=origin, progress=progress)
+
+    return data.Subject(
+        rows(config.train, "train"),
+        rows(config.validation, "validation") if config.validation is not None else None,
+        rows(config.test, "test") if config.test is not None else None,
+        folds=recipe.folds.count,
+        allow_duplicates=config.allow_duplicates,
+    )
+
+
 def read_file(
-    recipe: "Recipe", path: Path, *, name: str = "", progress: Progress = silent
+    recipe: "Recipe", path: Path, *, name: str = "", origin: str = "", progress: Progress = silent
 ) -> Dataset:
     """Read one file with the columns of a recipe."""
     config = recipe.data
@@ -122,5 +164,6 @@ def read_file(
         format=config.format,
         encoding=config.encoding,
         name=name,
+        origin=origin,
         progress=progress,
     )

@@ -23,6 +23,7 @@ __all__ = [
     "Outcome",
     "Predictions",
     "Progress",
+    "Repair",
     "Split",
     "silent",
 ]
@@ -54,10 +55,17 @@ class Example:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Examples in the order of the file, under a name that messages can use."""
+    """Examples in the order of the file, under a name that messages can use.
+
+    Attributes:
+        name: `train`, `validation`, `test`, or a file's name.
+        examples: n of them.
+        columns: Field of the task to the column it was read from; empty for chat formats.
+    """
 
     name: str
     examples: tuple[Example, ...]
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -91,7 +99,7 @@ class Dataset:
 
     def take(self, rows: Sequence[int], *, name: str = "") -> "Dataset":
         """The examples at `rows`, in that order."""
-        return Dataset(name or self.name, tuple(self.examples[row] for row in rows))
+        return Dataset(name or self.name, tuple(self.examples[row] for row in rows), self.columns)
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,8 @@ class Finding:
         message: One sentence with the numbers.
         fix: What to do.
         rows: Origins of the rows it is about, the worst first.
+        evidence: What was seen in each of `rows`, in the same order.
+        repairs: What a safe repair makes of rows: origin to the new text, or None to drop the row.
     """
 
     check: str
@@ -111,6 +121,27 @@ class Finding:
     message: str
     fix: str = ""
     rows: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
+    repairs: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What was done to one row.
+
+    Attributes:
+        row: Its origin.
+        action: What happened to it.
+        why: The check that proposed it.
+        before: Its text.
+        after: Its new text; empty when it was dropped.
+    """
+
+    row: str
+    action: Literal["dropped", "rewritten"]
+    why: str
+    before: str
+    after: str = ""
 
 
 @dataclass(frozen=True)

@@ -126,3 +126,53 @@ def test_a_mapped_name_of_another_tool_is_shown(trained, make_base):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "lora_r is read as adapter.rank" in done.stderr
+
+
+DAMAGED = [
+    {"text": "Dov'è il mio pacco? Lo aspetto da lunedì mattina", "label": "a"},
+    {"text": "dov'è il mio pacco? lo aspetto da  lunedì mattina", "label": "a"},
+    {"text": "la citt\u00c3\u00a0 sul pacco è quella sbagliata", "label": "b"},
+]
+
+
+def test_audit_shows_findings_and_writes_repaired_files(make_base, tmp_path):
+    rows = [
+        {"text": f"frase numero {i} {'abcdefghijklmnopqrst'[i] * 9}", "label": "ab"[i % 2]}
+        for i in range(20)
+    ]
+    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in [*rows, *DAMAGED])
+    (tmp_path / "rows.jsonl").write_text(lines, encoding="utf-8")
+    (tmp_path / "recipe.yaml").write_text(
+        f"{{task: classification, name: a, data: {{train: rows.jsonl}}, model: {{base: {make_base('bert')}}}}}",
+        encoding="utf-8",
+    )
+    shown = _run("audit", "recipe.yaml", "--fix", "fixed", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "rows.jsonl:22  = rows.jsonl:21: dov'è il mio pacco?" in shown.stdout
+    assert "città sul pacco" in shown.stdout
+    assert "22 of 23 rows, 1 dropped, 1 rewritten" in shown.stdout
+    assert all(len(line) <= 80 for line in shown.stdout.splitlines() if "/" not in line)
+    repairs = json.loads((tmp_path / "fixed" / "repairs.json").read_text("utf-8"))
+    assert repairs["files"][0]["columns"] == {"text": "text", "label": "label"}
+    again = _run(
+        "audit", "recipe.yaml", f"data.train={tmp_path}/fixed/train.jsonl", "--json", cwd=tmp_path
+    )
+    checks = {finding["check"] for finding in json.loads(again.stdout)["findings"]}
+    assert not checks & {"duplicate", "encoding"}
+    refused = _run("audit", "recipe.yaml", "--fix", "fixed", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "exists already" in refused.stderr
+
+
+def test_audit_strict_exits_with_1_on_an_error(make_base, tmp_path):
+    rows = [json.dumps({"text": f"frase {i} {'xyz' * i}", "label": "ab"[i % 2]}) for i in range(20)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    (tmp_path / "recipe.yaml").write_text(
+        "{task: classification, name: a, data: {train: rows.jsonl, test: rows.jsonl},"
+        f" model: {{base: {make_base('bert')}}}}}",
+        encoding="utf-8",
+    )
+    assert _run("audit", "recipe.yaml", cwd=tmp_path).returncode == 0
+    done = _run("audit", "recipe.yaml", "--strict", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "20 of 20 test rows are in train too" in " ".join(done.stdout.split())

@@ -1,6 +1,8 @@
 """Stage 1: read any labelled file into examples, and say what is wrong with them."""
 
-from fucina.data.check import check, raise_errors
+from fucina.data.audit import Subject, audit, gate, raise_errors
 from fucina.data.load import load
+from fucina.data.repair import repair
+from fucina.data.similar import group_similar
 
-__all__ = ["check", "load", "raise_errors"]
+__all__ = ["Subject", "audit", "gate", "group_similar", "load", "raise_errors", "repair"]

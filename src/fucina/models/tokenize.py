@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Encoded", "encode"]
+__all__ = ["Encoded", "count_tokens", "encode"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,13 @@ class Encoded:
     def lengths(self) -> np.ndarray:
         """The n token counts."""
         return np.array([len(row) for row in self.ids])
+
+
+def count_tokens(prompts: Sequence[str], tokenizer: Any) -> np.ndarray:
+    """How many tokens each of n prompts has, special tokens included, nothing cut."""
+    if not prompts:
+        return np.zeros(0, dtype=int)
+    return np.array([len(row) for row in tokenizer(list(prompts))["input_ids"]])
 
 
 def encode(prompts: Sequence[str], tokenizer: Any, *, max_length_tokens: int) -> Encoded:

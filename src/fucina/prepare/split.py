@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,7 +59,9 @@ def split(
         )
     elif validation is not None:
         count = len(development)
-        development = Dataset(development.name, development.examples + validation.examples)
+        development = Dataset(
+            development.name, development.examples + validation.examples, development.columns
+        )
         parts = (Fold(tuple(range(count)), tuple(range(count, len(development)))),)
     else:
         held = _share(development, config.validation_share, seed + 1, "validation")
@@ -71,7 +74,9 @@ def split(
                 f"fold {number} has no row of {', '.join(sorted(missing))} to learn from.",
                 fix="Add rows of that label, use fewer folds, or make its groups smaller.",
             )
-    return Split(development, test, parts, labels)
+    # Groups have done their work; test rows are known by their texts alone from here on.
+    bare = tuple(replace(example, group="") for example in test.examples)
+    return Split(development, Dataset(test.name, bare), parts, labels)
 
 
 def deal(targets: Sequence[str], groups: Sequence[str], parts: int, *, seed: int) -> np.ndarray:
@@ -140,8 +145,9 @@ def _share(dataset: Dataset, share: float, seed: int, side: str) -> set[int]:
     alone = sorted(label for label, own in spread.items() if len(own) < 2)
     if alone:
         raise DataError(
-            f"{', '.join(alone)}: one row or group only, so none can be kept for {side}.",
-            fix=f"Add rows of that label, or give a data.{side} file.",
+            f"{', '.join(alone)}: one row or group only, so none can be kept for {side} "
+            "(rows that say nearly the same are one group).",
+            fix=f"Add other rows of that label, or give a data.{side} file.",
         )
     wanted = {
         label: max(1, min(count - 1, round(share * count))) for label, count in counts.items()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fucina.data import check, raise_errors
+from fucina.data import Subject, gate, raise_errors
 from fucina.errors import DataError
 from fucina.records import Dataset, Example
 
@@ -18,6 +18,10 @@ def _many(label, count=12):
 
 
 HEALTHY = [*_many("a"), *_many("b")]
+
+
+def check(train, validation, test, *, folds, allow_duplicates):
+    return gate(Subject(train, validation, test, folds=folds, allow_duplicates=allow_duplicates))
 
 
 def _names(findings, severity):

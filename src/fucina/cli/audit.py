@@ -1,0 +1,85 @@
+"""fucina audit RECIPE: look at the rows before training."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fucina.records import Finding
+
+__all__ = ["command"]
+
+COLORS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
+
+def command(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="section.key=value, wins over the recipe.")
+    ] = None,
+    fix: Annotated[
+        Path | None,
+        typer.Option(help="Write repaired copies of the files into this new folder."),
+    ] = None,
+    rows: Annotated[int, typer.Option(help="How many rows to show of each finding.")] = 3,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on an error.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Look for what spoils a training: duplicates, leaks, wrong labels, broken text."""
+    from dataclasses import asdict
+
+    from fucina import flow
+    from fucina.cli.screen import console, print_json, reporting
+    from fucina.recipe import load
+    from fucina.repaired import write_repaired
+
+    settings, mapped = load(recipe, list(overrides or []))
+    with reporting(quiet=as_json) as (progress, say):
+        for sentence in mapped:
+            say(sentence)
+        subject, findings = flow.audit(settings, recipe.resolve().parent, progress=progress)
+        written = None if fix is None else write_repaired(subject, findings, fix)
+    counts = {side.name: len(side) for side in subject.sides}
+    if as_json:
+        print_json({"rows": counts, "findings": [asdict(f) for f in findings], "fix": written})
+    else:
+        _show(findings, shown=rows)
+        sides = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        levels: list[str] = [f.severity for f in findings]
+        told = ", ".join(f"{levels.count(level)} {level}(s)" for level in COLORS)
+        console.print(f"{told} in {sides} rows.")
+        if written is not None:
+            for file in written["files"]:
+                console.print(
+                    f"{file['written']}: {file['rows']:,} of {file['read_rows']:,} rows, "
+                    f"{len(file['dropped'])} dropped, {len(file['rewritten'])} rewritten",
+                    markup=False,
+                    soft_wrap=True,
+                )
+            console.print(f"next: {written['next']}", markup=False, soft_wrap=True)
+    if strict and any(finding.severity == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _show(findings: "Sequence[Finding]", *, shown: int) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from fucina.cli.screen import console
+
+    for finding in findings:
+        head = Text.assemble((finding.severity, COLORS[finding.severity]), f"  {finding.check}")
+        if finding.repairs:
+            head.append("  (--fix mends it)", "dim")
+        console.print(head)
+        console.print(Padding(Text(finding.message), (0, 0, 0, 2)))
+        if finding.fix:
+            console.print(Padding(Text(f"Fix: {finding.fix}"), (0, 0, 0, 2)))
+        for origin, evidence in list(zip(finding.rows, finding.evidence, strict=False))[:shown]:
+            line = Text(f"{origin}  {' '.join(evidence.split())}", "dim")
+            line.truncate(console.width - 4, overflow="ellipsis")
+            console.print(Padding(line, (0, 0, 0, 4)))
+        console.print()

@@ -1,0 +1,63 @@
+"""Look at the rows before anything is trained on them: one module a check."""
+
+from collections.abc import Sequence
+
+from fucina.data.audit import (
+    duplicates,
+    encoding,
+    label_noise,
+    labels,
+    language,
+    length,
+    near_duplicates,
+    personal,
+)
+from fucina.data.audit.subject import Subject
+from fucina.errors import DataError
+from fucina.records import Finding, Progress, silent
+
+__all__ = ["Subject", "audit", "gate", "raise_errors"]
+
+GATES = (labels, duplicates)  # quick, and what they call an error makes a run impossible
+CHECKS = (*GATES, near_duplicates, length, encoding, language, personal, label_noise)
+ORDER = {"error": 0, "warning": 1, "note": 2}
+
+
+def audit(subject: Subject, *, progress: Progress = silent) -> list[Finding]:
+    """Run every check.
+
+    Args:
+        subject: The rows of a recipe.
+        progress: Told before each check.
+
+    Returns:
+        Findings, errors first.
+
+    Raises:
+        MissingExtraError: A library of a check is not installed.
+    """
+    found: list[Finding] = []
+    for number, check in enumerate(CHECKS):
+        progress(f"check {check.__name__.rsplit('.', 1)[-1]}", number, len(CHECKS))
+        found += check.check(subject)
+    return sorted(found, key=lambda finding: ORDER[finding.severity])
+
+
+def gate(subject: Subject) -> list[Finding]:
+    """Run the checks that every training begins with; findings come errors first."""
+    found = [finding for check in GATES for finding in check.check(subject)]
+    return sorted(found, key=lambda finding: ORDER[finding.severity])
+
+
+def raise_errors(findings: Sequence[Finding]) -> None:
+    """Stop if a finding is an error.
+
+    Raises:
+        DataError: With all errors in one message.
+    """
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors:
+        raise DataError(
+            " ".join(finding.message for finding in errors),
+            fix=" ".join(dict.fromkeys(finding.fix for finding in errors)),
+        )

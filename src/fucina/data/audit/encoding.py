@@ -1,0 +1,50 @@
+"""Letters broken by a wrong encoding on the way, such as `perchÃ©` for `perché`."""
+
+from fucina.data.audit.subject import Subject, shown
+from fucina.errors import MissingExtraError
+from fucina.records import Finding
+
+__all__ = ["check"]
+
+LOST = "\ufffd"  # stands where a byte could not be read; what it was is gone
+
+
+def check(subject: Subject) -> list[Finding]:
+    """Look in all files; what can be mended is."""
+    try:
+        from ftfy import fix_encoding
+        from ftfy.badness import is_bad
+    except ImportError as error:
+        raise MissingExtraError("ftfy", extra="audit") from error
+    found = []
+    for rows in subject.sides:
+        mended, lost = {}, {}
+        for example in rows.examples:
+            if LOST in example.prompt:
+                lost[example.origin] = example.prompt
+            elif is_bad(example.prompt):
+                better = fix_encoding(example.prompt)
+                if better != example.prompt:
+                    mended[example.origin] = (example.prompt, better)
+        if mended:
+            found.append(
+                Finding(
+                    "encoding", "warning",
+                    f"{len(mended)} {rows.name} row(s) have letters broken by a wrong encoding "
+                    f"({shown(list(mended))}).",
+                    "Read the source in its own encoding (data.encoding), or let --fix mend them.",
+                    tuple(mended), tuple(f"{old} → {new}" for old, new in mended.values()),
+                    {origin: new for origin, (_, new) in mended.items()},
+                )
+            )  # fmt: skip
+        if lost:
+            found.append(
+                Finding(
+                    "lost_letters", "warning",
+                    f"{len(lost)} {rows.name} row(s) hold the sign for a lost letter "
+                    f"({shown(list(lost))}).",
+                    "Export these rows again, as UTF-8.",
+                    tuple(lost), tuple(lost.values()),
+                )
+            )  # fmt: skip
+    return found

