@@ -22,6 +22,7 @@ __all__ = ["Floor", "fit"]
 INVERSE_PENALTY = 20.0
 RIDGE_PENALTY = 0.5
 MIX = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+NO_WORSE = 0.002  # nats of log loss that a smaller share may lose
 INNER_FOLDS = 3
 
 
@@ -83,7 +84,9 @@ def fit(
         dense[out] = features[out] @ fold_weight + fold_bias
         table, shift = _ridge(ngrams[~out], targets[~out], label_count)
         lexical[out] = table.scores(ngrams[out]) + shift
-    mix = min(MIX, key=lambda share: _log_loss(dense + share * lexical, targets))
+    losses = {share: _log_loss(dense + share * lexical, targets) for share in sorted(MIX)}
+    # Rows that n-grams tell apart without fail would else get the largest share, and no doubt left.
+    mix = next(share for share, loss in losses.items() if loss <= min(losses.values()) + NO_WORSE)
     if mix == 0:
         return Floor(weight, bias, None, nothing)
     table, shift = _ridge(ngrams, targets, label_count)
