@@ -223,6 +223,8 @@ def test_the_audit_uses_the_answers_of_a_k_fold_run(make_base, labelled):
     path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), "utf-8")
     assert "label_noise" not in {f.check for f in flow.audit(recipe, labelled)[1]}
     flow.train(recipe, labelled)
+    plain = _recipe(make_base("bert"), labelled, "evaluation.baselines=[]")
+    flow.train(plain, labelled)  # a later run without folds does not hide the answers
     noise = next(f for f in flow.audit(recipe, labelled)[1] if f.check == "label_noise")
     assert "train.jsonl:1" in noise.rows[:2]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fucina import data, evaluate, prepare, run, tasks
-from fucina.records import Dataset, Finding, Outcome, Progress, Split, silent
+from fucina.records import Dataset, Finding, Outcome, Predictions, Progress, Split, silent
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -44,9 +44,8 @@ def train(
     from fucina.train.cross_validate import cross_validate
 
     split, findings = read(recipe, root, progress=progress)
-    rules = recipe.evaluation.rules and evaluate.load_rules(
-        root / recipe.evaluation.rules, split.labels
-    )
+    written = recipe.evaluation.rules
+    rules = evaluate.load_rules(root / written, split.labels) if written else None
     base = bases.load(recipe.model, precision.choose(recipe))
     folder = (
         run.reopen(recipe, split) if resume else run.begin(recipe, split, precision=base.precision)
@@ -70,7 +69,7 @@ def train(
             split,
             fit.out_of_fold,
             recipe,
-            rules=rules or None,
+            rules=rules,
             threads=pool,
             progress=progress,
         )
@@ -116,18 +115,22 @@ def audit(
 
     subject = _subject(recipe, root, progress)
     tokenizer = source.read_tokenizer(recipe.model.base, source.locate(recipe.model.base))
-    answers = None
-    folder = run.latest(Path(recipe.output) / recipe.name)
-    done = folder is not None and (folder / "metrics.json").is_file()
-    if folder is not None and done and run.read_json(folder / "data.json")["folds"] > 1:
-        answers = run.read_predictions(folder / "out_of_fold.parquet")
     subject = replace(
         subject,
-        max_length_tokens=recipe.model.max_length_tokens,
+        max_length_tokens=min(recipe.model.max_length_tokens, tokenizer.model_max_length),
         count_tokens=lambda texts: count_tokens(texts, tokenizer),
-        out_of_fold=answers,
+        out_of_fold=_out_of_fold(recipe),
     )
     return subject, data.audit(subject, progress=progress)
+
+
+def _out_of_fold(recipe: "Recipe") -> Predictions | None:
+    """The answers of the newest complete run with folds of this recipe's name."""
+    finished = sorted((Path(recipe.output) / recipe.name).glob("*/metrics.json"), reverse=True)
+    for folder in (path.parent for path in finished):
+        if run.read_json(folder / "data.json")["folds"] > 1:
+            return run.read_predictions(folder / "out_of_fold.parquet")
+    return None
 
 
 def _subject(recipe: "Recipe", root: Path, progress: Progress) -> data.Subject:

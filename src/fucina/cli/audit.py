@@ -24,7 +24,7 @@ def command(
         Path | None,
         typer.Option(help="Write repaired copies of the files into this new folder."),
     ] = None,
-    rows: Annotated[int, typer.Option(help="How many rows to show of each finding.")] = 3,
+    rows: Annotated[int, typer.Option(min=0, help="How many rows to show of each finding.")] = 3,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on an error.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from fucina.metrics import apply_temperature
 from fucina.models.lexical import Lexicon, Table, counts
 from fucina.models.stack import Stack
-from fucina.models.threads import run as across
+from fucina.models.threads import across
 from fucina.models.tokenize import encode
 from fucina.models.trunk import Batch, assemble, chunks_by_length
 from fucina.records import Predictions, Progress, silent

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["count", "processors", "release", "run", "start"]
+__all__ = ["across", "count", "processors", "release", "start"]
 
 
 Given = TypeVar("Given")
@@ -57,7 +57,7 @@ def _prepare() -> None:
     torch.set_flush_denormal(True)
 
 
-def run(
+def across(
     pool: ThreadPoolExecutor, job: Callable[[Given], Made], work: Sequence[Given]
 ) -> Iterator[Made]:
     """Do each piece of work in a thread of the pool; a single piece here, on all their cores."""

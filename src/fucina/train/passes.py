@@ -70,7 +70,7 @@ def first_logits(loop: Loop, threads: Executor) -> list[np.ndarray]:
     scores = []
     for i, member in enumerate(loop.active):
         rows = np.array(material.folds[member.index].held_out)
-        own = material.offsets[member.index][rows].copy()
+        own = material.offsets[member.index][rows]  # a copy: rows are picked
         if vectors is not None:
             head, bias = stack.head[i].detach().cpu(), stack.bias[i].detach().cpu()
             own += (torch.from_numpy(vectors[rows]) @ head + bias).numpy()

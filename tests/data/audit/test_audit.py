@@ -107,7 +107,9 @@ def test_near_copies_across_the_split_are_counted():
         (Example(f"{text}!!", "reso", origin="t:2"), Example(f"ma {text}", "reso", origin="t:3")),
     )
     finding = _found(Subject(_with((text, "reso")), None, test), "near_leak")
-    assert finding.rows == ("t:3",)  # the other is equal but for punctuation
+    assert finding.rows == ("t:2", "t:3")  # one differs in punctuation alone
+    exact = Dataset("test", (Example(text.upper(), "reso", origin="t:2"),))
+    assert _found(Subject(_with((text, "reso")), None, exact), "near_leak") is None  # a leak
 
 
 def test_broken_letters_are_mended_and_lost_ones_named():
@@ -240,3 +242,21 @@ def test_repairs_go_to_a_new_folder_with_a_report_of_every_row(tmp_path):
     assert report["files"][1]["rows"] == 1  # test rows are never dropped for a leak
     with pytest.raises(DataError, match="exists already"):
         write_repaired(subject, audit(subject), tmp_path / "fixed")
+
+
+def test_repaired_rows_keep_their_groups_and_nothing_unfinished_is_left(tmp_path):
+    rows = Dataset(
+        "train", (Example("prima frase", "a", "", "t:1"), Example("seconda", "b", "anna", "t:2"))
+    )
+    report = write_repaired(Subject(rows), [], tmp_path / "fixed")
+    assert "data.group=group" in report["next"]
+    written = (tmp_path / "fixed" / "train.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line)["group"] for line in written] == ["", "anna"]
+    assert [path.name for path in tmp_path.iterdir()] == ["fixed"]
+
+
+def test_allowed_duplicates_are_not_dropped():
+    text = "ho cambiato indirizzo e la spedizione è partita verso quello vecchio"
+    test = Dataset("test", (Example(text, "reso", origin="t:2"),))
+    subject = Subject(_with((text, "reso")), None, test, allow_duplicates=True)
+    assert _found(subject, "leak").repairs == {}

@@ -3,7 +3,7 @@
 from fucina.data.audit.subject import Subject, shown
 from fucina.records import Dataset, Finding
 
-__all__ = ["check"]
+__all__ = ["check", "same_text"]
 
 
 def check(subject: Subject) -> list[Finding]:
@@ -16,7 +16,8 @@ def check(subject: Subject) -> list[Finding]:
     return found
 
 
-def _key(text: str) -> str:
+def same_text(text: str) -> str:
+    """What two texts have in common when they differ in case and spaces alone."""
     return " ".join(text.casefold().split())
 
 
@@ -25,7 +26,7 @@ def _repeated(train: Dataset) -> list[Finding]:
     same: dict[str, str] = {}
     contradict: dict[str, str] = {}
     for row, example in enumerate(train.examples):
-        earlier = first.setdefault(_key(example.prompt), row)
+        earlier = first.setdefault(same_text(example.prompt), row)
         if earlier == row:
             continue
         other = train.examples[earlier]
@@ -61,8 +62,8 @@ def _repeated(train: Dataset) -> list[Finding]:
 
 def _across(one: Dataset, other: Dataset, *, allowed: bool) -> list[Finding]:
     """Rows of `other` that are in `one`; the repair takes them out of `one`, never out of test."""
-    later = {_key(example.prompt): example for example in other.examples}
-    both = [(e, later[_key(e.prompt)]) for e in one.examples if _key(e.prompt) in later]
+    later = {same_text(example.prompt): example for example in other.examples}
+    both = [(e, later[same_text(e.prompt)]) for e in one.examples if same_text(e.prompt) in later]
     if not both:
         return []
     pairs = [f"{mine.origin} = {theirs.origin}" for mine, theirs in both]
@@ -74,6 +75,6 @@ def _across(one: Dataset, other: Dataset, *, allowed: bool) -> list[Finding]:
             f"({shown(pairs)}): the score would be too good.",
             "Delete them from one side, or set data.allow_duplicates=true.",
             tuple(mine.origin for mine, _ in both), tuple(pairs),
-            {mine.origin: None for mine, _ in both},
+            {} if allowed else {mine.origin: None for mine, _ in both},
         )
     ]  # fmt: skip

@@ -2,8 +2,9 @@
 
 from collections import Counter
 
+from fucina.data.audit.duplicates import same_text
 from fucina.data.audit.subject import Subject, shown
-from fucina.data.similar import clusters
+from fucina.data.similar import clusters, normalized
 from fucina.records import Example, Finding
 
 __all__ = ["check"]
@@ -14,11 +15,11 @@ MANY = 0.2  # of the rows of train; below this near duplicates are ordinary
 def check(subject: Subject) -> list[Finding]:
     """Cluster the rows of all files together."""
     rows: list[tuple[str, Example, str]] = [
-        (side.name, example, key)
+        (side.name, example, same_text(example.prompt))
         for side in subject.sides
-        for example, key in zip(side.examples, subject.keys[side.name], strict=True)
+        for example in side.examples
     ]
-    numbers = clusters([key for _, _, key in rows])
+    numbers = clusters([normalized(example.prompt) for _, example, _ in rows])
     members: dict[int, list[int]] = {}
     for row, number in enumerate(numbers):
         members.setdefault(int(number), []).append(row)
@@ -74,10 +75,11 @@ def _across(
         pairs: list[tuple[Example, Example]] = []
         for cluster in several:
             learned = [r for r in cluster if rows[r][0] == subject.train.name]
+            exact = {rows[r][2] for r in learned}
             pairs += [
                 (rows[r][1], rows[learned[0]][1])
                 for r in cluster
-                if learned and rows[r][0] == other.name and rows[r][2] != rows[learned[0]][2]
+                if learned and rows[r][0] == other.name and rows[r][2] not in exact
             ]
         if pairs:
             origins = tuple(mine.origin for mine, _ in pairs)

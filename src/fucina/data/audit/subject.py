@@ -2,11 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
-from fucina.data.similar import normalized
 from fucina.records import Dataset, Predictions
 
 __all__ = ["SHOWN", "Subject", "shown"]
@@ -42,11 +40,6 @@ class Subject:
     def sides(self) -> list[Dataset]:
         """Train, then validation and test where they have a file."""
         return [rows for rows in (self.train, self.validation, self.test) if rows is not None]
-
-    @cached_property
-    def keys(self) -> dict[str, list[str]]:
-        """For each side its texts without case, accents, punctuation and double spaces."""
-        return {rows.name: [normalized(prompt) for prompt in rows.prompts] for rows in self.sides}
 
 
 def shown(names: Sequence[str], separator: str = ", ") -> str:
