@@ -1,0 +1,25 @@
+"""The recipe: every setting declared once, with its default, meaning and range.
+
+A recipe is a YAML file of sections; a section is one small class here and belongs to one stage.
+The command line, the JSON schema and the docs read the settings from these classes.
+"""
+
+from fucina.config.data import DataConfig
+from fucina.config.evaluation import METRIC_NAMES, EvaluationConfig, Metric
+from fucina.config.model import AdapterConfig, ModelConfig
+from fucina.config.recipe import Recipe
+from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, TrainingConfig
+
+__all__ = [
+    "METRIC_NAMES",
+    "AdapterConfig",
+    "DataConfig",
+    "EvaluationConfig",
+    "FoldsConfig",
+    "LossConfig",
+    "Metric",
+    "ModelConfig",
+    "Recipe",
+    "StoppingConfig",
+    "TrainingConfig",
+]

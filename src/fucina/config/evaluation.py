@@ -1,0 +1,53 @@
+"""How a model is judged."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fucina.config.settings import Settings
+
+__all__ = ["METRIC_NAMES", "EvaluationConfig", "Metric"]
+
+
+Metric = Literal[
+    "accuracy",
+    "balanced_accuracy",
+    "macro_precision",
+    "macro_recall",
+    "macro_f1",
+    "log_loss",
+    "ece",
+]
+METRIC_NAMES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_precision": "macro precision",
+    "macro_recall": "macro recall",
+    "macro_f1": "macro F1",
+    "log_loss": "log loss (lower is better)",
+    "ece": "calibration error (lower is better)",
+}
+
+
+class EvaluationConfig(Settings):
+    """How the model is judged."""
+
+    confidence: Annotated[
+        float, Field(gt=0.5, lt=1, description="Confidence level of the intervals.")
+    ] = 0.95
+    bootstrap_samples: Annotated[
+        int, Field(ge=100, le=100_000, description="Resamples behind each interval.")
+    ] = 1000
+    baselines: Annotated[
+        tuple[Literal["majority", "words", "characters", "frozen"], ...],
+        Field(description="Free baselines trained on the same rows."),
+    ] = ("majority", "words", "characters", "frozen")
+    rules: Annotated[
+        str | None, Field(description="YAML file of rules to judge as a baseline.")
+    ] = None
+    goals: Annotated[
+        dict[Metric, float],
+        Field(
+            default_factory=dict, description="Scores the model must reach on test: metric: value."
+        ),
+    ]

@@ -1,0 +1,54 @@
+"""Which base model, and what is added to it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fucina.config.settings import Settings
+
+__all__ = ["AdapterConfig", "ModelConfig"]
+
+
+class ModelConfig(Settings):
+    """Which base model, and how a sentence becomes one vector."""
+
+    base: Annotated[
+        str, Field(description="Alias (minilm), Hugging Face id, or folder of a model.")
+    ] = "minilm"
+    pooling: Annotated[
+        Literal["auto", "mean", "cls", "last"],
+        Field(description="Which tokens make the vector; auto reads the model's own file."),
+    ] = "auto"
+    max_length_tokens: Annotated[
+        int, Field(ge=4, le=32768, description="Longer inputs are cut here (and counted).")
+    ] = 256
+    lexical: Annotated[
+        bool,
+        Field(description="Add n-grams of characters to the head: what the base does not know."),
+    ] = True
+
+
+class AdapterConfig(Settings):
+    """What is trained beside the head."""
+
+    kind: Annotated[
+        Literal["lora", "full", "head"],
+        Field(description="lora: low-rank adapters; full: all weights; head: only the head."),
+    ] = "lora"
+    rank: Annotated[
+        int, Field(ge=1, le=1024, description="Size of the adapter: more learns and weighs more.")
+    ] = 16
+    alpha: Annotated[
+        float, Field(gt=0, description="Strength of the adapter; it is scaled by alpha / rank.")
+    ] = 32.0
+    dropout: Annotated[
+        float, Field(ge=0, lt=1, description="Share of adapter inputs dropped while training.")
+    ] = 0.0
+    target_modules: Annotated[
+        str | tuple[str, ...],
+        Field(description="all-linear, attention, or names of linear layers to adapt."),
+    ] = "all-linear"
+    layers: Annotated[
+        Literal["all"] | Annotated[int, Field(ge=1)],
+        Field(description="Adapt the top n layers; the frozen ones below run only once."),
+    ] = 2

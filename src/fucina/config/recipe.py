@@ -1,0 +1,37 @@
+"""The recipe: all sections together."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fucina.config.data import DataConfig
+from fucina.config.evaluation import EvaluationConfig
+from fucina.config.model import AdapterConfig, ModelConfig
+from fucina.config.settings import Settings
+from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, TrainingConfig
+
+__all__ = ["Recipe"]
+
+
+class Recipe(Settings):
+    """All that a run needs to be repeated."""
+
+    task: Annotated[str, Field(description="The kind of job: a folder of fucina/tasks.")]
+    name: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Name of the run folder."),
+    ]
+    preset: Annotated[
+        Literal["fast", "balanced", "quality"],
+        Field(description="Defaults of adapter, training and folds; what you write wins."),
+    ] = "balanced"
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Same seed, same weights.")] = 13
+    output: Annotated[str, Field(description="Folder for run folders.")] = "runs"
+    data: DataConfig
+    model: ModelConfig = ModelConfig()
+    adapter: AdapterConfig = AdapterConfig()
+    training: TrainingConfig = TrainingConfig()
+    loss: LossConfig = LossConfig()
+    stopping: StoppingConfig = StoppingConfig()
+    folds: FoldsConfig = FoldsConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
