@@ -1,0 +1,26 @@
+"""What passes between stages: small frozen records, and nothing that computes.
+
+Arrays are numpy; shapes are written beside them (n rows, c labels, k members of an ensemble).
+"""
+
+from fucina.records.answers import Epoch, Predictions
+from fucina.records.judgment import Comparison, Evaluation, Interval, Outcome
+from fucina.records.progress import Progress, silent
+from fucina.records.rows import Dataset, Example, Finding, Fold, Repair, Split
+
+__all__ = [
+    "Comparison",
+    "Dataset",
+    "Epoch",
+    "Evaluation",
+    "Example",
+    "Finding",
+    "Fold",
+    "Interval",
+    "Outcome",
+    "Predictions",
+    "Progress",
+    "Repair",
+    "Split",
+    "silent",
+]

@@ -1,0 +1,53 @@
+"""What a model answered while it was trained and afterwards."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Epoch", "Predictions"]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one member did in one epoch; epoch 0 is the state before training.
+
+    Losses are means in nats, `seconds` is wall time shared by all members of the stack.
+    """
+
+    member: int
+    epoch: int
+    train_loss: float
+    validation_loss: float
+    balanced_accuracy: float
+    gradient_norm: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers of a model with the probability of each label.
+
+    Attributes:
+        labels: The c label names, in the order of the columns.
+        probabilities: n x c, rows sum to 1.
+        targets: The n true labels; empty when unknown.
+        prompts: The n inputs.
+    """
+
+    labels: tuple[str, ...]
+    probabilities: "np.ndarray"
+    targets: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+
+    @property
+    def answers(self) -> list[str]:
+        """The most probable label of each row."""
+        return [self.labels[i] for i in self.probabilities.argmax(axis=1)]
+
+    @property
+    def confidences(self) -> "np.ndarray":
+        """The probability of each answer, n values in 0..1."""
+        return self.probabilities.max(axis=1)

@@ -1,0 +1,89 @@
+"""How good a model is, beside others, and how far its confidence can be trusted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fucina.records.answers import Predictions
+
+__all__ = ["Comparison", "Evaluation", "Interval", "Outcome"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A score with the bounds that a repeat would likely fall in."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model judged on rows it never saw.
+
+    Attributes:
+        name: What was judged: `model`, or the name of a baseline.
+        scores: Metric name to its interval.
+        per_label: Label to precision, recall, f1, support.
+        confusion: c x c counts, rows are true labels, columns answers, order of `labels`.
+        labels: The c label names.
+        rows: How many rows were judged.
+        cost: Latency in ms (mean, p50, p95) and peak memory in MiB; empty when not measured.
+    """
+
+    name: str
+    scores: Mapping[str, Interval]
+    per_label: Mapping[str, Mapping[str, float]]
+    confusion: tuple[tuple[int, ...], ...]
+    labels: tuple[str, ...]
+    rows: int
+    cost: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the same rows.
+
+    Attributes:
+        first: Name of the model compared from.
+        second: Name of the model compared to.
+        differences: Metric to second minus first, with a paired bootstrap interval.
+        p_value: Exact McNemar test on right/wrong.
+        verdict: One sentence: better, worse, or no measurable difference.
+    """
+
+    first: str
+    second: str
+    differences: Mapping[str, Interval]
+    p_value: float
+    verdict: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        folder: The run folder, as text.
+        model: The model on the test set.
+        predictions: Its answers there.
+        out_of_fold: The members on the rows they held out.
+        folds: Metric to the score of each member on its fold; empty without folds.
+        baselines: The free baselines on the test set, best first.
+        against: The model against each baseline, in the same order.
+        verdict: The first line of the report.
+    """
+
+    folder: str
+    model: Evaluation
+    predictions: Predictions
+    out_of_fold: Evaluation
+    folds: Mapping[str, tuple[float, ...]]
+    baselines: tuple[Evaluation, ...]
+    against: tuple[Comparison, ...]
+    verdict: str
