@@ -13,6 +13,7 @@ import pytest
 
 from fucina import flow, run, using
 from fucina.errors import DataError, RecipeError, RunError
+from fucina.metrics import apply_temperature
 from fucina.recipe import parse
 
 
@@ -56,6 +57,25 @@ def test_a_run_holds_all_that_later_verbs_need(make_base, labelled):
     assert np.allclose(answers.probabilities.sum(axis=1), 1)
 
 
+def test_a_run_answers_with_its_own_temperature_and_threshold(make_base, labelled):
+    flow.train(_recipe(make_base("bert"), labelled, "folds.count=3"), labelled)
+    folder = run.find(labelled / "runs" / "a")
+    found = run.read_json(folder / "calibration.json")
+    assert found["rows"] == 45
+    assert found["curve"][-1]["coverage"] == 1.0
+    texts = ["dove ordine arriva", "schermo rotto"]
+    for temperature, threshold in ((1.0, None), (4.0, 0.999)):
+        changed = {**found, "temperature": temperature, "threshold": threshold}
+        run.write_json(folder / "calibration.json", changed)
+        answers = using.predict(folder, texts)
+        assert answers.answered.all() == (threshold is None)
+        if threshold is None:
+            plain = answers
+    expected = apply_temperature(plain.probabilities, 4.0)
+    assert np.allclose(answers.probabilities, expected)
+    assert answers.answers == plain.answers
+
+
 def test_the_simple_path_without_files_for_validation_and_test(make_base, labelled):
     recipe = _recipe(make_base("llama"), labelled, "data.test=null", "data.test_share=0.25")
     outcome = flow.train(recipe, labelled)
@@ -71,7 +91,7 @@ def test_the_simple_path_without_files_for_validation_and_test(make_base, labell
     "adapter.target_modules=attention", "stopping.patience=1", "training.schedule=linear",
     "training.accumulation=2", "adapter.dropout=0.2", "model.pooling=cls", "seed=99",
     "training.head_learning_rate=0.05", "training.warmup=3", "training.weight_decay=0.9",
-    "adapter.alpha=128", "training.max_gradient_norm=0.001", "model.max_length_tokens=4",
+    "evaluation.calibrate=false", "adapter.alpha=128", "training.max_gradient_norm=0.001", "model.max_length_tokens=4",
 ])  # fmt: skip
 def test_every_setting_changes_what_comes_out(override, make_base, labelled):
     """A knob without effect is a defect."""

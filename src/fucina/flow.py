@@ -62,12 +62,15 @@ def train(
             split, base, recipe, threads=pool, hooks=journal.hooks(), memory=journal.memory()
         )
         journal.keep(fit)
+        calibration = evaluate.calibrate(fit.out_of_fold, recipe.evaluation, seed=recipe.seed)
+        journal.trust(calibration)
         model = saved.load(folder, recipe, base, split.labels, workers=threads.count(pool))
         outcome = evaluate.outcome(
             folder,
             model,
             split,
             fit.out_of_fold,
+            calibration,
             recipe,
             rules=rules,
             threads=pool,

@@ -12,7 +12,7 @@ from torch import Tensor
 from fucina import run
 from fucina.evaluate import as_csv, facts, report
 from fucina.models.saved import member_folder, save_lexicon, save_member
-from fucina.records import Epoch, Outcome, Progress
+from fucina.records import Calibration, Epoch, Outcome, Progress
 from fucina.train.checkpoint import State
 from fucina.train.cross_validate import Fit, Memory
 from fucina.train.members import Hooks, Member
@@ -86,6 +86,10 @@ class Journal:
         run.write_predictions(self.folder / "out_of_fold.parquet", fit.out_of_fold)
         if self.board is not None:
             self.board.close()
+
+    def trust(self, calibration: Calibration) -> None:
+        """Write the temperature and the threshold that the model will answer with."""
+        run.write_json(self.folder / "calibration.json", asdict(calibration))
 
     def finish(self, outcome: Outcome, fit: Fit) -> None:
         """Write what was found; metrics.json comes last and marks the run complete."""

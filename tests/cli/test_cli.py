@@ -176,3 +176,12 @@ def test_audit_strict_exits_with_1_on_an_error(make_base, tmp_path):
     done = _run("audit", "recipe.yaml", "--strict", cwd=tmp_path)
     assert done.returncode == 1
     assert "20 of 20 test rows are in train too" in " ".join(done.stdout.split())
+
+
+@pytest.mark.long
+def test_the_demo_prints_one_json_document(tmp_path):
+    shown = json.loads(
+        _run("demo", "--language", "en", "--output", tmp_path, "--json", timeout=280).stdout
+    )
+    assert shown["after"]["model"]["rows"] == 120
+    assert shown["comparison"]["differences"]["accuracy"]["value"] > 0

@@ -21,6 +21,8 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Re-enact a failed training and its repair on the embedded model, from nothing."""
+    from dataclasses import asdict
+
     from fucina import evaluate, flow
     from fucina.cli.screen import console, print_json, reporting
     from fucina.errors import RecipeError
@@ -56,7 +58,7 @@ def command(
                 "runs": [o.folder for o in outcomes],
                 "before": evaluate.facts(outcomes[0]),
                 "after": evaluate.facts(outcomes[1]),
-                "comparison": vars(comparison),
+                "comparison": asdict(comparison),
             }
         )
         return

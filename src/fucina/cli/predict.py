@@ -46,6 +46,7 @@ def command(
                     "text": text,
                     "answer": answer,
                     "confidence": round(float(confidence), 6),
+                    "abstains": bool(confidence < predictions.threshold),
                     "probabilities": {
                         label: round(float(p), 6)
                         for label, p in zip(predictions.labels, row, strict=True)
@@ -64,4 +65,6 @@ def command(
     for text, answer, confidence in zip(
         texts, predictions.answers, predictions.confidences, strict=True
     ):
-        typer.echo(f"{answer}\t{confidence:.3f}\t{text}")
+        sure = confidence >= predictions.threshold
+        said = answer if sure else f"? ({answer}, but {predictions.threshold:.3f} is asked)"
+        typer.echo(f"{said}\t{confidence:.3f}\t{text}")

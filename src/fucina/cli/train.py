@@ -38,7 +38,7 @@ def command(
         reporting,
         score_table,
     )
-    from fucina.evaluate import facts, missed_goals
+    from fucina.evaluate import facts, missed_goals, sentences
     from fucina.recipe import load
 
     extra = list(overrides or [])
@@ -63,6 +63,9 @@ def command(
             console.print(fold_table(outcome.folds))
         console.print()
         console.print(baseline_table(outcome.model, outcome.baselines, outcome.against))
+        console.print()
+        for sentence in sentences(facts(outcome)):
+            console.print(sentence, markup=False)
         for sentence in missed:
             console.print(f"goal missed: {sentence}", markup=False)
         console.print(

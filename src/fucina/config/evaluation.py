@@ -45,6 +45,18 @@ class EvaluationConfig(Settings):
     rules: Annotated[
         str | None, Field(description="YAML file of rules to judge as a baseline.")
     ] = None
+    calibrate: Annotated[
+        bool,
+        Field(description="Scale confidence by a temperature fitted on held-out rows."),
+    ] = True
+    max_error: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            lt=1,
+            description="Largest share of wrong answers; below a confidence none is given.",
+        ),
+    ] = None
     goals: Annotated[
         dict[Metric, float],
         Field(

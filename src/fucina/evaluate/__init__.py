@@ -1,6 +1,7 @@
 """Stage 4: judge on rows that no training saw, beside baselines that cost nothing."""
 
 from fucina.evaluate.baselines import baseline
+from fucina.evaluate.calibrate import calibrate
 from fucina.evaluate.compare import compare
 from fucina.evaluate.judge import judge
 from fucina.evaluate.measure import measure
@@ -8,10 +9,12 @@ from fucina.evaluate.outcome import facts, outcome
 from fucina.evaluate.report import report
 from fucina.evaluate.rules import load_rules
 from fucina.evaluate.summary import as_csv, missed_goals, verdict
+from fucina.evaluate.trust import sentences
 
 __all__ = [
     "as_csv",
     "baseline",
+    "calibrate",
     "compare",
     "facts",
     "judge",
@@ -20,5 +23,6 @@ __all__ = [
     "missed_goals",
     "outcome",
     "report",
+    "sentences",
     "verdict",
 ]

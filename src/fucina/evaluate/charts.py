@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["confusion", "curves", "dots", "label_bars", "reliability"]
+__all__ = ["confusion", "coverage", "curves", "dots", "label_bars", "reliability"]
 
 INK, MODEL, OTHER, FAINT = "#1f2933", "#b4431f", "#52606d", "#cbd2d9"
 ROW_INCHES = 0.3
@@ -67,12 +67,21 @@ def confusion(table: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
     return _svg(draw, height=2.2 + 0.3 * len(labels))
 
 
-def reliability(bins: Sequence[Mapping[str, float]]) -> str:
+def reliability(
+    bins: Sequence[Mapping[str, float]], before: Sequence[Mapping[str, float]] = ()
+) -> str:
     """Accuracy by confidence; on the line the model is as good as it says."""
 
     def draw(axes: "Axes") -> None:
         axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
         most = max(bin["count"] for bin in bins)
+        axes.scatter(
+            [bin["confidence"] for bin in before],
+            [bin["accuracy"] for bin in before],
+            s=[20 + 180 * bin["count"] / most for bin in before],
+            facecolors="none",
+            edgecolors=OTHER,
+        )
         axes.scatter(
             [bin["confidence"] for bin in bins],
             [bin["accuracy"] for bin in bins],
@@ -85,7 +94,31 @@ def reliability(bins: Sequence[Mapping[str, float]]) -> str:
         axes.set_xlabel("how sure the model says it is")
         axes.set_ylabel("how often it is right")
 
-    return _svg(draw, height=3.6, width=4.4)
+    return _svg(draw, height=3.4, width=3.4)
+
+
+def coverage(
+    points: Sequence[Mapping[str, float]], target: float | None, threshold: float | None
+) -> str:
+    """Share of wrong answers by share of rows answered, with its bound."""
+
+    def draw(axes: "Axes") -> None:
+        shares = [100 * point["coverage"] for point in points]
+        axes.plot(shares, [100 * point["risk"] for point in points], color=MODEL, linewidth=2)
+        bounds = [100 * point["bound"] for point in points]
+        axes.plot(shares, bounds, color=OTHER, linewidth=1, linestyle="--")
+        if target is not None:
+            axes.axhline(100 * target, color=FAINT, linewidth=1)
+        for point in points:
+            if point["threshold"] == threshold:
+                axes.scatter([100 * point["coverage"]], [100 * point["risk"]], color=MODEL)
+        highest = 100 * max(point["risk"] for point in points)
+        axes.set_ylim(0, max(1.0, 2.0 * highest, 200 * (target or 0)))
+        axes.set_xlim(0, 102)
+        axes.set_xlabel("rows answered, %")
+        axes.set_ylabel("of these wrong, %")
+
+    return _svg(draw, height=3.4, width=3.4)
 
 
 def curves(epochs: Sequence[Mapping[str, Any]], key: str, name: str) -> str:

@@ -14,10 +14,17 @@ from fucina.evaluate.judge import codes, judge
 from fucina.evaluate.measure import measure
 from fucina.evaluate.rules import Rules
 from fucina.evaluate.summary import verdict
-from fucina.metrics import expected_calibration_error, log_loss, reliability, scores
+from fucina.metrics import (
+    apply_temperature,
+    expected_calibration_error,
+    log_loss,
+    reliability,
+    scores,
+    wilson,
+)
 from fucina.models import features
 from fucina.models.ensemble import Ensemble
-from fucina.records import Outcome, Predictions, Progress, Split, silent
+from fucina.records import Calibration, Outcome, Predictions, Progress, Split, silent
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -32,6 +39,7 @@ def outcome(
     model: Ensemble,
     split: Split,
     out_of_fold: Predictions,
+    calibration: Calibration,
     recipe: "Recipe",
     *,
     rules: Rules | None,
@@ -45,6 +53,7 @@ def outcome(
         model: As it was saved and loaded again, so that what is judged is what is kept.
         split: With the test rows.
         out_of_fold: Answers of members on rows they held out.
+        calibration: What was learnt from them about confidence.
         recipe: For the evaluation section.
         rules: The user's rules, judged as one more baseline.
         threads: Where answers are computed.
@@ -82,6 +91,7 @@ def outcome(
         model=judged,
         predictions=predictions,
         out_of_fold=judge(out_of_fold, config, name="out of fold", seed=seed),
+        calibration=calibration,
         folds=_each_fold(out_of_fold, split) if len(split.folds) > 1 else {},
         baselines=baselines,
         against=against,
@@ -105,7 +115,28 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         "reliability": [
             asdict(bin) for bin in reliability(predictions.probabilities, codes(predictions))
         ],
+        "calibration": {**asdict(outcome.calibration), "test": _trusted(outcome)},
         "errors": _errors(predictions),
+    }
+
+
+def _trusted(outcome: Outcome) -> dict[str, Any]:
+    """What calibration and abstention came to on the test rows, which had no part in them."""
+    predictions, temperature = outcome.predictions, outcome.calibration.temperature
+    targets, given = codes(predictions), predictions.probabilities
+    # Scaling is undone by scaling back: softmax(log p / T) at 1 / T gives p again.
+    raw = apply_temperature(given, 1 / temperature) if temperature != 1 else given
+    answered = predictions.answered
+    wrong = answered & (given.argmax(axis=1) != targets)
+    return {
+        "ece_before": expected_calibration_error(raw, targets),
+        "ece_after": expected_calibration_error(given, targets),
+        "log_loss_before": log_loss(raw, targets),
+        "log_loss_after": log_loss(given, targets),
+        "reliability_before": [asdict(bin) for bin in reliability(raw, targets)],
+        "answered": int(answered.sum()),
+        "wrong": int(wrong.sum()),
+        "risk": asdict(wilson(int(wrong.sum()), int(answered.sum()))) if answered.any() else None,
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from fucina.config import METRIC_NAMES
 from fucina.evaluate import charts
+from fucina.evaluate.trust import sentences
 
 __all__ = ["report"]
 
@@ -61,7 +62,7 @@ def report(
             _figure(charts.label_bars(model["per_label"])),
         ),
         _confusion(model),
-        _reliability(facts.get("reliability", [])),
+        _trust(facts),
         _curves(epochs),
         _members(facts.get("members", [])),
         _errors(facts.get("errors", [])),
@@ -172,14 +173,22 @@ def _confusion(model: Mapping[str, Any]) -> str:
     )
 
 
-def _reliability(bins: Sequence[Mapping[str, float]]) -> str:
+def _trust(facts: Mapping[str, Any]) -> str:
+    bins, found = facts.get("reliability", []), facts.get("calibration")
     if not bins:
         return ""
+    before, told, curve = [], "", ""
+    if found is not None:
+        told = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences(facts))
+        curve = _figure(charts.coverage(found["curve"], found["target"], found["threshold"]))
+        before = found["test"]["reliability_before"] if found["temperature"] != 1 else []
     return _section(
         "Does 90 % mean nine of ten?",
-        "Each dot is a group of answers of like confidence, larger with more rows. Below the line "
-        "the model is surer than it should be, above it less sure.",
-        _figure(charts.reliability(bins)),
+        "Left: each dot is a group of test answers of like confidence, larger with more rows; "
+        "below the line the model is surer than it should be, above it less sure; rings are before "
+        "calibration. Right: how many answers are wrong when only the surest are given, on "
+        "held-out rows; the dashed line bounds it for rows of the same kind.",
+        f'<div class="row">{_figure(charts.reliability(bins, before))}{curve}</div>{told}',
     )
 
 

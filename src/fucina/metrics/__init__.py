@@ -11,6 +11,7 @@ from fucina.metrics.calibration import (
 )
 from fucina.metrics.labels import balanced_accuracy, confusion, per_label, scores
 from fucina.metrics.proportions import mcnemar, minimum_detectable_difference, wilson
+from fucina.metrics.selective import Coverage, pick_threshold, risk_coverage
 from fucina.metrics.statistics import (
     bootstrap,
     bootstrap_scores,
@@ -20,6 +21,7 @@ from fucina.metrics.statistics import (
 
 __all__ = [
     "Bin",
+    "Coverage",
     "apply_temperature",
     "balanced_accuracy",
     "bootstrap",
@@ -34,7 +36,9 @@ __all__ = [
     "paired_bootstrap",
     "paired_bootstrap_scores",
     "per_label",
+    "pick_threshold",
     "reliability",
+    "risk_coverage",
     "scores",
     "wilson",
 ]

@@ -35,6 +35,7 @@ class Ensemble:
         lexical: What the n-grams say, for each member; None without.
         how: `average` of probabilities, or `vote`.
         temperature: Divides the log of the probabilities; 1 changes nothing.
+        threshold: The confidence below which no answer is given; 0 to answer all.
     """
 
     base: "Base"
@@ -44,6 +45,7 @@ class Ensemble:
     lexical: tuple[Table | None, ...]
     how: Literal["average", "vote"]
     temperature: float = 1.0
+    threshold: float = 0.0
 
     @property
     def members(self) -> int:
@@ -70,7 +72,9 @@ class Ensemble:
         probabilities = combine(each, self.how)
         if self.temperature != 1.0:
             probabilities = apply_temperature(probabilities, self.temperature)
-        return Predictions(self.labels, probabilities, tuple(targets), tuple(prompts))
+        return Predictions(
+            self.labels, probabilities, tuple(targets), tuple(prompts), self.threshold
+        )
 
     def member_probabilities(
         self, prompts: Sequence[str], *, threads: ThreadPoolExecutor, progress: Progress = silent

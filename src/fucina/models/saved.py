@@ -103,6 +103,7 @@ def load(
             lexical.append(_table(tensors))
         stack.bind(torch.stack(adapters).to(stack.device), torch.stack(heads).to(stack.device))
         stacks.append(stack)
+    temperature, threshold = _calibration(folder)
     return Ensemble(
         base,
         tuple(stacks),
@@ -110,7 +111,16 @@ def load(
         lexicon,
         tuple(lexical),
         recipe.folds.ensemble,
+        temperature,
+        threshold,
     )
+
+
+def _calibration(folder: Path) -> tuple[float, float]:
+    """Temperature and threshold of a run; runs of older versions have none."""
+    path = folder / "calibration.json"
+    facts = run.read_json(path) if path.is_file() else {}
+    return facts.get("temperature", 1.0), facts.get("threshold") or 0.0
 
 
 def _table(tensors: dict[str, Tensor]) -> Table | None:

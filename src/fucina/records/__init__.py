@@ -4,11 +4,12 @@ Arrays are numpy; shapes are written beside them (n rows, c labels, k members of
 """
 
 from fucina.records.answers import Epoch, Predictions
-from fucina.records.judgment import Comparison, Evaluation, Interval, Outcome
+from fucina.records.judgment import Calibration, Comparison, Evaluation, Interval, Outcome
 from fucina.records.progress import Progress, silent
 from fucina.records.rows import Dataset, Example, Finding, Fold, Repair, Split
 
 __all__ = [
+    "Calibration",
     "Comparison",
     "Dataset",
     "Epoch",

@@ -35,12 +35,14 @@ class Predictions:
         probabilities: n x c, rows sum to 1.
         targets: The n true labels; empty when unknown.
         prompts: The n inputs.
+        threshold: Below this confidence the model abstains; 0 to answer all.
     """
 
     labels: tuple[str, ...]
     probabilities: "np.ndarray"
     targets: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()
+    threshold: float = 0.0
 
     @property
     def answers(self) -> list[str]:
@@ -51,3 +53,8 @@ class Predictions:
     def confidences(self) -> "np.ndarray":
         """The probability of each answer, n values in 0..1."""
         return self.probabilities.max(axis=1)
+
+    @property
+    def answered(self) -> "np.ndarray":
+        """Whether the model is sure enough to answer, n booleans."""
+        return self.confidences >= self.threshold

@@ -65,6 +65,31 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """How far confidence can be trusted, learnt from rows that no member trained on.
+
+    Attributes:
+        temperature: Divides the log of the probabilities; 1 where scaling did not help.
+        before: Expected calibration error of the held-out rows as the model gave them.
+        after: The same under a temperature fitted on other held-out rows.
+        rows: How many held-out rows there were.
+        curve: Threshold, coverage, risk and bound, from the surest answers to all.
+        target: Largest share of wrong answers that was asked for; None for no target.
+        threshold: No answer is given below this confidence; None to answer all.
+        proved: The bound at the threshold is below the target, not the observed share alone.
+    """
+
+    temperature: float
+    before: "Interval"
+    after: "Interval"
+    rows: int
+    curve: tuple[Any, ...]
+    target: float | None
+    threshold: float | None
+    proved: bool
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a run came to.
 
@@ -73,6 +98,7 @@ class Outcome:
         model: The model on the test set.
         predictions: Its answers there.
         out_of_fold: The members on the rows they held out.
+        calibration: How far confidence can be trusted.
         folds: Metric to the score of each member on its fold; empty without folds.
         baselines: The free baselines on the test set, best first.
         against: The model against each baseline, in the same order.
@@ -83,6 +109,7 @@ class Outcome:
     model: Evaluation
     predictions: Predictions
     out_of_fold: Evaluation
+    calibration: Calibration
     folds: Mapping[str, tuple[float, ...]]
     baselines: tuple[Evaluation, ...]
     against: tuple[Comparison, ...]

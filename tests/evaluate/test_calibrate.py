@@ -1,0 +1,59 @@
+"""Confidence that means what it says."""
+
+import numpy as np
+import pytest
+
+from fucina.config import EvaluationConfig
+from fucina.evaluate import calibrate
+from fucina.metrics import apply_temperature
+from fucina.records import Predictions
+
+
+def _answers(rows, *, sharper, seed=0):
+    """Labels drawn from calibrated probabilities, which are then made too sure or too modest."""
+    rng = np.random.default_rng(seed)
+    true = rng.dirichlet([0.5] * 4, size=rows)
+    targets = [int(rng.choice(4, p=p)) for p in true]
+    labels = ("a", "b", "c", "d")
+    return Predictions(
+        labels, apply_temperature(true, 1 / sharper), tuple(labels[t] for t in targets)
+    )
+
+
+CONFIG = EvaluationConfig(bootstrap_samples=200)
+
+
+@pytest.mark.parametrize("sharper", [0.4, 3.0])
+def test_the_temperature_undoes_what_made_it_too_sure_or_too_modest(sharper):
+    found = calibrate(_answers(3000, sharper=sharper), CONFIG, seed=0)
+    assert found.temperature == pytest.approx(sharper, rel=0.1)
+    assert found.after.high < found.before.low
+
+
+def test_a_calibrated_model_is_left_as_it_is_or_nearly_so():
+    found = calibrate(_answers(3000, sharper=1.0), CONFIG, seed=0)
+    assert found.temperature == pytest.approx(1.0, rel=0.1)
+
+
+def test_few_rows_and_false_leave_confidence_alone():
+    assert calibrate(_answers(20, sharper=5.0), CONFIG, seed=0).temperature == 1.0
+    off = EvaluationConfig(bootstrap_samples=200, calibrate=False)
+    found = calibrate(_answers(2000, sharper=5.0), off, seed=0)
+    assert found.temperature == 1.0
+    assert found.after == found.before
+
+
+def test_the_threshold_keeps_to_the_target_on_other_rows():
+    config = EvaluationConfig(bootstrap_samples=200, max_error=0.15)
+    found = calibrate(_answers(4000, sharper=2.0), config, seed=0)
+    other = _answers(4000, sharper=2.0, seed=9)
+    scaled = apply_temperature(other.probabilities, found.temperature)
+    answered = scaled.max(axis=1) >= found.threshold
+    right = np.array(other.answers) == np.array(other.targets)
+    assert found.proved
+    assert 0.1 < answered.mean() < 0.9
+    assert (~right[answered]).mean() <= 0.15
+
+
+def test_without_a_target_every_row_is_answered():
+    assert calibrate(_answers(500, sharper=1.0), CONFIG, seed=0).threshold is None
