@@ -16,6 +16,7 @@ from fucina.records import Calibration, Epoch, Outcome, Progress
 from fucina.train.checkpoint import State
 from fucina.train.cross_validate import Fit, Memory
 from fucina.train.members import Hooks, Member
+from fucina.train.signs import Signs, met
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,10 @@ class Journal:
     say: "Callable[[str], None]"
     stamp: str = field(default_factory=lambda: time.strftime("%Y%m%d-%H%M%S"))
     board: Any = None
+    signs: Signs = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.signs = Signs(self.recipe.expectations)
 
     def tell(self, message: str) -> None:
         """Write a message to the log and show it."""
@@ -105,6 +110,7 @@ class Journal:
             }
             for member in fit.members
         ]
+        found["expectations"] = self._met()
         found["environment"] = run.read_json(self.folder / "environment.json")
         page = report(found, run.read_events(self.folder), self.recipe.model_dump(mode="json"))
         run.write_predictions(self.folder / "predictions.parquet", outcome.predictions)
@@ -126,6 +132,15 @@ class Journal:
             f"balanced accuracy {epoch.balanced_accuracy:.4f}"
         )
         self._board(epoch.member, epoch.epoch, facts)
+        for sentence in self.signs.see(epoch):
+            run.append_event(self.folder, "sign", {"member": epoch.member, "said": sentence})
+            self.tell(f"member {epoch.member + 1}: {sentence}")
+
+    def _met(self) -> list[dict[str, Any]]:
+        """Expectations against all epochs of the run, those before a resume too."""
+        epochs = run.read_epochs(self.folder)
+        spent = {epoch.epoch: epoch.seconds for epoch in epochs}
+        return met(self.recipe.expectations, epochs, sum(spent.values()))
 
     def _board(self, member: int, step: int, facts: dict[str, Any]) -> None:
         if self.board is None:

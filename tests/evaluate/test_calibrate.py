@@ -51,7 +51,7 @@ def test_the_threshold_keeps_to_the_target_on_other_rows():
     answered = scaled.max(axis=1) >= found.threshold
     right = np.array(other.answers) == np.array(other.targets)
     assert found.proved
-    assert 0.1 < answered.mean() < 0.9
+    assert 0.05 < answered.mean() < 0.9
     assert (~right[answered]).mean() <= 0.15
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fucina.config import AdapterConfig, LossConfig, StoppingConfig, TrainingConfig
-from fucina.errors import TrainingError
+from fucina.errors import ResourceError, TrainingError
 from fucina.models.build import build
 from fucina.models.tokenize import encode
 from fucina.models.trunk import activations, assemble
@@ -231,7 +231,7 @@ def test_the_first_scores_need_no_pass_through_the_network(start, load_base, poo
         material, vectors=vectors, offsets=np.random.default_rng(0).random((2, 8, 3), np.float32)
     )
     active = [Member(i, BestModel(), EarlyStopping(9, 0.0, 9.0)) for i in range(2)]
-    loop = Loop(stack, material, active, active, Optimizer(stack, TrainingConfig()))
+    loop = Loop(stack, material, active, Optimizer(stack, TrainingConfig()), 16, 16)
     quick, plain = first_logits(loop, pool), held_out_logits(loop, pool)
     assert [scores.shape for scores in quick] == [(2, 3), (3, 3)]
     for one, other in zip(quick, plain, strict=True):
@@ -255,11 +255,91 @@ def test_accumulation_is_the_same_as_a_larger_batch(load_base, pool):
     assert not torch.allclose(wide, train(batch_size=2, accumulation=1), atol=1e-4)
 
 
-def test_a_loss_that_is_not_a_number_says_what_to_lower(load_base, pool):
+def _fit(base, pool, *, config=None, said=None, **changes):
+    stack = build(base, AdapterConfig(layers="all", rank=4), members=1, labels=3, seed=0, workers=2)
+    material = dataclasses.replace(_material(base, [Fold((0, 1, 2, 3, 4, 5), (6, 7))]), **changes)
+    tell = Hooks() if said is None else Hooks(tell=said.append)
+    config = config or TrainingConfig(epochs=3, batch_size=2, learning_rate=1e-2)
+    return fit(
+        stack, material, config, StoppingConfig(keep="rollback"), run=(5, 9.0, pool), hooks=tell
+    )[0]
+
+
+def _broken_loss(times):
+    """The usual loss, but with no number in some of its training calls, counted from 1."""
+    plain = make_loss("cross_entropy", LossConfig(), ("a", "b", "c"), torch.from_numpy(TARGETS))
+    calls = []
+
+    def loss(logits, targets):
+        if not logits.requires_grad:
+            return plain(logits, targets)
+        calls.append(len(calls) + 1)
+        factor = float("inf") if calls[-1] in times else 1.0
+        return plain(logits, targets) * factor
+
+    return loss
+
+
+def test_a_step_without_numbers_is_skipped_and_the_run_goes_on(load_base, pool):
+    said = []
+    member = _fit(load_base("bert"), pool, said=said, losses=(_broken_loss({2}),))
+    assert member.reason == "ran all epochs"
+    assert "is not a number, the step is skipped" in said[0]
+    assert torch.isfinite(member.state).all()
+    untouched = _fit(load_base("bert"), pool)
+    assert not torch.allclose(member.state, untouched.state)  # one step is missing
+
+
+def test_three_steps_without_numbers_end_the_run_with_the_last_good_weights(load_base, pool):
+    base, said = load_base("bert"), []
+    one_epoch = TrainingConfig(
+        epochs=1, batch_size=6, learning_rate=1e-2, schedule="constant", warmup=0
+    )
+    good = _fit(base, pool, config=one_epoch)
+    longer = one_epoch.model_copy(update={"epochs": 9})
+    calls = len(chunks(np.arange(6)[None], _material(base, [Fold((0,), (1,))]).encoded.lengths))
+    broken = _broken_loss(set(range(calls + 1, 1000)))
+    member = _fit(base, pool, config=longer, said=said, losses=(broken,))
+    assert member.reason == "3 steps in a row gave no numbers"
+    assert torch.equal(member.state, good.state)
+    assert [("last good" in sentence) for sentence in said[:3]] == [False, False, True]
+
+
+def _greedy(rows_that_fit):
+    """A hook that asks for more memory than any machine has when a pass has too many rows."""
+
+    def hook(_module, _args, kwargs):
+        if torch.is_grad_enabled() and kwargs["input_ids"].shape[0] > rows_that_fit:
+            torch.empty(2**58, dtype=torch.uint8)
+
+    return hook
+
+
+def test_out_of_memory_halves_the_batch_and_changes_no_result(load_base, pool):
+    config = TrainingConfig(epochs=2, batch_size=6, learning_rate=1e-3)
+    plain, said = _fit(load_base("bert"), pool, config=config), []
+    base = load_base("bert")
+    handle = base.network.register_forward_pre_hook(_greedy(1), with_kwargs=True)
+    try:
+        tight = _fit(base, pool, config=config, said=said)
+        assert (
+            "out of memory with 6 rows at once: batch_size is now 3 and accumulation 2" in said[0]
+        )
+        assert torch.allclose(tight.state, plain.state, atol=1e-4)
+        handle.remove()
+        handle = base.network.register_forward_pre_hook(_greedy(0), with_kwargs=True)
+        with pytest.raises(ResourceError, match="one single text") as caught:
+            _fit(base, pool, config=config)
+        assert "max_length_tokens" in caught.value.fix
+    finally:
+        handle.remove()
+
+
+def test_a_base_that_gives_no_numbers_is_refused(load_base, pool):
     base = load_base("bert")
     stack = build(base, AdapterConfig(layers="all", rank=4), members=1, labels=3, seed=0, workers=2)
     stack.bind(stack.adapters, torch.full_like(stack.heads, float("nan")))
-    with pytest.raises(TrainingError, match="not a number") as caught:
+    with pytest.raises(TrainingError, match="no numbers") as caught:
         fit(
             stack,
             _material(base, [Fold((0, 1, 2, 3), (4, 5))]),
@@ -268,4 +348,4 @@ def test_a_loss_that_is_not_a_number_says_what_to_lower(load_base, pool):
             run=(5, 9.0, pool),
             hooks=Hooks(),
         )
-    assert "learning_rate" in caught.value.fix
+    assert "precision" in caught.value.fix

@@ -29,7 +29,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Train and judge what a recipe describes."""
-    from fucina import flow
+    from fucina import flow, run
     from fucina.cli.screen import (
         baseline_table,
         console,
@@ -66,6 +66,12 @@ def command(
         console.print()
         for sentence in sentences(facts(outcome)):
             console.print(sentence, markup=False)
+        for row in run.read_json(Path(outcome.folder) / "metrics.json")["expectations"]:
+            word = "met" if row["met"] else "missed"
+            console.print(
+                f"expectation {word}: {row['name']} {row['expected']:g}, got {row['got']:.4g}",
+                markup=False,
+            )
         for sentence in missed:
             console.print(f"goal missed: {sentence}", markup=False)
         console.print(

@@ -6,6 +6,7 @@ The command line, the JSON schema and the docs read the settings from these clas
 
 from fucina.config.data import DataConfig
 from fucina.config.evaluation import METRIC_NAMES, EvaluationConfig, Metric
+from fucina.config.expectations import ExpectationsConfig
 from fucina.config.model import AdapterConfig, ModelConfig
 from fucina.config.recipe import Recipe
 from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, TrainingConfig
@@ -15,6 +16,7 @@ __all__ = [
     "AdapterConfig",
     "DataConfig",
     "EvaluationConfig",
+    "ExpectationsConfig",
     "FoldsConfig",
     "LossConfig",
     "Metric",

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from fucina.config.data import DataConfig
 from fucina.config.evaluation import EvaluationConfig
+from fucina.config.expectations import ExpectationsConfig
 from fucina.config.model import AdapterConfig, ModelConfig
 from fucina.config.settings import Settings
 from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, TrainingConfig
@@ -35,3 +36,4 @@ class Recipe(Settings):
     stopping: StoppingConfig = StoppingConfig()
     folds: FoldsConfig = FoldsConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    expectations: ExpectationsConfig = ExpectationsConfig()

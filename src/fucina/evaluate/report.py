@@ -64,6 +64,7 @@ def report(
         _confusion(model),
         _trust(facts),
         _curves(epochs),
+        _expected(facts.get("expectations", [])),
         _members(facts.get("members", [])),
         _errors(facts.get("errors", [])),
         _cost(model["cost"]),
@@ -205,6 +206,20 @@ def _curves(epochs: Sequence[Mapping[str, Any]]) -> str:
         "A thin line a member, their mean bold; epoch 0 is the start. A validation loss that rises "
         "while the training loss falls is overfitting.",
         f'<div class="row">{"".join(drawn)}</div>',
+    )
+
+
+def _expected(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    table = [
+        (row["name"], f"{row['expected']:g}", f"{row['got']:.4g}", "yes" if row["met"] else "no")
+        for row in rows
+    ]
+    return _section(
+        "What was expected",
+        "The expectations of the recipe; losses and scores are means over the members.",
+        _table(("expectation", "expected", "got", "met"), table, numbers=1),
     )
 
 

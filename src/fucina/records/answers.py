@@ -21,6 +21,7 @@ class Epoch:
     train_loss: float
     validation_loss: float
     balanced_accuracy: float
+    accuracy: float
     gradient_norm: float
     learning_rate: float
     seconds: float

@@ -3,15 +3,18 @@
     runs/<name>/<timestamp>/
       recipe.yaml environment.json data.json     what was asked, with what, on which data
       events.jsonl logs/training_<timestamp>.log tensorboard/
+      development.parquet                        the rows that training saw, with their folds
       checkpoint/                                to resume; gone when the run is complete
       best_model_peft_<base>_fold<k>/ or best_model_peft_<base>/
-      out_of_fold.parquet predictions.parquet metrics.json metrics.csv report.html
+      out_of_fold.parquet predictions.parquet calibration.json metrics.json metrics.csv report.html
 
 A file is written beside its place and renamed, so a killed process leaves the old one or the new.
 """
 
+from fucina.run.clean import clean, removable
 from fucina.run.files import (
     append_event,
+    read_epochs,
     read_events,
     read_facts,
     read_json,
@@ -28,14 +31,17 @@ from fucina.run.folder import begin, find, latest, read_recipe, reopen
 __all__ = [
     "append_event",
     "begin",
+    "clean",
     "find",
     "latest",
+    "read_epochs",
     "read_events",
     "read_facts",
     "read_json",
     "read_predictions",
     "read_recipe",
     "read_tensors",
+    "removable",
     "reopen",
     "write_bytes",
     "write_json",

@@ -1,19 +1,22 @@
 """Read and write the files of a run: whole or not at all."""
 
 import json
+import math
 import os
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from fucina.errors import ResourceError, RunError
-from fucina.records import Predictions
+from fucina.records import Epoch, Predictions
 
 __all__ = [
     "append_event",
+    "read_epochs",
     "read_events",
     "read_facts",
     "read_json",
@@ -44,6 +47,22 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             continue  # the process was killed while it wrote this line
     return events
+
+
+def read_epochs(folder: Path) -> list[Epoch]:
+    """Every epoch of every member, in the order of time; what was not a number is NaN.
+
+    An epoch that was done twice, before and after a kill, is there once.
+    """
+    found: dict[tuple[int, int], Epoch] = {}
+    for event in read_events(folder):
+        if event["event"] == "epoch":
+            facts: dict[str, Any] = {
+                field.name: math.nan if event.get(field.name) is None else event[field.name]
+                for field in fields(Epoch)
+            }
+            found[facts["epoch"], facts["member"]] = Epoch(**facts)
+    return list(found.values())
 
 
 def write_bytes(path: Path, content: bytes) -> None:

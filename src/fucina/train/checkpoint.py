@@ -48,6 +48,7 @@ def pack(epoch: int, stack: "Stack", optimizer: "Optimizer", members: "Sequence[
         facts["members"].append(
             {
                 "steps": member.steps,
+                "bad_steps": member.bad_steps,
                 "kept_epoch": member.kept_epoch,
                 "reason": member.reason,
                 "best": [member.best.epoch, member.best.balanced_accuracy, member.best.loss],
@@ -70,7 +71,7 @@ def unpack(
     for member, facts in zip(members, state.facts["members"], strict=True):
         name = f"member.{member.index}"
         member.steps, member.kept_epoch = facts["steps"], facts["kept_epoch"]
-        member.reason = facts["reason"]
+        member.bad_steps, member.reason = facts["bad_steps"], facts["reason"]
         member.best.epoch, member.best.balanced_accuracy, member.best.loss = facts["best"]
         member.best.state = tensors[f"{name}.best"]
         member.state = tensors[f"{name}.state"]

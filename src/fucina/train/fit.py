@@ -14,12 +14,13 @@ from fucina.metrics import balanced_accuracy
 from fucina.models.stack import Stack
 from fucina.models.threads import release
 from fucina.records import Epoch, silent
-from fucina.train.batches import chunks, epoch_batches
+from fucina.train.batches import epoch_batches
 from fucina.train.checkpoint import State, pack, unpack
 from fucina.train.members import Hooks, Loop, Material, Member
 from fucina.train.optimizer import Optimizer
-from fucina.train.passes import at_most, first_logits, gradients, held_out_logits
+from fucina.train.passes import first_logits, held_out_logits
 from fucina.train.schedule import rate, warmup_steps
+from fucina.train.step import BAD_STEPS, all_bad, step
 from fucina.train.stopping import BestModel, EarlyStopping
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def fit(
         The k members in order, each with the weights it keeps and its held-out probabilities.
 
     Raises:
-        TrainingError: A loss is not finite.
-        RecipeError: The warm-up is longer than the run.
+        TrainingError: The start values already give no numbers.
+        ResourceError: A single row does not fit in memory.
     """
     seed, ratio, threads = run
     members = [
@@ -67,7 +68,14 @@ def fit(
     effective = config.batch_size * config.accumulation
     totals = [config.epochs * -(-len(fold.train) // effective) for fold in material.folds]
     warmups = [warmup_steps(config.warmup, total) for total in totals]
-    loop = Loop(stack, material, members, list(members), Optimizer(stack, config))
+    loop = Loop(
+        stack, material, list(members), Optimizer(stack, config), effective, config.batch_size
+    )
+    if max(warmups) >= min(totals):
+        hooks.tell(
+            f"the warm-up of {max(warmups)} steps is not shorter than the run of {min(totals)}: "
+            f"the learning rate only reaches {min(totals) / max(warmups):.0%} of its peak."
+        )
     first = 1
     if resume is None:
         _judge(loop, 0, threads, hooks, train=None)
@@ -93,11 +101,15 @@ def fit(
                 for m in loop.active
             ]
             noise = (seed * 1_000_003 + epoch) * 1_000_003 + number
-            sums += _step(loop, batch, config, shares, threads, noise)
+            sums += step(loop, batch, shares, threads, noise, hooks.tell)
             done = (epoch - 1) * len(batches) + number
             hooks.progress("training", done, config.epochs * len(batches))
+            if all_bad(loop):
+                break
         seconds = time.perf_counter() - began
-        train = (sums[:, 0] / sums[:, 1], sums[:, 2] / len(batches), seconds, shares)
+        with np.errstate(invalid="ignore"):  # a member without one sound step has no loss
+            losses = sums[:, 0] / sums[:, 1]
+        train = (losses, sums[:, 2] / len(batches), seconds, shares)
         _judge(loop, epoch, threads, hooks, train=train, config=config)
         _retire(loop, epoch, stopping, hooks)
         save(pack(epoch, stack, loop.optimizer, members))
@@ -108,40 +120,6 @@ def fit(
         if stopping.keep == "best":
             member.state, member.kept_epoch = cast("Tensor", member.best.state), member.best.epoch
     return members
-
-
-def _step(
-    loop: Loop,
-    batch: np.ndarray,
-    config: "TrainingConfig",
-    shares: list[float],
-    threads: Executor,
-    noise: int,
-) -> np.ndarray:
-    """Take one optimizer step; returns per member summed loss, rows and gradient norm."""
-    rows = (batch >= 0).sum(axis=1)
-    parts = chunks(batch, loop.material.encoded.lengths)
-    # Accumulation bounds memory too: no pass holds more rows of a member than one batch.
-    work = [
-        (part, rows, noise * 4099 + number)
-        for number, part in enumerate(at_most(parts, config.batch_size))
-    ]
-    results = list(threads.map(lambda job: gradients(loop, *job), work))
-    adapters, heads = results[0][0], results[0][1]
-    for result in results[1:]:  # always in this order, so that sums are the same every time
-        adapters += result[0]
-        heads += result[1]
-    losses = np.sum([result[2] for result in results], axis=0)
-    if not np.isfinite(losses).all():
-        bad = [loop.active[i].index + 1 for i in np.flatnonzero(~np.isfinite(losses))]
-        raise TrainingError(
-            f"the loss of member {', '.join(map(str, bad))} is not a number.",
-            fix="Lower training.learning_rate (a tenth of it is a good next try).",
-        )
-    norms = loop.optimizer.step(adapters, heads, rows > 0, shares)
-    for member, count in zip(loop.active, rows, strict=True):
-        member.steps += int(count > 0)
-    return np.stack([losses, rows, norms], axis=1)
 
 
 def _judge(
@@ -161,15 +139,23 @@ def _judge(
         targets = loop.material.targets[rows]
         scores = torch.from_numpy(logits)
         loss = float(loop.material.losses[member.index](scores, torch.from_numpy(targets)).mean())
-        accuracy = balanced_accuracy(targets, logits.argmax(axis=1), loop.stack.labels)
+        if not epoch and not np.isfinite(loss):
+            raise TrainingError(
+                f"{loop.stack.base.name} gives no numbers on the held-out rows before training.",
+                fix="Set training.precision=float32, or use another model.base.",
+            )
+        answers = logits.argmax(axis=1)
+        accuracy = balanced_accuracy(targets, answers, loop.stack.labels)
         state = states[i].clone()
-        if member.best.see(epoch, accuracy, loss, state):
+        if np.isfinite(loss) and member.best.see(epoch, accuracy, loss, state):
             member.held_out = torch.softmax(scores.double(), dim=-1).numpy()
             hooks.improved(loop.stack, member)
         hooks.every_epoch(loop.stack, member.index, epoch, state)
         train_loss = float(train[0][i]) if train else float("nan")
         if train:
             member.reason = member.stopping.see(epoch, train_loss, loss, state) or ""
+            if member.bad_steps >= BAD_STEPS:
+                member.reason = f"{BAD_STEPS} steps in a row gave no numbers"
         member.state, member.kept_epoch = state, epoch
         hooks.epoch(
             Epoch(
@@ -178,6 +164,7 @@ def _judge(
                 train_loss=train_loss,
                 validation_loss=loss,
                 balanced_accuracy=float(accuracy),
+                accuracy=float((answers == targets).mean()),
                 gradient_norm=float(train[1][i]) if train else float("nan"),
                 learning_rate=config.learning_rate * train[3][i] if train and config else 0.0,
                 seconds=train[2] if train else 0.0,
@@ -189,7 +176,8 @@ def _retire(loop: Loop, epoch: int, config: "StoppingConfig", hooks: Hooks) -> N
     """Let members that gave up leave the stack, with their weights rolled back."""
     for member in loop.active:
         if member.reason:
-            member.kept_epoch, member.state = member.stopping.rollback()
+            if member.bad_steps < BAD_STEPS:  # else the present weights are the last good ones
+                member.kept_epoch, member.state = member.stopping.rollback()
             choice = (
                 f"; the best balanced accuracy was at epoch {member.best.epoch}, which is kept"
                 if config.keep == "best"
@@ -197,7 +185,7 @@ def _retire(loop: Loop, epoch: int, config: "StoppingConfig", hooks: Hooks) -> N
             )
             hooks.tell(
                 f"member {member.index + 1}: stopped at epoch {epoch} because {member.reason}; "
-                f"rolled back to epoch {member.kept_epoch}{choice}."
+                f"back to epoch {member.kept_epoch}{choice}."
             )
             member.stopping.states.clear()
     stay = [i for i, member in enumerate(loop.active) if not member.reason]

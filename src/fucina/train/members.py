@@ -53,6 +53,7 @@ class Member:
     best: BestModel
     stopping: EarlyStopping
     steps: int = 0
+    bad_steps: int = 0
     state: Tensor = field(default_factory=lambda: torch.zeros(0))
     kept_epoch: int = 0
     reason: str = ""
@@ -72,10 +73,20 @@ class Hooks:
 
 @dataclass
 class Loop:
-    """The moving parts of one run of the loop."""
+    """The moving parts of one run of the loop.
+
+    Attributes:
+        stack: Members and their parameters.
+        material: What they learn from.
+        active: The members that still train, in the order of the stack.
+        optimizer: Moves them.
+        step_rows: Rows a member sees in one step.
+        batch_rows: Rows of a member in one pass; halved when memory runs out.
+    """
 
     stack: Stack
     material: Material
-    members: list[Member]
     active: list[Member]
     optimizer: Optimizer
+    step_rows: int
+    batch_rows: int

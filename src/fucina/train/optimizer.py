@@ -51,12 +51,13 @@ class Optimizer:
             shares: Each member's share of the peak learning rates.
 
         Returns:
-            The k gradient norms before clipping.
+            The k gradient norms before clipping; a member whose norm is not finite stands still.
         """
         norms = torch.sqrt(adapters.square().sum(dim=1) + heads.square().sum(dim=1))
+        finite = torch.isfinite(norms).tolist()
         scale = (self.config.max_gradient_norm / (norms + 1e-6)).clamp_max(1.0)
         for member, (adapter, head) in enumerate(self.parameters):
-            alive = bool(moves[member])
+            alive = bool(moves[member]) and finite[member]
             head.grad = heads[member] * scale[member] if alive else None
             if adapter is not None:
                 adapter.grad = adapters[member] * scale[member] if alive else None

@@ -3,29 +3,19 @@
 import math
 from typing import Literal
 
-from fucina.errors import RecipeError
-
 __all__ = ["rate", "warmup_steps"]
 
 
 def warmup_steps(warmup: float, total: int) -> int:
     """Turn the setting into steps: below 1 a fraction of the run, else a count.
 
-    Raises:
-        RecipeError: The warm-up is as long as the run or longer: the rate would never fall, and
-            in the worst case never reach its peak.
+    A warm-up longer than the run is taken as it is: the rate then never reaches its peak.
 
     Example:
-        >>> warmup_steps(0.1, 200), warmup_steps(50, 200)
-        (20, 50)
+        >>> warmup_steps(0.1, 200), warmup_steps(50, 200), warmup_steps(50, 20)
+        (20, 50, 50)
     """
-    steps = round(warmup * total) if warmup < 1 else round(warmup)
-    if steps >= total and steps > 0 and warmup >= 1:
-        raise RecipeError(
-            f"training.warmup is {steps} steps, but the whole run has {total}.",
-            fix=f"Set training.warmup below {total}, or as a fraction of the run: 0.1",
-        )
-    return min(steps, total - 1)
+    return min(round(warmup * total), total - 1) if warmup < 1 else round(warmup)
 
 
 def rate(
