@@ -156,7 +156,7 @@ def test_a_killed_run_resumes_to_bitwise_the_same_weights(make_base, labelled):
 def test_resume_refuses_another_recipe_and_other_data(make_base, labelled):
     recipe = _recipe(make_base("bert"), labelled)
     split, _ = flow.read(recipe, labelled)
-    run.begin(recipe, split, precision="float32")
+    run.begin(recipe, split, precision="float32", root=labelled)
     with pytest.raises(RunError, match="another recipe: training"):
         flow.train(_recipe(make_base("bert"), labelled, "training.epochs=3"), labelled, resume=True)
     rows = (labelled / "train.jsonl").read_text(encoding="utf-8").splitlines()

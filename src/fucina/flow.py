@@ -48,7 +48,9 @@ def train(
     rules = evaluate.load_rules(root / written, split.labels) if written else None
     base = bases.load(recipe.model, precision.choose(recipe))
     folder = (
-        run.reopen(recipe, split) if resume else run.begin(recipe, split, precision=base.precision)
+        run.reopen(recipe, split)
+        if resume
+        else run.begin(recipe, split, precision=base.precision, root=root)
     )
     journal = Journal(folder, recipe, progress, say)
     for finding in findings:

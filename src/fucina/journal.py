@@ -110,6 +110,8 @@ class Journal:
             }
             for member in fit.members
         ]
+        found["truncated"] = list(fit.truncated)
+        found["longest_tokens"] = fit.longest_tokens
         found["expectations"] = self._met()
         found["environment"] = run.read_json(self.folder / "environment.json")
         page = report(found, run.read_events(self.folder), self.recipe.model_dump(mode="json"))

@@ -3,7 +3,19 @@
 import typer
 
 from fucina import __version__
-from fucina.cli import audit, clean, compare, demo, evaluate, new, predict, report, schema, train
+from fucina.cli import (
+    audit,
+    clean,
+    compare,
+    demo,
+    diagnose,
+    evaluate,
+    new,
+    predict,
+    report,
+    schema,
+    train,
+)
 
 __all__ = ["app"]
 
@@ -29,5 +41,5 @@ def _root(
         typer.echo(context.get_help())
 
 
-for verb in (demo, new, audit, train, evaluate, compare, predict, report, clean, schema):
+for verb in (demo, new, audit, train, evaluate, compare, diagnose, predict, report, clean, schema):
     app.command(name=verb.__name__.rsplit(".", 1)[-1])(verb.command)

@@ -16,10 +16,12 @@ class Encoded:
     Attributes:
         ids: n arrays of token ids, special tokens included, without padding.
         truncated: Rows that were longer than the limit and lost their end.
+        longest_tokens: Tokens of the longest row before it was cut.
     """
 
     ids: tuple[np.ndarray, ...]
     truncated: tuple[int, ...]
+    longest_tokens: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -51,6 +53,7 @@ def encode(prompts: Sequence[str], tokenizer: Any, *, max_length_tokens: int) ->
     if not prompts:
         return Encoded((), ())
     rows = tokenizer(list(prompts), add_special_tokens=True)["input_ids"]
+    longest = max(map(len, rows))
     too_long = [i for i, row in enumerate(rows) if len(row) > max_length_tokens]
     if too_long:
         # Only the long ones are done again: truncation must keep the closing special token.
@@ -60,4 +63,5 @@ def encode(prompts: Sequence[str], tokenizer: Any, *, max_length_tokens: int) ->
         for i, row in zip(too_long, shorter, strict=True):
             rows[i] = row
     filler = [tokenizer.pad_token_id]
-    return Encoded(tuple(np.array(row or filler, dtype=np.int64) for row in rows), tuple(too_long))
+    ids = tuple(np.array(row or filler, dtype=np.int64) for row in rows)
+    return Encoded(ids, tuple(too_long), longest)

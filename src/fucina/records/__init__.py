@@ -4,14 +4,17 @@ Arrays are numpy; shapes are written beside them (n rows, c labels, k members of
 """
 
 from fucina.records.answers import Epoch, Predictions
+from fucina.records.diagnosis import Cause, Diagnosis, Slice, WorstError
 from fucina.records.judgment import Calibration, Comparison, Evaluation, Interval, Outcome
 from fucina.records.progress import Progress, silent
 from fucina.records.rows import Dataset, Example, Finding, Fold, Repair, Split
 
 __all__ = [
     "Calibration",
+    "Cause",
     "Comparison",
     "Dataset",
+    "Diagnosis",
     "Epoch",
     "Evaluation",
     "Example",
@@ -22,6 +25,8 @@ __all__ = [
     "Predictions",
     "Progress",
     "Repair",
+    "Slice",
     "Split",
+    "WorstError",
     "silent",
 ]

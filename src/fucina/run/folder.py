@@ -13,7 +13,7 @@ from fucina import __version__
 from fucina.errors import ResourceError, RunError
 from fucina.recipe import dump, parse
 from fucina.records import Split
-from fucina.run.files import read_json, write_json, write_text
+from fucina.run.files import read_json, write_json, write_rows, write_text
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -23,13 +23,15 @@ __all__ = ["begin", "find", "latest", "read_recipe", "reopen"]
 PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "tokenizers")
 
 
-def begin(recipe: "Recipe", split: Split, *, precision: str) -> Path:
+def begin(recipe: "Recipe", split: Split, *, precision: str, root: Path) -> Path:
     """Make a run folder that says what is asked, on which data, with what."""
     folder = _create(Path(recipe.output), recipe.name)
     try:
         write_text(folder / "recipe.yaml", dump(recipe))
         write_json(folder / "data.json", _describe(split))
-        write_json(folder / "environment.json", {**_environment(), "precision": precision})
+        write_rows(folder / "development.parquet", split)
+        facts = {**_environment(), "precision": precision, "root": str(root.resolve())}
+        write_json(folder / "environment.json", facts)
     except ResourceError as error:
         shutil.rmtree(folder, ignore_errors=True)  # there is nothing to resume yet
         raise ResourceError(

@@ -57,6 +57,7 @@ class Fit:
         out_of_fold: Every held-out row answered by the member that did not train on it.
         held_out: The development rows of `out_of_fold`, in its order.
         truncated: Development rows longer than the limit.
+        longest_tokens: Tokens of the longest one.
     """
 
     members: tuple[Member, ...]
@@ -66,6 +67,7 @@ class Fit:
     out_of_fold: Predictions
     held_out: tuple[int, ...]
     truncated: tuple[int, ...]
+    longest_tokens: int
 
 
 def cross_validate(
@@ -172,7 +174,10 @@ def cross_validate(
         tuple(split.development.prompts[row] for row in held),
     )
     kept = tuple(lexical)
-    return Fit(tuple(members), tuple(stacks), lexicon, kept, out_of_fold, held, encoded.truncated)
+    return Fit(
+        tuple(members), tuple(stacks), lexicon, kept, out_of_fold, held, encoded.truncated,
+        encoded.longest_tokens,
+    )  # fmt: skip
 
 
 def _loss(recipe: "Recipe", split: Split, targets: np.ndarray, member: int) -> Callable:

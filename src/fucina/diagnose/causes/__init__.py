@@ -1,0 +1,51 @@
+"""Every cause that is looked for: a function each, from a case to a cause or None."""
+
+from collections.abc import Callable
+
+from fucina.diagnose.case import Case
+from fucina.diagnose.causes.amount import (
+    class_imbalance,
+    test_too_small,
+    too_few_examples,
+    validation_too_small,
+)
+from fucina.diagnose.causes.capacity import (
+    base_unsuited,
+    no_word_forms,
+    rank_too_small,
+    too_little_adapted,
+    wrong_modules,
+)
+from fucina.diagnose.causes.labels import confusable_labels, contradictions, label_noise
+from fucina.diagnose.causes.mismatch import (
+    answer_in_text,
+    distribution_shift,
+    label_shift,
+    leakage,
+    template_mismatch,
+)
+from fucina.diagnose.causes.optimization import (
+    batch_too_large,
+    cold_start,
+    learning_rate_high,
+    learning_rate_low,
+    overfitting,
+    regularization,
+    stopped_early,
+    too_few_epochs,
+    warmup,
+)
+from fucina.diagnose.causes.texts import damaged_text, duplicates, truncation
+from fucina.records import Cause
+
+__all__ = ["CHECKS"]
+
+CHECKS: tuple[Callable[[Case], Cause | None], ...] = (
+    learning_rate_low, learning_rate_high, warmup, too_few_epochs, batch_too_large, cold_start,
+    overfitting, stopped_early, regularization,
+    rank_too_small, wrong_modules, too_little_adapted, base_unsuited, no_word_forms,
+    too_few_examples, class_imbalance, test_too_small, validation_too_small,
+    label_noise, confusable_labels, contradictions,
+    truncation, duplicates, damaged_text,
+    leakage, answer_in_text, template_mismatch, distribution_shift, label_shift,
+)  # fmt: skip

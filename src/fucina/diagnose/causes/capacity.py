@@ -1,0 +1,134 @@
+"""Causes in what was trained: rank, modules, layers, the head alone, the base."""
+
+from fucina.diagnose.case import Case
+from fucina.diagnose.causes.weights import off, points
+from fucina.records import Cause
+
+__all__ = [
+    "base_unsuited",
+    "no_word_forms",
+    "rank_too_small",
+    "too_little_adapted",
+    "wrong_modules",
+]
+
+STRONG_PARTS = (
+    "value",
+    "v_proj",
+    "out",
+    "o_proj",
+    "dense",
+    "mlp",
+    "up",
+    "down",
+    "gate",
+    "c_",
+    "fc",
+)
+UNSUITED = 0.12  # accuracy that n-grams may be ahead of the base's own vectors
+
+
+def rank_too_small(case: Case) -> Cause | None:
+    """A small rank, where much of the training rows was not learnt."""
+    adapter = case.recipe.adapter
+    if adapter.kind != "lora" or adapter.rank > 16:
+        return None
+    labels = len(case.test.labels)
+    # Rank 16 is the usual one; it is named last, and only where it may really limit.
+    times = max(32 / adapter.rank / 2, 1.1 if labels > adapter.rank / 2 else 0)
+    cold = 1.0 if case.recipe.training.start == "cold" else 0.5
+    weight = off(times, 1.0) * max(case.underfit * cold, 0.7 * (adapter.rank <= 2))
+    if adapter.rank == 16:
+        weight *= 0.5 * (case.underfit > 0.5) * (case.recipe.training.start == "cold")
+    if not weight:
+        return None
+    return Cause(
+        "rank_too_small",
+        weight,
+        f"Adapters of rank {adapter.rank} are to tell {labels} labels apart, and much of the "
+        "training rows was not learnt." if case.underfit > 0.3 else
+        f"Adapters of rank {adapter.rank} leave little room for {labels} labels.",
+        (f"training loss {case.curves.train[-1]:.3f} in the end, {case.chance:.3f} is knowing "
+         "nothing",),
+        "Set adapter.rank=32 and adapter.alpha=64.",
+        "not known before it is tried: --test-cause measures it.",
+        {"adapter.rank": 32, "adapter.alpha": 64.0},
+    )  # fmt: skip
+
+
+def wrong_modules(case: Case) -> Cause | None:
+    """Adapters sit on a few linear layers only, those that change least."""
+    given = case.recipe.adapter.target_modules
+    if case.recipe.adapter.kind != "lora" or given == "all-linear":
+        return None
+    names = ("query", "key", "value") if given == "attention" else tuple(
+        [given] if isinstance(given, str) else given
+    )  # fmt: skip
+    strong = sum(any(part in name for part in STRONG_PARTS) for name in names)
+    evidence = max(case.underfit, 1.0 if case.curves.idle else 0.0, 0.75 if not strong else 0.0)
+    weight = (0.9 if not strong else 0.6 if len(names) < 3 else 0.3) * evidence
+    return Cause(
+        "wrong_modules",
+        weight,
+        f"Adapters sit on {', '.join(names)} alone"
+        + ("" if strong else ", which only steer where attention looks, not what is made of it")
+        + ".",
+        (f"training loss {case.curves.train[0]:.3f} after epoch 1, {case.curves.train[-1]:.3f} in "
+         "the end",),
+        "Set adapter.target_modules=all-linear.",
+        "not known before it is tried: --test-cause measures it.",
+        {"adapter.target_modules": "all-linear"},
+    )  # fmt: skip
+
+
+def too_little_adapted(case: Case) -> Cause | None:
+    """The base stays frozen, and a linear head cannot tell the labels apart."""
+    adapter = case.recipe.adapter
+    if adapter.kind != "head":
+        return None
+    evidence = max(case.underfit, 0.7)
+    return Cause(
+        "too_little_adapted",
+        0.9 * evidence,
+        "Only the head is trained; the base cannot adapt to these texts.",
+        (f"training loss {case.curves.train[-1]:.3f} in the end",),
+        "Set adapter.kind=lora and adapter.layers=2.",
+        "not known before it is tried: --test-cause measures it.",
+        {"adapter.kind": "lora", "adapter.layers": 2},
+    )
+
+
+def base_unsuited(case: Case) -> Cause | None:
+    """The base's own vectors tell less than the letters of the texts."""
+    frozen, letters = case.baseline("frozen"), case.baseline("characters")
+    if frozen is None or letters is None or letters - frozen < UNSUITED:
+        return None
+    gap = letters - frozen
+    return Cause(
+        "base_unsuited",
+        min(0.9, 0.25 + 1.2 * (gap - UNSUITED)),
+        f"Vectors of {case.recipe.model.base} answer {frozen:.1%} of the test rows, n-grams of "
+        f"letters {letters:.1%}: the base does not know this language or these words.",
+        (f"baseline frozen {frozen:.1%}, baseline characters {letters:.1%}",),
+        "Use a base that was trained on this language (model.base), keep model.lexical=true.",
+        f"up to {points(gap)} on what the base adds.",
+        {"model.lexical": True, "adapter.layers": "all"},
+    )
+
+
+def no_word_forms(case: Case) -> Cause | None:
+    """N-grams are switched off, and they alone are better than the model."""
+    letters = case.baseline("characters")
+    if case.recipe.model.lexical or letters is None or letters <= case.test_accuracy + 0.02:
+        return None
+    ahead = letters - case.test_accuracy
+    return Cause(
+        "no_word_forms",
+        min(0.55, 0.3 + ahead),
+        f"model.lexical is off, but n-grams of letters alone answer {letters:.1%} of the test rows "
+        f"and the model {case.test_accuracy:.1%}.",
+        (f"baseline characters {letters:.1%}",),
+        "Set model.lexical=true.",
+        f"about {points(ahead)}: the model then has both.",
+        {"model.lexical": True},
+    )

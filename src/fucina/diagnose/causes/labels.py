@@ -1,0 +1,121 @@
+"""Causes in the labels: wrong ones, labels nobody can tell apart, texts with two labels."""
+
+from collections import Counter
+
+import numpy as np
+
+from fucina.diagnose.case import Case
+from fucina.diagnose.causes.weights import points
+from fucina.records import Cause, Predictions
+
+__all__ = ["confusable_labels", "contradictions", "label_noise"]
+
+SURE = 0.3  # share of the surest rows that are looked at
+NOISE = 0.06  # estimated share of wrong labels that is worth saying
+SHOWN = 5
+
+
+def label_noise(case: Case) -> Cause | None:
+    """Labels that are far down the list where models that never saw the row are sure.
+
+    A model that merely confuses like labels has the true one second or third. A label drawn at
+    random lies anywhere, so twice the share of rows whose label is in the lower half of the list
+    estimates the share of wrong labels; the surest rows are taken, where confusion is rare.
+    """
+    answers = _best_answers(case)
+    labels = len(answers.labels)
+    if len(answers.targets) < 60:
+        return None
+    index = {label: i for i, label in enumerate(answers.labels)}
+    given = np.array([index[target] for target in answers.targets])
+    own = answers.probabilities[np.arange(len(given)), given]
+    order = np.argsort(-answers.confidences, kind="stable")[: max(20, int(SURE * len(given)))]
+    wrong = answers.probabilities.argmax(axis=1) != given
+    below = (answers.probabilities > own[:, None]).sum(axis=1)
+    far = wrong & (below > labels / 2)
+    # With two or three labels there is no lower half: take what is wrong against all confidence.
+    share = float(2 * far[order].mean() if labels > 3 else wrong[order[: len(order) // 3]].mean())
+    if share < NOISE:
+        return None
+    suspects = np.flatnonzero(wrong)[np.argsort(own[wrong], kind="stable")]
+    suspects = suspects[: round(share * len(given))]
+    origin = {example.prompt: example.origin for example in case.development.examples}
+    shown = tuple(
+        f"{origin.get(answers.prompts[row], '?')}: {answers.targets[row]}, or "
+        f"{answers.answers[row]} ({answers.confidences[row]:.0%}): {answers.prompts[row]}"
+        for row in suspects[:SHOWN]
+    )
+    return Cause(
+        "label_noise",
+        float(np.clip(0.3 + 4.0 * (share - NOISE), 0, 0.96)),
+        f"About {share:.0%} of the labels look wrong: models that never saw these rows are sure of "
+        "another label.",
+        shown,
+        f"Read the {len(suspects)} rows that fucina audit lists as label_noise, the worst first, "
+        "and mend them; or leave them out.",
+        f"up to {points(share / 2)}; the test score counts wrong test labels as errors too.",
+        repairs={
+            origin[answers.prompts[row]]: None for row in suspects if answers.prompts[row] in origin
+        },
+    )
+
+
+def confusable_labels(case: Case) -> Cause | None:
+    """Two labels that are mixed up in both directions, and hardly any other errors."""
+    held, test = _best_answers(case), case.test
+    counts: Counter[tuple[str, str]] = Counter()
+    rows: Counter[str] = Counter()
+    for answers in (held, test):
+        rows.update(answers.targets)
+        for answer, target in zip(answers.answers, answers.targets, strict=True):
+            if answer != target:
+                counts[min(answer, target), max(answer, target)] += 1
+    errors = sum(counts.values())
+    if not errors:
+        return None
+    (one, other), mixed = counts.most_common(1)[0]
+    of_errors, of_rows = mixed / errors, mixed / (rows[one] + rows[other])
+    if len(rows) < 3 or of_rows < 0.3 or of_errors < 3 / len(rows):
+        return None
+    return Cause(
+        "confusable_labels",
+        float(np.clip(0.3 + 1.2 * (of_rows - 0.3) + 0.6 * of_errors, 0, 0.95)),
+        f"{one} and {other} cannot be told apart: {of_rows:.0%} of their rows get the other of the "
+        f"two, {of_errors:.0%} of all errors.",
+        (f"{mixed} of {rows[one] + rows[other]} rows, held-out and test",),
+        f"Merge {one} and {other}, or write down what divides them and label their rows again.",
+        f"about {points(mixed / max(1, len(held.targets) + len(test.targets)))} when merged.",
+    )
+
+
+def contradictions(case: Case) -> Cause | None:
+    """The same text with two labels."""
+    labels: dict[str, set[str]] = {}
+    for example in case.development.examples:
+        labels.setdefault(" ".join(example.prompt.casefold().split()), set()).add(example.target)
+    both = {text for text, own in labels.items() if len(own) > 1}
+    rows = [
+        example
+        for example in case.development.examples
+        if " ".join(example.prompt.casefold().split()) in both
+    ]
+    share = len(rows) / max(1, len(case.development))
+    if share < 0.02:
+        return None
+    return Cause(
+        "contradictions",
+        float(np.clip(0.45 + 2.5 * share, 0, 0.97)),
+        f"{len(rows)} training rows ({share:.0%}) have a text that stands there with another label "
+        "too.",
+        tuple(f"{e.origin}: {e.target}: {e.prompt}" for e in rows[:SHOWN]),
+        "Decide for one label a text (fucina audit lists them); until then leave these rows out.",
+        f"up to {points(share / 2)}.",
+        repairs={example.origin: None for example in rows},
+    )
+
+
+def _best_answers(case: Case) -> Predictions:
+    """Out-of-fold answers of the model where it has folds, else those of the linear models."""
+    if case.recipe.folds.count > 1 and case.facts["model"]["rows"]:
+        return case.held_out
+    return case.reference.answers

@@ -1,0 +1,102 @@
+"""Why a model is not better, and what to do about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fucina.records.judgment import Interval
+
+__all__ = ["Cause", "Diagnosis", "Slice", "WorstError"]
+
+HIGH, MEDIUM = 0.6, 0.3  # weights from which a cause counts as such
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One reason why a model is not as good as it could be, or as good as it seems.
+
+    Attributes:
+        name: A short name, the same in every run.
+        weight: How surely and how strongly it holds here, 0 to 1; causes are ranked by it.
+        message: One sentence with the numbers of this run.
+        evidence: What was seen, a sentence each.
+        fix: What to do.
+        gain: What the fix should give, and how that was reckoned.
+        changes: The fix as recipe settings, `section.key` to value; empty where it is in the data.
+        repairs: The fix to training rows: origin to the new text, or None to leave the row out.
+    """
+
+    name: str
+    weight: float
+    message: str
+    evidence: tuple[str, ...]
+    fix: str
+    gain: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    repairs: Mapping[str, str | None] = field(default_factory=dict)
+
+    @property
+    def severity(self) -> Literal["high", "medium", "low"]:
+        """`high` from a weight of 0.6, `medium` from 0.3."""
+        if self.weight >= HIGH:
+            return "high"
+        return "medium" if self.weight >= MEDIUM else "low"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Some of the test rows, and how many of them are answered rightly.
+
+    Attributes:
+        kind: What divides the rows: `label`, `length` or `likeness`.
+        name: Which part.
+        rows: How many rows it has.
+        accuracy: With its interval.
+        weak: The interval lies below the accuracy of all rows.
+    """
+
+    kind: str
+    name: str
+    rows: int
+    accuracy: Interval
+    weak: bool
+
+
+@dataclass(frozen=True)
+class WorstError:
+    """A wrong answer the model was sure of, and the training rows that resemble its text.
+
+    Attributes:
+        prompt: The text.
+        target: Its true label.
+        answer: What the model said.
+        confidence: How sure it was.
+        neighbors: Similarity, label and text of training rows, the nearest first.
+    """
+
+    prompt: str
+    target: str
+    answer: str
+    confidence: float
+    neighbors: tuple[tuple[float, str, str], ...]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All that was found about a run.
+
+    Attributes:
+        folder: The run.
+        symptom: How good the model is, and beside what, in a sentence.
+        causes: Ranked, the first explains most.
+        slices: Parts of the test rows, the weakest first.
+        errors: The surest wrong answers.
+        must_fix: Cases that the recipe demands, each with whether it is right.
+    """
+
+    folder: str
+    symptom: str
+    causes: tuple[Cause, ...]
+    slices: tuple[Slice, ...]
+    errors: tuple[WorstError, ...]
+    must_fix: tuple[Mapping[str, Any], ...]
