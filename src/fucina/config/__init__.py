@@ -7,19 +7,33 @@ The command line, the JSON schema and the docs read the settings from these clas
 from fucina.config.data import DataConfig
 from fucina.config.evaluation import METRIC_NAMES, EvaluationConfig, Metric
 from fucina.config.model import AdapterConfig, ModelConfig
+from fucina.config.prepare import (
+    AugmentConfig,
+    CaseConfig,
+    PhaseConfig,
+    PromptConfig,
+    SynthesisConfig,
+)
 from fucina.config.recipe import Recipe
+from fucina.config.settings import section
 from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, TrainingConfig
 
 __all__ = [
     "METRIC_NAMES",
     "AdapterConfig",
+    "AugmentConfig",
+    "CaseConfig",
     "DataConfig",
     "EvaluationConfig",
     "FoldsConfig",
     "LossConfig",
     "Metric",
     "ModelConfig",
+    "PhaseConfig",
+    "PromptConfig",
     "Recipe",
     "StoppingConfig",
+    "SynthesisConfig",
     "TrainingConfig",
+    "section",
 ]
