@@ -125,7 +125,7 @@ def audit(
 
 
 def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -> data.Subject:
-    """Read the files of a recipe; rows are called by their file's name, or its path if two share it.
+    """Read the files of a recipe; rows are called by file and line, or by path if names repeat.
 
     Raises:
         DataError: A file cannot be read.

@@ -173,10 +173,11 @@ def _plain(tree: Any) -> Any:
 def _lines(tree: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], int]:
     """Where each key and each item of a list stands in the file, counted from 1."""
     found: dict[tuple[str, ...], int] = {}
+    where = tree.lc  # ruamel keeps line and column of every key and item here
     if isinstance(tree, Mapping):
-        inner = [(str(key), value, tree.lc.key(key)) for key, value in tree.items()]
+        inner = [(str(key), value, where.key(key)) for key, value in tree.items()]
     else:
-        inner = [(str(place), value, tree.lc.item(place)) for place, value in enumerate(tree)]
+        inner = [(str(place), value, where.item(place)) for place, value in enumerate(tree)]
     for key, value, (line, _) in inner:
         found[(*path, key)] = line + 1
         if isinstance(value, Mapping | list):

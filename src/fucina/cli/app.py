@@ -3,7 +3,7 @@
 import typer
 
 from fucina import __version__
-from fucina.cli import audit, compare, demo, evaluate, new, predict, report, schema, train
+from fucina.cli import audit, augment, compare, demo, evaluate, new, predict, report, schema, train
 
 __all__ = ["app"]
 
@@ -29,5 +29,5 @@ def _root(
         typer.echo(context.get_help())
 
 
-for verb in (demo, new, audit, train, evaluate, compare, predict, report, schema):
+for verb in (demo, new, audit, augment, train, evaluate, compare, predict, report, schema):
     app.command(name=verb.__name__.rsplit(".", 1)[-1])(verb.command)
