@@ -3,7 +3,19 @@
 import typer
 
 from fucina import __version__
-from fucina.cli import audit, augment, compare, demo, evaluate, new, predict, report, schema, train
+from fucina.cli import (
+    audit,
+    augment,
+    compare,
+    demo,
+    evaluate,
+    new,
+    predict,
+    report,
+    schema,
+    synthesize,
+    train,
+)
 
 __all__ = ["app"]
 
@@ -29,5 +41,17 @@ def _root(
         typer.echo(context.get_help())
 
 
-for verb in (demo, new, audit, augment, train, evaluate, compare, predict, report, schema):
+for verb in (
+    demo,
+    new,
+    audit,
+    augment,
+    synthesize,
+    train,
+    evaluate,
+    compare,
+    predict,
+    report,
+    schema,
+):
     app.command(name=verb.__name__.rsplit(".", 1)[-1])(verb.command)

@@ -12,6 +12,7 @@ A file is written beside its place and renamed, so a killed process leaves the o
 
 from fucina.run.files import (
     append_event,
+    append_lines,
     read_events,
     read_facts,
     read_json,
@@ -27,6 +28,7 @@ from fucina.run.folder import begin, find, latest, read_recipe, reopen
 
 __all__ = [
     "append_event",
+    "append_lines",
     "begin",
     "find",
     "latest",

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +14,7 @@ from fucina.records import Predictions
 
 __all__ = [
     "append_event",
+    "append_lines",
     "read_events",
     "read_facts",
     "read_json",
@@ -32,6 +33,30 @@ def append_event(folder: Path, kind: str, facts: Mapping[str, Any]) -> None:
     line = json.dumps({"time": round(time.time(), 3), "event": kind, **facts}, ensure_ascii=False)
     with _Disk(folder), (folder / "events.jsonl").open("a", encoding="utf-8") as file:
         file.write(line + "\n")
+
+
+def append_lines(path: Path, lines: Sequence[str]) -> None:
+    """Append lines that must survive a kill or a power cut from now on.
+
+    A last line that a killed process left torn is cut off first, or it would spoil the new one.
+    """
+    with _Disk(path), path.open("ab+") as file:
+        file.seek(0)
+        torn = file.read().rpartition(b"\n")[2]
+        if torn:
+            file.truncate(file.tell() - len(torn))
+            file.write(torn + b"\n" if _is_json(torn) else b"")
+        file.write("".join(f"{line}\n" for line in lines).encode("utf-8"))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
