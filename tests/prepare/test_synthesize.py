@@ -194,7 +194,7 @@ def test_after_the_last_try_a_prompt_is_skipped_and_the_rest_goes_on(endpoint, f
     # The first reply was prompt 1's; prompt 2 lacked more then, and got the failures.
     assert (written[0].waiting, written[1].waiting) == (12, 0)
     assert "è rotto" in written[1].problem
-    assert "(3 tries)" in written[1].problem
+    assert "(tries: 3)" in written[1].problem
     assert len(pauses) == 2
     again, _ = _write(recipe, folder)
     assert [(w.waiting, w.problem) for w in again] == [(12, ""), (8, "")]

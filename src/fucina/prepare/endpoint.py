@@ -124,7 +124,7 @@ class Endpoint:
                 pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt)
                 if attempt < self.config.retries:
                     await self._sleep(max(error.pause_s, pause * (0.5 + self._jitter() / 2)))
-        raise UnansweredError(f"{problem} ({self.config.retries + 1} tries)")
+        raise UnansweredError(f"{problem} (tries: {self.config.retries + 1})")
 
     async def _try(self, prompt: str) -> list[str]:
         asked = self._json_mode
