@@ -162,6 +162,15 @@ def test_what_may_pass_is_survived(name, endpoint, folder):
         assert all(0.5 <= pause <= 2 for pause in pauses)
 
 
+def test_a_time_out_names_the_limit(endpoint, folder):
+    endpoint.script = ["hang"]
+    recipe = _recipe(
+        endpoint, "synthesis.timeout_s=0.5", "synthesis.retries=0", prompts=PROMPTS[:1]
+    )
+    with pytest.raises(EndpointError, match=r"no answer in 0.5 seconds"):
+        _write(parse(dump(recipe), ["synthesis.requests_at_once=1"])[0], folder)
+
+
 def test_pauses_grow_and_differ(endpoint, folder):
     endpoint.script = [(500, {}, "")] * 6
     _, pauses = _write(

@@ -85,7 +85,8 @@ class Endpoint:
         self._sleep = sleep
         self._jitter = jitter
         self._json_mode = True
-        self._errors = (httpx2.RequestError, TimeoutError)
+        self._late = (httpx2.TimeoutException, TimeoutError)
+        self._broken = httpx2.RequestError
         self._client = httpx2.AsyncClient(
             timeout=config.timeout_s,
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
@@ -154,7 +155,10 @@ class Endpoint:
             # The client's own limit starts anew with every byte.
             async with asyncio.timeout(self.config.timeout_s):
                 return await self._client.post(self._url, json=body)
-        except self._errors as error:
+        except self._late as error:
+            late = f"{self._url}: no answer in {self.config.timeout_s:g} seconds"
+            raise _TemporaryError(late) from error
+        except self._broken as error:
             kind = type(error).__name__
             told = f"{kind}: {error}" if str(error) else kind
             raise _TemporaryError(f"{self._url}: {self._safe(told)}") from error

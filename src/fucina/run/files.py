@@ -41,11 +41,17 @@ def append_lines(path: Path, lines: Sequence[str]) -> None:
     A last line that a killed process left torn is cut off first, or it would spoil the new one.
     """
     with _Disk(path), path.open("ab+") as file:
-        file.seek(0)
-        torn = file.read().rpartition(b"\n")[2]
-        if torn:
-            file.truncate(file.tell() - len(torn))
-            file.write(torn + b"\n" if _is_json(torn) else b"")
+        whole = file.tell() == 0
+        if not whole:
+            file.seek(-1, os.SEEK_END)
+            whole = file.read() == b"\n"
+        if not whole:
+            file.seek(0)
+            torn = file.read().rpartition(b"\n")[2]
+            if not _is_json(torn):
+                file.truncate(file.tell() - len(torn))
+            else:
+                file.write(b"\n")
         file.write("".join(f"{line}\n" for line in lines).encode("utf-8"))
         file.flush()
         os.fsync(file.fileno())
