@@ -3,11 +3,12 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_origin
 
-from fucina.config import Recipe
+from fucina.config import Recipe, section
 from fucina.recipe import ALIASES, PRESETS
 
+BAR = "\\|"  # in a table of Markdown a bar alone ends the cell
 REFERENCE = Path(__file__).parent / "reference"
 
 
@@ -27,13 +28,11 @@ def recipe_page() -> str:
     ]
     sections = []
     for name, field in Recipe.model_fields.items():
-        keys = getattr(field.annotation, "model_fields", None)
-        if keys is None:
+        kind = section(field.annotation)
+        if kind is None:
             lines.append(_row(name, field))
         else:
-            sections += ["", f"## {name}", "", (field.annotation.__doc__ or "").strip(), ""]
-            sections += ["| setting | default | meaning |", "| --- | --- | --- |"]
-            sections += [_row(f"{name}.{key}", own) for key, own in keys.items()]
+            sections += ["", f"## {name}", "", *_section(name, field, kind)]
     lines += sections
     lines += ["", "## Presets", "", "| preset | sets |", "| --- | --- |"]
     for preset, changes in PRESETS.items():
@@ -49,6 +48,22 @@ def recipe_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _section(name: str, field: object, kind: type) -> list[str]:
+    """A table of the settings of a section; lists of sections have a table of their own below."""
+    lines = [(kind.__doc__ or "").strip()]
+    if get_origin(field.annotation) is tuple:
+        lines[0] += " A list: each item has these settings."
+    elif not field.is_required() and field.get_default() is None:
+        lines[0] += " The section may be left out."
+    lines += ["", "| setting | default | meaning |", "| --- | --- | --- |"]
+    lines += [_row(f"{name}.{key}", own) for key, own in kind.model_fields.items()]
+    for key, own in kind.model_fields.items():
+        inner = section(own.annotation)
+        if inner is not None:
+            lines += ["", f"### {name}.{key}", "", *_section(f"{name}.{key}", own, inner)]
+    return lines
+
+
 def _row(name: str, field: object) -> str:
     default = (
         "required"
@@ -60,13 +75,13 @@ def _row(name: str, field: object) -> str:
         c for part in get_args(field.annotation) for c in get_args(part) if isinstance(c, str)
     ]
     listed = f" One of {', '.join(f'`{c}`' for c in choices)}." if choices else ""
-    return f"| `{name}` | {default} | {(field.description or '').replace('|', '/')}{listed} |"
+    return f"| `{name}` | {default} | {(field.description or '').replace('|', BAR)}{listed} |"
 
 
 def _default(value: object) -> str:
     if isinstance(value, tuple):
-        return ", ".join(map(str, value))
-    return "none" if value is None else str(value)
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value in (None, "") else str(value)
 
 
 def commands_page() -> str:

@@ -1,6 +1,8 @@
-"""Fixtures: tiny random models of several architectures, a pool, a small labelled set."""
+"""Fixtures: tiny random models of several architectures, a pool, a labelled set, an endpoint."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -109,3 +111,110 @@ def labelled(tmp_path):
         lines = [json.dumps({"text": t, "label": label}, ensure_ascii=False) for t, label in rows]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return tmp_path
+
+
+HANG_S = 30
+
+
+class Served:
+    """What a server was asked, and what it shall do next.
+
+    `script` holds for each coming request what it gets: a list of texts, the whole content of a
+    message as a string, a tuple (status, headers, body), "hang" or "close"; then `texts` goes on.
+    """
+
+    def __init__(self):
+        self.texts = []
+        self.script = []
+        self.requests = []
+        self.headers = []
+        self.most_at_once = 0
+        self.at_once = 0
+        self.lock = threading.Lock()
+        self.free = threading.Event()
+        self.slow_s = 0.0
+        self.url = ""
+
+    def next(self, count):
+        with self.lock:
+            if self.script:
+                return self.script.pop(0)
+            taken, self.texts = self.texts[:count], self.texts[count:]
+            return taken
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        served = self.server.served
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with served.lock:
+            served.requests.append(body)
+            served.headers.append(dict(self.headers))
+            served.at_once += 1
+            served.most_at_once = max(served.most_at_once, served.at_once)
+        try:
+            served.free.wait(served.slow_s)
+            count = int(body["messages"][-1]["content"].split("Write ")[-1].split()[0])
+            self._answer(
+                served, served.next(count) if self.path == "/v1/chat/completions" else None
+            )
+        finally:
+            with served.lock:
+                served.at_once -= 1
+
+    def _answer(self, served, act):
+        if act == "close":
+            self.close_connection = True
+            self.connection.close()
+            return
+        if act == "hang":
+            served.free.wait(HANG_S)
+            act = []
+        if act is None:
+            act = (404, {}, {"error": {"message": "no such page"}})
+        if isinstance(act, tuple):
+            self._send(*act)
+            return
+        content = act if isinstance(act, str) else json.dumps({"texts": act})
+        message = {"role": "assistant", "content": content}
+        self._send(200, {}, {"choices": [{"index": 0, "message": message}]})
+
+    def _send(self, status, headers, body):
+        content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        try:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+        except OSError:
+            self.close_connection = True  # the client has given up
+
+    def log_message(self, *_):
+        pass
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        pass  # a client that is killed, or a connection closed on purpose
+
+
+@pytest.fixture
+def endpoint():
+    """A real HTTP server on a free port of this machine, speaking the chat protocol."""
+    with _Server(("127.0.0.1", 0), _Handler) as server:
+        server.served = Served()
+        server.served.url = f"http://127.0.0.1:{server.server_port}/v1"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server.served
+        finally:
+            server.served.free.set()
+            server.shutdown()
+            thread.join()

@@ -31,7 +31,7 @@ from fucina.records import (
 if TYPE_CHECKING:
     from fucina.config import Recipe
 
-__all__ = ["Mended", "apply", "diagnose_run", "test_cause"]
+__all__ = ["Mended", "apply", "diagnose_run", "try_without"]
 
 QUICK = {"evaluation.baselines": [], "evaluation.bootstrap_samples": 200}
 HALF = "too_few_examples"  # no training can add rows, but one can take half of them away
@@ -107,7 +107,7 @@ def diagnose_run(folder: Path, *, progress: Progress = silent) -> Diagnosis:
     )
 
 
-def test_cause(folder: Path, cause: Cause, *, progress: Progress = silent) -> Mended | None:
+def try_without(folder: Path, cause: Cause, *, progress: Progress = silent) -> Mended | None:
     """Train once without a cause, and see whether the symptom moves.
 
     For too few examples, where nothing can be added, half of the rows are taken away instead.
@@ -170,7 +170,7 @@ def _train(
     """Train what a run would have been with other settings and rows, on the same test rows."""
     before = run.read_predictions(folder / "predictions.parquet")
     touched = _write_rows(folder, place, repairs)
-    recipe = _changed(folder, place, changes)
+    recipe = _changed(folder, place, _possible(place, changes))
     run.write_text(place / "recipe.yaml", dump(recipe))
     outcome: Outcome = flow.train(recipe, place, progress=progress)
     ordered = _ordered(outcome.predictions, before)
@@ -203,6 +203,20 @@ def _write_rows(folder: Path, place: Path, repairs: Mapping[str, str | None]) ->
         if lines:
             run.write_text(place / f"{side}.jsonl", "".join(lines))
     return touched
+
+
+def _possible(place: Path, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Take fewer folds where a label has too few rows for as many as were wanted."""
+    wanted = changes.get("folds.count", 0)
+    groups: dict[str, set[str]] = {}
+    lines = (place / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        row = json.loads(line)
+        groups.setdefault(row["label"], set()).add(row["group"] or str(number))
+    fewest = min(map(len, groups.values()))
+    if wanted <= fewest:
+        return dict(changes)
+    return {**changes, "folds.count": fewest if fewest > 1 else 0}
 
 
 def _line(text: str, label: str, group: str) -> str:

@@ -6,6 +6,7 @@ FucinaError              the root; catch this one
 ├── ModelError           a base model, tokenizer or adapter that cannot be had or does not fit
 ├── TrainingError        a run that cannot go on (NaN loss, nothing to train)
 ├── RunError             a run folder that is missing, broken or belongs to something else
+├── EndpointError        a server that refuses, or cannot be reached
 ├── ResourceError        no disk, no memory
 └── MissingExtraError    an optional dependency that is not installed
 """
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DataError",
+    "EndpointError",
     "FucinaError",
     "MissingExtraError",
     "ModelError",
@@ -68,6 +70,10 @@ class TrainingError(FucinaError):
 
 class RunError(FucinaError):
     """A run folder is missing, broken or belongs to something else."""
+
+
+class EndpointError(FucinaError):
+    """A server refuses what was asked, or cannot be reached."""
 
 
 class ResourceError(FucinaError):

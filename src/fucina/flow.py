@@ -15,7 +15,7 @@ from fucina.records import Dataset, Finding, Outcome, Predictions, Progress, Spl
 if TYPE_CHECKING:
     from fucina.config import Recipe
 
-__all__ = ["audit", "read", "read_file", "train"]
+__all__ = ["audit", "read", "read_file", "read_subject", "train"]
 
 
 def train(
@@ -91,7 +91,7 @@ def read(
     Raises:
         DataError: A file cannot be read, or the rows cannot be used as they are.
     """
-    subject = _subject(recipe, root, progress)
+    subject = read_subject(recipe, root, progress=progress)
     findings = data.gate(subject)
     data.raise_errors(findings)
     split = prepare.split(
@@ -118,7 +118,7 @@ def audit(
     from fucina.models import source
     from fucina.models.tokenize import count_tokens
 
-    subject = _subject(recipe, root, progress)
+    subject = read_subject(recipe, root, progress=progress)
     tokenizer = source.read_tokenizer(recipe.model.base, source.locate(recipe.model.base))
     subject = replace(
         subject,
@@ -129,27 +129,24 @@ def audit(
     return subject, data.audit(subject, progress=progress)
 
 
-def _out_of_fold(recipe: "Recipe") -> Predictions | None:
-    """The answers of the newest complete run with folds of this recipe's name."""
-    finished = sorted((Path(recipe.output) / recipe.name).glob("*/metrics.json"), reverse=True)
-    for folder in (path.parent for path in finished):
-        if run.read_json(folder / "data.json")["folds"] > 1:
-            return run.read_predictions(folder / "out_of_fold.parquet")
-    return None
+def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -> data.Subject:
+    """Read the files of a recipe; rows are called by file and line, or by path if names repeat.
 
-
-def _subject(recipe: "Recipe", root: Path, progress: Progress) -> data.Subject:
-    """The rows of all files, each called by its name, or as the recipe does if two share one."""
+    Raises:
+        DataError: A file cannot be read.
+    """
     config = recipe.data
     given = [name for name in (config.train, config.validation, config.test) if name is not None]
     short = len({Path(name).name for name in given}) == len(given)
 
-    def rows(name: str, side: str) -> Dataset:
+    def rows(name: str, side: str, group: str | None = None) -> Dataset:
         origin = Path(name).name if short else name
-        return read_file(recipe, root / name, name=side, origin=origin, progress=progress)
+        return read_file(
+            recipe, root / name, name=side, origin=origin, group=group, progress=progress
+        )
 
     return data.Subject(
-        rows(config.train, "train"),
+        rows(config.train, "train", config.group),
         rows(config.validation, "validation") if config.validation is not None else None,
         rows(config.test, "test") if config.test is not None else None,
         folds=recipe.folds.count,
@@ -158,13 +155,28 @@ def _subject(recipe: "Recipe", root: Path, progress: Progress) -> data.Subject:
 
 
 def read_file(
-    recipe: "Recipe", path: Path, *, name: str = "", origin: str = "", progress: Progress = silent
+    recipe: "Recipe",
+    path: Path,
+    *,
+    name: str = "",
+    origin: str = "",
+    group: str | None = None,
+    progress: Progress = silent,
 ) -> Dataset:
-    """Read one file with the columns of a recipe."""
+    """Read one file with the columns of a recipe.
+
+    Args:
+        recipe: Says how the file is written, and what its columns are called.
+        path: The file.
+        name: Of the rows, for messages.
+        origin: What rows are called by, with their line.
+        group: Column of groups. Only rows that are divided need one, and those are train's.
+        progress: Shows steps.
+    """
     config = recipe.data
     columns = {"text": config.text, "label": config.label}
-    if config.group:
-        columns["group"] = config.group
+    if group is not None:
+        columns["group"] = group
     return data.load(
         path,
         columns,
@@ -175,3 +187,12 @@ def read_file(
         origin=origin,
         progress=progress,
     )
+
+
+def _out_of_fold(recipe: "Recipe") -> Predictions | None:
+    """The answers of the newest complete run with folds of this recipe's name."""
+    finished = sorted((Path(recipe.output) / recipe.name).glob("*/metrics.json"), reverse=True)
+    for folder in (path.parent for path in finished):
+        if run.read_json(folder / "data.json")["folds"] > 1:
+            return run.read_predictions(folder / "out_of_fold.parquet")
+    return None

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML, YAMLError
 
-from fucina.config import Recipe
+from fucina.config import Recipe, section
 from fucina.errors import RecipeError, nearest
 
 __all__ = ["ALIASES", "PRESETS", "dump", "load", "parse", "schema"]
@@ -170,12 +171,17 @@ def _plain(tree: Any) -> Any:
 
 
 def _lines(tree: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], int]:
-    """Where each key stands in the file, counted from 1."""
+    """Where each key and each item of a list stands in the file, counted from 1."""
     found: dict[tuple[str, ...], int] = {}
-    for key, value in tree.items():
-        found[(*path, str(key))] = tree.lc.key(key)[0] + 1
-        if isinstance(value, Mapping):
-            found |= _lines(value, (*path, str(key)))
+    where = tree.lc  # ruamel keeps line and column of every key and item here
+    if isinstance(tree, Mapping):
+        inner = [(str(key), value, where.key(key)) for key, value in tree.items()]
+    else:
+        inner = [(str(place), value, where.item(place)) for place, value in enumerate(tree)]
+    for key, value, (line, _) in inner:
+        found[(*path, key)] = line + 1
+        if isinstance(value, Mapping | list):
+            found |= _lines(value, (*path, key))
     return found
 
 
@@ -185,7 +191,7 @@ def _canonical(settings: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     mapped: list[str] = []
     for key, value in settings.items():
         if isinstance(value, dict) and key in Recipe.model_fields:
-            own = _fields(key)
+            own = _known([key])
             for inner, content in value.items():
                 if inner in own or inner not in ALIASES:
                     _put(result, [key, inner], content, key)
@@ -201,11 +207,14 @@ def _canonical(settings: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return result, mapped
 
 
-def _fields(section: str) -> set[str]:
-    kind = Recipe.model_fields[section].annotation
-    return (
-        set(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else set()
-    )
+def _known(path: Sequence[str]) -> Mapping[str, FieldInfo]:
+    """The settings that can be written at a place of the recipe; none where there is no section."""
+    kind: type[BaseModel] | None = Recipe
+    for part in path:
+        if kind is not None and not part.isdigit():
+            field = kind.model_fields.get(part)
+            kind = section(field.annotation) if field else None
+    return kind.model_fields if kind else {}
 
 
 def _put(tree: dict[str, Any], path: Sequence[str], value: Any, given: str) -> None:
@@ -225,7 +234,14 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-INNER = ("literal", "constrained", "union", "[key]")  # parts of a place that pydantic adds
+INNER = (
+    "literal[",
+    "constrained-",
+    "union[",
+    "tuple[",
+    "dict[",
+    "[key]",
+)  # parts of a place that pydantic adds
 
 
 def _explain(
@@ -237,33 +253,39 @@ def _explain(
     for wrong in error.errors():
         path = tuple(str(part) for part in wrong["loc"])
         line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), 0)
-        key = ".".join(part for part in path if not part.startswith(INNER))
+        key = _shown(wrong["loc"])
         where = f" (line {line})" if line else ""
         if wrong["type"] == "extra_forbidden":
-            known = _fields(path[0]) if len(path) > 1 else set(Recipe.model_fields)
             problems.append(f"unknown setting {key}{where}")
-            fixes.append(f"{key}: {nearest(path[-1], known or Recipe.model_fields)}")
-        elif wrong["type"] in {"model_type", "dict_type"} and len(path) == 1:
+            fixes.append(f"{key}: {nearest(path[-1], _known(path[:-1]) or Recipe.model_fields)}")
+        elif wrong["type"] in {"model_type", "dict_type"} and _known(path):
             problems.append(f"{key}{where} is a section, not {wrong['input']!r}")
-            fixes.append(f"{key}: write settings below it: {', '.join(sorted(_fields(key)))}")
+            fixes.append(f"{key}: write settings below it: {', '.join(sorted(_known(path)))}")
         elif wrong["type"] == "missing":
-            problems.append(f"{key} is missing")
+            problems.append(f"{key} is missing{where}")
             fixes.append(f"add {key}")
+        elif wrong["type"] == "value_error":
+            problems.append(f"{key}{where}: {wrong['ctx']['error']}")
+            fixes.append(f"{key}: {_description(path)}")
         else:
-            problems.append(f"{key}{where}: {wrong['msg'].lower()}, not {wrong['input']!r}")
+            message = wrong["msg"].lower().replace("tuple", "list")  # YAML has lists
+            problems.append(f"{key}{where}: {message}, not {wrong['input']!r}")
             fixes.append(f"{key}: {_description(path)}")
     return RecipeError(
         f"{name}: {'; '.join(dict.fromkeys(problems))}.", fix=f"{'; '.join(dict.fromkeys(fixes))}"
     )
 
 
+def _shown(place: Sequence[str | int]) -> str:
+    """A place of the recipe as people write it; items of lists are counted from 1."""
+    parts = [str(part + 1) if isinstance(part, int) else part for part in place]
+    return ".".join(part for part in parts if not part.startswith(INNER))
+
+
 def _description(path: Sequence[str]) -> str:
-    field = Recipe.model_fields.get(path[0])
-    kind = field.annotation if field else None
-    if len(path) > 1 and isinstance(kind, type) and issubclass(kind, BaseModel):
-        field = kind.model_fields.get(path[1])
-    if field is None:
-        return "see the reference"
-    choices = [c for c in get_args(field.annotation) if isinstance(c, str)]
-    listed = f" One of: {', '.join(choices)}." if choices else ""
-    return (field.description or "see the reference") + listed
+    for end in range(len(path), 0, -1):  # the innermost setting says most about a wrong value
+        field = _known(path[: end - 1]).get(path[end - 1])
+        if field is not None and field.description:
+            choices = [c for c in get_args(field.annotation) if isinstance(c, str)]
+            return field.description + (f" One of: {', '.join(choices)}." if choices else "")
+    return "see the reference"

@@ -1,6 +1,7 @@
 """The command line as people use it: output, exit codes, messages."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -72,6 +73,13 @@ def test_strict_turns_a_missed_goal_into_exit_code_1(trained, make_base):
     assert "goal missed: accuracy" in done.stdout
 
 
+SYNTHESIS = [
+    "synthesis.url=http://127.0.0.1:9/v1",  # the discard port, where nobody listens
+    "synthesis.model=m",
+    "synthesis.prompts=[{{label: book_request, prompt: 'as {{examples}}', rows: 3}}]",
+]
+
+
 @pytest.mark.parametrize(("arguments", "message", "fix"), [
     (["train", "nowhere.yaml"], "no recipe nowhere.yaml", "fucina new"),
     (["train", "{recipe}", "training.learning_rat=1e-3"], "unknown setting training.learning_rat", "learning_rate"),
@@ -94,6 +102,20 @@ def test_strict_turns_a_missed_goal_into_exit_code_1(trained, make_base):
     (["compare", "nowhere"], "one run cannot be compared", "two run folders"),
     (["new", "{job}"], "exists already", "another folder"),
     (["demo", "--language", "xx"], "no demo in 'xx'", "--language it"),
+    (["augment", "{recipe}"], "no section augment", "Write augment:"),
+    (["augment", "{recipe}", "augment.surface=[tipo]"], "augment.surface.1", "How people type"),
+    (["augment", "{recipe}", "augment.cases=[{{text: 'a {{b', label: book_request}}]"], "letter 3 of 'a {b' is never closed", "missing '}'"),
+    (["augment", "{recipe}", "augment.cases=[{{text: a, label: book_requst}}]"], "label 'book_requst'", "'book_request'"),
+    (["augment", "{recipe}", "augment.cases_file=cases.csv"], "no file", "Check the path"),
+    (["augment", "{recipe}", "augment.surface=[typo]", "--out", "{recipe}"], "is not a .jsonl file", "--out"),
+    (["augment", "{recipe}", "augment.surface=[typo]", "--out", "{job}/sample.jsonl"], "exists already", "--out a new file"),
+    (["synthesize", "{recipe}"], "no section synthesis", "Write synthesis:"),
+    (["synthesize", "{recipe}", "--accept"], "no section synthesis", "Write synthesis:"),
+    (["synthesize", "{recipe}", *SYNTHESIS, "synthesis.url=https://example.com/v1"], "FUCINA_API_KEY is not set", "export FUCINA_API_KEY"),
+    (["synthesize", "{recipe}", *SYNTHESIS], "its rows could be sent out", "data.test"),
+    (["synthesize", "{recipe}", *SYNTHESIS, "synthesis.examples_shown=0", "synthesis.retries=0"], "nothing came", "endpoint runs"),
+    (["synthesize", "{recipe}", *SYNTHESIS, "--accept"], "nothing to accept", "fucina synthesize"),
+    (["audit", "{recipe}", "phases=[{{name: a, rows: 3}}, {{name: b, rows: 2}}]"], "below the 3 of 'a'", "smallest first"),
 ])  # fmt: skip
 def test_bad_input_gives_a_message_a_fix_and_exit_code_2(
     arguments, message, fix, trained, make_base, tmp_path
@@ -104,7 +126,7 @@ def test_bad_input_gives_a_message_a_fix_and_exit_code_2(
         "job": folder / "job",
         "base": make_base("bert"),
     }
-    before = sorted(tmp_path.rglob("*"))
+    before = sorted([*tmp_path.rglob("*"), *(folder / "job").iterdir()])
     extra = (
         [f"output={tmp_path}/runs"] if arguments[0] == "train" and "{recipe}" in arguments else []
     )
@@ -115,7 +137,8 @@ def test_bad_input_gives_a_message_a_fix_and_exit_code_2(
     assert "Traceback" not in done.stderr
     assert "defect" not in done.stderr
     if "{base}" not in str(arguments):
-        assert sorted(tmp_path.rglob("*")) == before  # nothing half-written
+        # Nothing is half-written.
+        assert sorted([*tmp_path.rglob("*"), *(folder / "job").iterdir()]) == before
 
 
 def test_a_mapped_name_of_another_tool_is_shown(trained, make_base):
@@ -185,3 +208,100 @@ def test_the_demo_prints_one_json_document(tmp_path):
     )
     assert shown["after"]["model"]["rows"] == 120
     assert shown["comparison"]["differences"]["accuracy"]["value"] > 0
+
+
+def _fits(shown):
+    """Lines fit a terminal, but for those that hold a path or address to be copied."""
+    return all(len(line) <= 80 for line in shown.splitlines() if "/" not in line)
+
+
+def _job(folder, **sections):
+    """A folder with a recipe of four library intents and a test file of its own."""
+    assert _run("new", folder / "job").returncode == 0
+    recipe = {"task": "classification", "name": "biblioteca", **sections,
+              "data": {"train": "sample.jsonl", "test": "test.jsonl"}}  # fmt: skip
+    path = folder / "job" / "recipe.yaml"
+    path.write_text(json.dumps(recipe, ensure_ascii=False), encoding="utf-8")
+    row = {"text": "vorrei tenere il dvd fino a lunedi", "label": "loan_renewal"}
+    (folder / "job" / "test.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    return path
+
+
+def test_augment_shows_what_each_label_got_and_what_to_do_next(tmp_path):
+    recipe = _job(tmp_path, augment={
+        "slots": {"cosa": ["il libro", "l'audiolibro", "il dvd"], "tempo": ["due mesi", "fino a lunedì"]},
+        "cases": [{"text": "[per favore, ](posso|vorrei) tenere {cosa} {tempo}?", "label": "loan_renewal"},
+                  {"text": "Perché non trovo {cosa}?", "label": "book_request"}],
+        "rows_per_label": 18,
+    })  # fmt: skip
+    done = _run("augment", recipe, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    shown = " ".join(done.stdout.split())
+    assert "loan_renewal 12 6 18 18" in shown
+    assert "book_request lacks 3 rows: add values to the slots cosa" in shown
+    assert "event_signup lacks 6 rows: write cases with slots for it" in shown
+    assert "left out that say nearly the same as a held-out row: vorrei tenere il dvd" in shown
+    assert _fits(done.stdout)
+    command = done.stdout.splitlines()[-1].removeprefix("next: fucina ").split()
+    assert command == [
+        "train",
+        str(recipe),
+        "data.train=biblioteca.augmented.jsonl",
+        "data.group=group",
+    ]
+    # Another run would overwrite it; --json to another file has the same in numbers.
+    assert _run("augment", recipe).returncode == 2
+    facts = json.loads(_run("augment", recipe, "--json", "--out", tmp_path / "new.jsonl").stdout)
+    assert [label["lacks"] for label in facts["labels"]] == [3, 6, 0, 6]
+    assert facts["rows"] == 48 + 3 + 6
+
+
+def test_synthesize_and_accept_from_the_command_line(tmp_path, endpoint):
+    recipe = _job(tmp_path, synthesis={
+        "url": endpoint.url, "model": "m", "retries": 0, "requests_at_once": 1,
+        "prompts": [{"label": "loan_renewal", "prompt": "Come {examples}", "rows": 3},
+                    {"label": "opening_hours", "prompt": "Orari", "rows": 2}],
+    })  # fmt: skip
+    texts = ["Mi scade domani, posso tenerlo ancora?", "È possibile rinnovare fino a giovedì?",
+             "Vorrei prolungare il prestito di due romanzi"]  # fmt: skip
+    endpoint.script = [texts, (500, {}, {"error": "è rotto"})]
+    environment = {**os.environ, "FUCINA_API_KEY": "una-chiave"}
+    done = _run("synthesize", recipe, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    shown = " ".join(done.stdout.split())
+    assert "loan_renewal 3 3 0 0" in shown
+    assert "prompt 2 (opening_hours) came short" in shown
+    assert "è rotto" in shown
+    assert _fits(done.stdout)
+    assert endpoint.headers[0]["Authorization"] == "Bearer una-chiave"
+    assert all("una-chiave" not in path.read_text("utf-8") for path in recipe.parent.iterdir())
+    endpoint.texts = ["Siete aperti la domenica mattina?", "Chiudete per ferie ad agosto?"]
+    facts = json.loads(_run("synthesize", recipe, "--json").stdout)
+    assert [prompt["waiting"] for prompt in facts["prompts"]] == [3, 2]
+    done = _run("synthesize", recipe, "--accept", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "48 rows of train and 5 accepted (5 new)" in done.stdout
+    assert "data.train=biblioteca.accepted.jsonl data.group=group" in done.stdout
+    rows = [
+        json.loads(line)
+        for line in (recipe.parent / "biblioteca.accepted.jsonl").read_text("utf-8").splitlines()
+    ]
+    assert {row["text"] for row in rows[48:]} == {*texts, "Siete aperti la domenica mattina?",
+                                                  "Chiudete per ferie ad agosto?"}  # fmt: skip
+
+
+def test_audit_shows_how_far_each_phase_is(tmp_path, make_base):
+    recipe = _job(tmp_path, model={"base": str(make_base("bert"))}, phases=[
+        {"name": "foundation", "rows": 40, "note": "una persona le scrive"},
+        {"name": "expansion", "rows": 60, "rows_per_label": 15},
+    ])  # fmt: skip
+    done = _run("audit", recipe)
+    assert done.returncode == 0, done.stderr
+    shown = " ".join(done.stdout.split())
+    assert "foundation 40 48 0 done" in shown
+    assert "expansion 60 48 12 book_request 3, event_signup 3, loan_renewal 3 and 1 more" in shown
+    assert _fits(done.stdout)
+    phases = json.loads(_run("audit", recipe, "--json").stdout)["phases"]
+    assert [(p["name"], p["target"], p["have"], p["missing"]) for p in phases] == [
+        ("foundation", 40, 48, 0), ("expansion", 60, 48, 12),
+    ]  # fmt: skip

@@ -71,3 +71,17 @@ def test_a_torn_last_event_is_left_out(tmp_path):
     with (tmp_path / "events.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"event": "epo')
     assert [event["città"] for event in run.read_events(tmp_path)] == ["è"]
+
+
+@pytest.mark.parametrize(("before", "after"), [
+    ("", "nuova\n"),
+    ('{"a": "è"}\n', '{"a": "è"}\nnuova\n'),
+    ('{"a": "è"}\n{"a": "perch', '{"a": "è"}\nnuova\n'),  # a kill tore it
+    ('{"a": "è"}', '{"a": "è"}\nnuova\n'),  # an editor left out the line end
+    ('{"a', "nuova\n"),
+])  # fmt: skip
+def test_an_appended_line_stands_alone_whatever_the_file_ended_with(before, after, tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(before, encoding="utf-8")
+    run.append_lines(path, ["nuova"])
+    assert path.read_text("utf-8") == after

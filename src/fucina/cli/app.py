@@ -5,6 +5,7 @@ import typer
 from fucina import __version__
 from fucina.cli import (
     audit,
+    augment,
     clean,
     compare,
     demo,
@@ -14,6 +15,7 @@ from fucina.cli import (
     predict,
     report,
     schema,
+    synthesize,
     train,
 )
 
@@ -41,5 +43,19 @@ def _root(
         typer.echo(context.get_help())
 
 
-for verb in (demo, new, audit, train, evaluate, compare, diagnose, predict, report, clean, schema):
+for verb in (
+    demo,
+    new,
+    audit,
+    augment,
+    synthesize,
+    train,
+    evaluate,
+    compare,
+    diagnose,
+    predict,
+    report,
+    clean,
+    schema,
+):
     app.command(name=verb.__name__.rsplit(".", 1)[-1])(verb.command)

@@ -8,10 +8,14 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.table import Table
+
+    from fucina.prepare import PhaseProgress
     from fucina.records import Finding
 
 __all__ = ["command"]
 
+LACKING = 3  # labels named in a phase; --json has them all
 COLORS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -31,7 +35,7 @@ def command(
     """Look for what spoils a training: duplicates, leaks, wrong labels, broken text."""
     from dataclasses import asdict
 
-    from fucina import flow
+    from fucina import flow, prepare
     from fucina.cli.screen import console, print_json, reporting
     from fucina.recipe import load
     from fucina.repaired import write_repaired
@@ -43,10 +47,21 @@ def command(
         subject, findings = flow.audit(settings, recipe.resolve().parent, progress=progress)
         written = None if fix is None else write_repaired(subject, findings, fix)
     counts = {side.name: len(side) for side in subject.sides}
+    phases = prepare.phase_progress(subject.train.targets, settings.phases)
     if as_json:
-        print_json({"rows": counts, "findings": [asdict(f) for f in findings], "fix": written})
+        print_json(
+            {
+                "rows": counts,
+                "findings": [asdict(finding) for finding in findings],
+                "phases": [asdict(phase) for phase in phases],
+                "fix": written,
+            }
+        )
     else:
         _show(findings, shown=rows)
+        if phases:
+            console.print(_phase_table(phases))
+            console.print()
         sides = ", ".join(f"{count:,} {name}" for name, count in counts.items())
         levels: list[str] = [f.severity for f in findings]
         told = ", ".join(f"{levels.count(level)} {level}(s)" for level in COLORS)
@@ -83,3 +98,26 @@ def _show(findings: "Sequence[Finding]", *, shown: int) -> None:
             line.truncate(console.width - 4, overflow="ellipsis")
             console.print(Padding(line, (0, 0, 0, 4)))
         console.print()
+
+
+def _phase_table(phases: "Sequence[PhaseProgress]") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="Phases of the data set", title_justify="left", box=None, pad_edge=False)
+    table.add_column("phase", overflow="fold", max_width=24)
+    for name in ("target", "have", "missing"):
+        table.add_column(name, justify="right")
+    table.add_column("labels that lack most", overflow="fold")
+    for phase in phases:
+        most = [f"{label} {count:,}" for label, count in phase.lacking.items()]
+        more = f" and {len(most) - LACKING} more" if len(most) > LACKING else ""
+        told = ", ".join(most[:LACKING]) + more if phase.missing else "done"
+        table.add_row(
+            Text.assemble(phase.name, (f"\n{phase.note}" if phase.note else "", "dim")),
+            f"{phase.target:,}",
+            f"{phase.have:,}",
+            f"{phase.missing:,}",
+            Text(told),
+        )
+    return table

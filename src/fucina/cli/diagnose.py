@@ -38,7 +38,7 @@ def command(
         _show(found, errors=errors)
     with reporting(quiet=as_json) as (progress, _):
         tested = (
-            diagnosing.test_cause(run, found.causes[0], progress=progress)
+            diagnosing.try_without(run, found.causes[0], progress=progress)
             if test_cause and found.causes
             else None
         )

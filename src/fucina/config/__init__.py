@@ -8,12 +8,22 @@ from fucina.config.data import DataConfig
 from fucina.config.evaluation import METRIC_NAMES, EvaluationConfig, Metric
 from fucina.config.expectations import ExpectationsConfig
 from fucina.config.model import AdapterConfig, ModelConfig
+from fucina.config.prepare import (
+    AugmentConfig,
+    CaseConfig,
+    PhaseConfig,
+    PromptConfig,
+    SynthesisConfig,
+)
 from fucina.config.recipe import Recipe
+from fucina.config.settings import section
 from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, TrainingConfig
 
 __all__ = [
     "METRIC_NAMES",
     "AdapterConfig",
+    "AugmentConfig",
+    "CaseConfig",
     "DataConfig",
     "EvaluationConfig",
     "ExpectationsConfig",
@@ -21,7 +31,11 @@ __all__ = [
     "LossConfig",
     "Metric",
     "ModelConfig",
+    "PhaseConfig",
+    "PromptConfig",
     "Recipe",
     "StoppingConfig",
+    "SynthesisConfig",
     "TrainingConfig",
+    "section",
 ]

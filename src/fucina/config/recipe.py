@@ -1,13 +1,15 @@
 """The recipe: all sections together."""
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from fucina.config.data import DataConfig
 from fucina.config.evaluation import EvaluationConfig
 from fucina.config.expectations import ExpectationsConfig
 from fucina.config.model import AdapterConfig, ModelConfig
+from fucina.config.prepare import AugmentConfig, PhaseConfig, SynthesisConfig
 from fucina.config.settings import Settings
 from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, TrainingConfig
 
@@ -37,3 +39,23 @@ class Recipe(Settings):
     folds: FoldsConfig = FoldsConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     expectations: ExpectationsConfig = ExpectationsConfig()
+    augment: AugmentConfig | None = None
+    synthesis: SynthesisConfig | None = None
+    phases: Annotated[
+        tuple[PhaseConfig, ...],
+        Field(description="Steps on the way to the whole data set: a list, smallest first."),
+    ] = ()
+
+    @field_validator("phases")
+    @classmethod
+    def _grow(cls, phases: tuple[PhaseConfig, ...]) -> tuple[PhaseConfig, ...]:
+        """Targets count all rows so far, so a lower one could never be the next step."""
+        for key in ("rows", "rows_per_label"):
+            targets = [(phase.name, getattr(phase, key)) for phase in phases]
+            given = [(name, target) for name, target in targets if target is not None]
+            for (before, old), (name, new) in pairwise(given):
+                if new < old:
+                    raise ValueError(
+                        f"{name!r} has {key} {new}, below the {old} of {before!r} before it"
+                    )
+        return phases

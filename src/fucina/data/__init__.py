@@ -1,8 +1,21 @@
 """Stage 1: read any labelled file into examples, and say what is wrong with them."""
 
+from fucina.data.admission import Admission, presentable
 from fucina.data.audit import Subject, audit, gate, raise_errors
+from fucina.data.known import Known
 from fucina.data.load import load
 from fucina.data.repair import repair
 from fucina.data.similar import group_similar
 
-__all__ = ["Subject", "audit", "gate", "group_similar", "load", "raise_errors", "repair"]
+__all__ = [
+    "Admission",
+    "Known",
+    "Subject",
+    "audit",
+    "gate",
+    "group_similar",
+    "load",
+    "presentable",
+    "raise_errors",
+    "repair",
+]

@@ -11,7 +11,7 @@ from scipy.sparse import csgraph
 
 from fucina.records import Dataset
 
-__all__ = ["clusters", "group_similar", "normalized", "similar"]
+__all__ = ["THRESHOLD", "clusters", "group_similar", "normalized", "similar", "trigrams"]
 
 # Of trigrams of letters that two texts have, the share they have in common. At 0.7 a sentence of
 # ten words with one word changed is a near duplicate, and one with two words changed is not.
@@ -41,6 +41,12 @@ def similar(one: set[str], other: set[str]) -> float:
     return both / (len(one) + len(other) - both)
 
 
+def trigrams(text: str) -> set[str]:
+    """The runs of three letters of a normalized text, its ends marked by a space."""
+    padded = f" {text} "
+    return {padded[begin : begin + 3] for begin in range(max(1, len(padded) - 2))}
+
+
 def clusters(texts: Sequence[str]) -> np.ndarray:
     """Number the clusters of near duplicates: a pair above the threshold is in one of them.
 
@@ -59,7 +65,7 @@ def clusters(texts: Sequence[str]) -> np.ndarray:
     """
     from rensa import RMinHash  # pyrefly: ignore[missing-module-attribute]
 
-    sets = [_trigrams(text) for text in texts]
+    sets = [trigrams(text) for text in texts]
     digests = RMinHash.digests_from_token_sets([sorted(s) for s in sets], BANDS * ROWS, 7)
     table = np.array(digests, dtype=np.uint32).reshape(len(texts), BANDS * ROWS)
     sketches = (table[:, :SKETCH] & 0xFFFF).astype(np.uint16)
@@ -117,11 +123,6 @@ def group_similar(rows: Dataset) -> Dataset:
         ),
         rows.columns,
     )
-
-
-def _trigrams(text: str) -> set[str]:
-    padded = f" {text} "
-    return {padded[begin : begin + 3] for begin in range(max(1, len(padded) - 2))}
 
 
 def _buckets(band: np.ndarray) -> list[np.ndarray]:

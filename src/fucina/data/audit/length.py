@@ -1,11 +1,13 @@
 """Texts that are cut at the recipe's limit, and texts far from the usual length."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fucina.data.audit.subject import Subject, shown
 from fucina.records import Dataset, Finding
 
-__all__ = ["check"]
+__all__ = ["check", "usual_length"]
 
 FAR = 4.0  # robust standard deviations of the logarithm of the length
 CANDIDATES = (32, 64, 128, 256, 512, 1024)
@@ -47,10 +49,9 @@ def _cut(rows: Dataset, tokens: np.ndarray, limit: int) -> list[Finding]:
 def _outliers(rows: Dataset) -> list[Finding]:
     lengths = np.array([len(prompt) for prompt in rows.prompts])
     logs = np.log(np.maximum(lengths, 1))
-    middle = np.median(logs)
-    # Of a normal distribution 1.4826 times the median deviation is the standard deviation.
-    spread = max(1.4826 * float(np.median(np.abs(logs - middle))), 0.1)
-    far = np.flatnonzero(np.abs(logs - middle) > FAR * spread)
+    shortest, longest = usual_length(rows.prompts)
+    middle = np.log(shortest * longest) / 2
+    far = np.flatnonzero((lengths < shortest) | (lengths > longest))
     if not len(far):
         return []
     order = far[np.argsort(-np.abs(logs[far] - middle), kind="stable")]
@@ -64,3 +65,18 @@ def _outliers(rows: Dataset) -> list[Finding]:
             origins, tuple(rows.examples[row].prompt for row in order),
         )
     ]  # fmt: skip
+
+
+def usual_length(texts: Sequence[str]) -> tuple[float, float]:
+    """The shortest and longest length that is not far from the others, in characters.
+
+    Example:
+        >>> low, high = usual_length(["ciao", "a domani", "ci sentiamo", "va bene"] * 5)
+        >>> f"{low:.1f} {high:.1f}"
+        '2.0 28.6'
+    """
+    logs = np.log(np.maximum([len(text) for text in texts], 1))
+    middle = float(np.median(logs))
+    # Of a normal distribution 1.4826 times the median deviation is the standard deviation.
+    spread = max(1.4826 * float(np.median(np.abs(logs - middle))), 0.1)
+    return float(np.exp(middle - FAR * spread)), float(np.exp(middle + FAR * spread))

@@ -10,6 +10,7 @@ __all__ = ["class_imbalance", "test_too_small", "too_few_examples", "validation_
 
 ENOUGH = 40  # rows a label
 UNEVEN = 8.0  # times as many rows
+FOLDS = 5
 
 
 def too_few_examples(case: Case) -> Cause | None:
@@ -19,7 +20,7 @@ def too_few_examples(case: Case) -> Cause | None:
     whole = _accuracy(case)
     slope = whole - case.reference.half
     uneven = rows and rows[-1] >= UNEVEN * max(1, rows[0]) and rows[-1] >= ENOUGH
-    evidence = np.clip(0.35 + slope / 0.08, 0, 1) * (0.6 if uneven else 1.0)
+    evidence = np.clip(0.35 + slope / 0.08 + 0.5 * (1 - whole), 0, 1) * (0.6 if uneven else 1.0)
     if whole > 0.93:
         evidence *= 0.4  # what there is suffices
     weight = off(ENOUGH / max(1.0, middle), float(evidence))
@@ -37,7 +38,7 @@ def too_few_examples(case: Case) -> Cause | None:
         "first; until then train every fold and average.",
         f"about {points(max(0.01, slope))} for twice the rows, if the curve goes on as from half "
         "to all.",
-        {"training.start": "floor", "model.lexical": True, "folds.count": _folds(case)},
+        {"training.start": "floor", "model.lexical": True, "folds.count": FOLDS},
     )  # fmt: skip
 
 
@@ -109,19 +110,10 @@ def validation_too_small(case: Case) -> Cause | None:
         (f"{rows} validation rows for {len(case.test.labels)} labels",),
         "Use folds (--folds 5): every row then helps to choose.",
         "a steadier choice; usually 0 to 2 points.",
-        {"folds.count": _folds(case)},
+        {"folds.count": FOLDS},
     )
 
 
 def _accuracy(case: Case) -> float:
     answers = case.reference.answers
     return float(np.mean([a == t for a, t in zip(answers.answers, answers.targets, strict=True)]))
-
-
-def _folds(case: Case) -> int:
-    """As many folds as the rarest label allows, 5 at most."""
-    groups: dict[str, set[str]] = {}
-    for row, example in enumerate(case.development.examples):
-        groups.setdefault(example.target, set()).add(example.group or str(row))
-    fewest = min(map(len, groups.values()))
-    return case.recipe.folds.count or (5 if fewest >= 5 else 0)

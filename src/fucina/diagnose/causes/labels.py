@@ -12,6 +12,8 @@ __all__ = ["confusable_labels", "contradictions", "label_noise"]
 
 SURE = 0.3  # share of the surest rows that are looked at
 NOISE = 0.06  # estimated share of wrong labels that is worth saying
+UNSURE = 0.6  # share of errors among the surest rows of a model that knows too little to judge
+RANDOM = 0.4  # share of these errors, doubled, that lie anywhere in the list
 SHOWN = 5
 
 
@@ -35,7 +37,9 @@ def label_noise(case: Case) -> Cause | None:
     far = wrong & (below > labels / 2)
     # With two or three labels there is no lower half: take what is wrong against all confidence.
     share = float(2 * far[order].mean() if labels > 3 else wrong[order[: len(order) // 3]].mean())
-    if share < NOISE:
+    # A model that knows little is wrong anywhere in the list, without a wrong label.
+    lost = float(wrong[order].mean())
+    if share < NOISE or lost > UNSURE or (labels > 3 and share < RANDOM * lost):
         return None
     suspects = np.flatnonzero(wrong)[np.argsort(own[wrong], kind="stable")]
     suspects = suspects[: round(share * len(given))]

@@ -30,9 +30,9 @@ def leakage(case: Case) -> Cause | None:
     return Cause(
         "leakage",
         float(np.clip(0.55 + 2.5 * share, 0, 0.98)),
-        f"{int(seen.sum())} of {len(seen)} test rows ({share:.0%}) are in the training rows too: "
+        f"{int(seen.sum())} of {len(seen)} test rows ({share:.0%}) are training rows too: "
         f"the score of {case.test_accuracy:.1%} is too good to be true.",
-        (f"right on the rows that training saw: {right[seen].mean():.1%}, on the others {fresh:.1%}",
+        (f"right on rows that training saw: {right[seen].mean():.1%}, on the others {fresh:.1%}",
          *(case.test.prompts[row] for row in np.flatnonzero(seen)[:SHOWN])),
         "Remove these rows from train or test (data.allow_duplicates=false shows them all), and "
         "keep the rows of one source in one group.",
@@ -134,7 +134,7 @@ def distribution_shift(case: Case) -> Cause | None:
         f"{auc:.2f} (0.5 is not at all), and the model is right on {case.held_out_accuracy:.1%} of "
         f"the held-out rows but {case.test_accuracy:.1%} of the test rows.",
         tuple(f"farthest from training: {case.test.prompts[row]}" for row in far),
-        "Label rows like those of the test (same source, time, length, language) and train on both.",
+        "Label rows like those of the test (source, time, length, language) and train on both.",
         f"up to {points(max(0.0, lost))}.",
     )
 

@@ -26,7 +26,7 @@ USUAL_SCALE = 2.0  # alpha / rank
 
 def learning_rate_low(case: Case) -> Cause | None:
     """The rate, times the adapter's scale, is far below the usual one and little was learnt."""
-    kind, curves = case.recipe.adapter.kind, case.curves
+    kind = case.recipe.adapter.kind
     given, adapter = case.recipe.training.learning_rate, case.recipe.adapter
     scale = min(1.0, adapter.alpha / adapter.rank / USUAL_SCALE) if kind == "lora" else 1.0
     times = USUAL_RATE[kind] / (given * scale)
@@ -59,7 +59,7 @@ def learning_rate_high(case: Case) -> Cause | None:
         1.0 if curves.not_a_number or not jumped <= 1.2 else 0.9 if curves.rose > 1.3 else 0.3
     )
     weight = off(given / HIGH_RATE[kind], evidence)
-    if evidence == 1.0 and given > USUAL_RATE[kind] * 1.5:
+    if harmed and given > USUAL_RATE[kind] * 1.5:
         weight = max(weight, 0.7)
     if not weight:
         return None
@@ -158,18 +158,22 @@ def cold_start(case: Case) -> Cause | None:
     """The head began from nothing, and the run was too short to make up for it."""
     if case.recipe.training.start != "cold" or case.underfit < 0.3:
         return None
-    ahead = _reference_accuracy(case) - case.held_out_accuracy
+    ahead = max(
+        _reference_accuracy(case) - case.held_out_accuracy,
+        *((case.baseline(name) or 0.0) - case.test_accuracy for name in ("frozen", "characters")),
+    )
+    if ahead < 0.02:
+        return None
     return Cause(
         "cold_start",
-        min(0.45, 0.2 + 0.5 * max(0.0, ahead)) * case.underfit,
-        "The head started from nothing, though linear models on the frozen base are better than "
+        min(0.45, 0.2 + 0.5 * ahead) * case.underfit,
+        "The head started from nothing, and linear models that need no training are better than "
         "what was reached.",
-        (f"linear models out of fold: {_reference_accuracy(case):.1%} right, this training: "
-         f"{case.held_out_accuracy:.1%}",),
+        (f"linear models are {points(ahead)} ahead on the same rows",),
         "Set training.start=floor: the head begins where the linear model ends.",
-        f"about {points(max(0.0, ahead))}, what the linear models are ahead on held-out rows.",
+        f"about {points(ahead)}, what the linear models are ahead.",
         {"training.start": "floor"},
-    )  # fmt: skip
+    )
 
 
 def overfitting(case: Case) -> Cause | None:
@@ -275,7 +279,8 @@ def _learned(case: Case) -> str:
     train = f"training loss {curves.train[0]:.3f}" if curves.train else "no epoch"
     if len(curves.train) > 1:
         train += f" after epoch 1, {curves.train[-1]:.3f} after epoch {len(curves.train)}"
-    return f"{train}; held-out loss {curves.held[0]:.3f} at the start, {curves.held[-1]:.3f} at the end"
+    held = f"held-out loss {curves.held[0]:.3f} at the start, {curves.held[-1]:.3f} at the end"
+    return f"{train}; {held}"
 
 
 def _reference_accuracy(case: Case) -> float:

@@ -1,0 +1,65 @@
+"""Vary the base cases of a recipe, and write them with the rows of train into a new file."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fucina import data, flow, prepare
+from fucina.errors import RecipeError
+from fucina.records import Example, Progress, silent
+from fucina.training_file import refuse_existing, write_training_file
+
+if TYPE_CHECKING:
+    from fucina.config import Recipe
+
+__all__ = ["augment"]
+
+
+def augment(
+    recipe: "Recipe",
+    root: Path,
+    out: Path,
+    *,
+    progress: Progress = silent,
+    say: Callable[[str], None] = silent,
+) -> prepare.Augmentation:
+    """Write train and the variations of its base cases to a new file.
+
+    Args:
+        recipe: With a section `augment`.
+        root: The folder that paths in the recipe are relative to.
+        out: Must not exist yet.
+        progress: Shows steps.
+        say: Shows messages.
+
+    Raises:
+        RecipeError: There is no such section, or a case of it cannot be used.
+        DataError: A file cannot be read, or `out` exists.
+    """
+    config = recipe.augment
+    if config is None:
+        raise RecipeError(
+            "the recipe has no section augment.",
+            fix="Write augment: with slots: and cases:, or surface: (docs/how-to/augment.md).",
+        )
+    refuse_existing(out)
+    cases = [
+        Example(case.text, case.label, origin=f"augment.cases.{number}")
+        for number, case in enumerate(config.cases, start=1)
+    ]
+    if config.cases_file is not None:
+        # Cases may be written in another format than train.
+        free = recipe.model_copy(update={"data": recipe.data.model_copy(update={"format": "auto"})})
+        written = flow.read_file(free, root / config.cases_file, name="cases", progress=progress)
+        cases += [replace(case, group="") for case in written.examples]
+    subject = flow.read_subject(recipe, root, progress=progress)
+    if subject.test is None:
+        say(
+            "note: without a data.test file a share of all rows is the test, variations among "
+            "them; a test file of real rows says more."
+        )
+    held_out = data.Known(row for rows in subject.sides[1:] for row in rows.examples)
+    found = prepare.augment(subject.train, cases, config, near=held_out.find, seed=recipe.seed)
+    write_training_file(found.rows, out, recipe.data)
+    return found

@@ -1,0 +1,107 @@
+"""How rows are added to train: variations, examples from a model, and how many are wanted."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fucina.config.settings import Settings
+
+__all__ = ["AugmentConfig", "CaseConfig", "PhaseConfig", "PromptConfig", "SynthesisConfig"]
+
+# YAML reads 12 as a number; in a text or a label it is meant as written.
+Text = Annotated[str, Field(coerce_numbers_to_str=True)]
+
+
+class CaseConfig(Settings):
+    """A labelled sentence, which may have slots."""
+
+    text: Annotated[
+        Text, Field(min_length=1, description="{slot}, [what may be left out], (one|or|other).")
+    ]
+    label: Annotated[Text, Field(min_length=1, description="Its label, one of train.")]
+
+
+class AugmentConfig(Settings):
+    """Variations of labelled base cases (`fucina augment`)."""
+
+    slots: Annotated[
+        dict[str, Annotated[tuple[Text, ...], Field(min_length=1)]],
+        Field(default_factory=dict, description="What stands for {name} in a case: name: values."),
+    ]
+    cases: Annotated[
+        tuple[CaseConfig, ...], Field(description="Base cases, each with text and label.")
+    ] = ()
+    cases_file: Annotated[
+        str | None,
+        Field(description="File of more base cases, with the columns of data.text and data.label."),
+    ] = None
+    rows_per_label: Annotated[
+        int | None,
+        Field(ge=1, description="Rows a label shall have, those of train counted; none: all."),
+    ] = None
+    max_per_case: Annotated[
+        int, Field(ge=1, le=100_000, description="Variations of one base case at most.")
+    ] = 20
+    surface: Annotated[
+        tuple[Literal["lowercase", "no_punctuation", "typo", "no_accents"], ...],
+        Field(description="How people type: each also varies the rows of train themselves."),
+    ] = ()
+
+
+class PromptConfig(Settings):
+    """What a model is asked for one label."""
+
+    label: Annotated[Text, Field(min_length=1, description="Label of what comes back.")]
+    prompt: Annotated[
+        str,
+        Field(min_length=1, description="The request; {label}, {examples}, {rows} are filled in."),
+    ]
+    rows: Annotated[int, Field(ge=1, le=100_000, description="Texts wanted in all.")]
+
+
+class SynthesisConfig(Settings):
+    """Examples written by a model behind an OpenAI-compatible endpoint (`fucina synthesize`)."""
+
+    url: Annotated[
+        str, Field(description="Base address, up to /v1, such as http://localhost:11434/v1.")
+    ]
+    model: Annotated[str, Field(min_length=1, description="Name of the model at the endpoint.")]
+    key_variable: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+            description="Environment variable that holds the key; the key is never written.",
+        ),
+    ] = "FUCINA_API_KEY"
+    prompts: Annotated[
+        tuple[PromptConfig, ...], Field(min_length=1, description="What is asked, label by label.")
+    ]
+    rows_per_request: Annotated[
+        int, Field(ge=1, le=200, description="Texts asked for at once; many repeat each other.")
+    ] = 10
+    temperature: Annotated[
+        float, Field(ge=0, le=2, description="How freely the model writes; low repeats itself.")
+    ] = 1.0
+    timeout_s: Annotated[
+        float, Field(gt=0, le=3600, description="Seconds to wait for one answer.")
+    ] = 120.0
+    retries: Annotated[
+        int, Field(ge=0, le=20, description="Tries after a failed request, with growing pauses.")
+    ] = 4
+    requests_at_once: Annotated[
+        int, Field(ge=1, le=64, description="Requests under way at the same time.")
+    ] = 2
+    examples_shown: Annotated[
+        int, Field(ge=0, le=100, description="Rows of train shown for {examples}; never of test.")
+    ] = 5
+
+
+class PhaseConfig(Settings):
+    """A step on the way to the whole data set; targets count all rows so far."""
+
+    name: Annotated[Text, Field(min_length=1, description="Such as foundation or expansion.")]
+    rows: Annotated[int, Field(ge=1, description="Rows of train when the phase is done.")]
+    rows_per_label: Annotated[
+        int | None, Field(ge=1, description="Rows that each label has then.")
+    ] = None
+    note: Annotated[str, Field(description="What the phase is for, shown by fucina audit.")] = ""

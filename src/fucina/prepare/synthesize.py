@@ -1,0 +1,172 @@
+"""Ask a model for texts, label by label, until each prompt has as many as the recipe wants."""
+
+import asyncio
+import random
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fucina.errors import EndpointError, RecipeError, nearest
+from fucina.prepare.endpoint import UnansweredError
+from fucina.records import Progress, silent
+
+if TYPE_CHECKING:
+    from fucina.config import PromptConfig, SynthesisConfig
+
+__all__ = ["compose", "placeholders", "synthesize"]
+
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+KNOWN = ("label", "examples", "rows")
+BARREN = 3  # replies in a row without a new text, after which a prompt has no more to give
+
+Ask = Callable[[str], Awaitable[list[str]]]
+Keep = Callable[[int, list[str]], int]
+"""Takes the place of a prompt and the texts of a reply; stores them, and says how many may join."""
+
+
+@dataclass
+class _Order:
+    """What one prompt has to bring, and how far it is."""
+
+    place: int
+    prompt: "PromptConfig"
+    missing: int
+    under_way: int = 0
+    asked: int = 0
+    barren: int = 0
+    problem: str = ""
+
+    @property
+    def open(self) -> int:
+        """Texts to ask for now."""
+        return 0 if self.problem else self.missing - self.under_way
+
+
+def placeholders(prompt: str, *, where: str) -> set[str]:
+    """The names in braces that a prompt has; braces with anything else in them are text.
+
+    Raises:
+        RecipeError: There is no such placeholder; the nearest is offered.
+
+    Example:
+        >>> sorted(placeholders('{rows} frasi come {examples}: {"texts": []}', where="p"))
+        ['examples', 'rows']
+    """
+    names = set(PLACEHOLDER.findall(prompt))
+    for name in sorted(names.difference(KNOWN)):
+        raise RecipeError(
+            f"{where}: no placeholder {{{name}}}.", fix=f"Mend it: {nearest(name, KNOWN)}"
+        )
+    return names
+
+
+def compose(prompt: "PromptConfig", rows: int, examples: Sequence[str]) -> str:
+    """The request for some texts.
+
+    Example:
+        >>> from fucina.config import PromptConfig
+        >>> prompt = PromptConfig(label="reso", prompt="Frasi per {label}, come:{examples}", rows=9)
+        >>> compose(prompt, 2, ["rivoglio i soldi"]).splitlines()
+        ['Frasi per reso, come:', '- rivoglio i soldi', '', 'Write 2 texts.']
+    """
+    listed = "".join(f"\n- {' '.join(example.split())}" for example in examples)
+    filled = {"label": prompt.label, "examples": listed, "rows": str(rows)}
+    # In one pass: what an example says in braces is its own.
+    text = PLACEHOLDER.sub(lambda found: filled[found.group(1)], prompt.prompt)
+    return f"{text}\n\nWrite {rows} texts."
+
+
+async def synthesize(
+    config: "SynthesisConfig",
+    have: Sequence[int],
+    examples: Mapping[str, Sequence[str]],
+    *,
+    ask: Ask,
+    keep: Keep,
+    seed: int,
+    progress: Progress = silent,
+) -> dict[int, str]:
+    """Ask until every prompt has its rows, has no more to give, or is not answered.
+
+    Args:
+        config: The prompts, and how many requests go at once.
+        have: Texts there are already for each prompt.
+        examples: Label to rows that may be shown.
+        ask: Sends a request.
+        keep: Stores the texts of a reply at once.
+        seed: Of the examples shown; each request shows others.
+        progress: Told after each reply.
+
+    Returns:
+        Place of a prompt that came short to why.
+
+    Raises:
+        EndpointError: The server refuses; every reply before is kept.
+    """
+    orders = [
+        _Order(place, prompt, max(0, prompt.rows - count))
+        for place, (prompt, count) in enumerate(zip(config.prompts, have, strict=True))
+    ]
+    wanted = sum(prompt.rows for prompt in config.prompts)
+    tasks: dict[asyncio.Task[list[str]], tuple[_Order, int]] = {}
+    try:
+        while True:
+            while len(tasks) < config.requests_at_once:
+                order = max(orders, key=lambda order: order.open)
+                rows = min(config.rows_per_request, order.open)
+                if rows < 1:
+                    break
+                shown = _shown(examples.get(order.prompt.label, ()), config, seed, order)
+                task = asyncio.create_task(_ask(ask, compose(order.prompt, rows, shown)))
+                order.asked += 1
+                order.under_way += rows
+                tasks[task] = order, rows
+            if not tasks:
+                return {order.place: order.problem for order in orders if order.problem}
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            refused = _take(done, tasks, keep)
+            progress("synthesize", wanted - sum(max(0, o.missing) for o in orders), wanted)
+            if refused is not None:
+                raise refused
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _ask(ask: Ask, request: str) -> list[str]:
+    return await ask(request)
+
+
+def _take(
+    done: set["asyncio.Task[list[str]]"],
+    tasks: dict["asyncio.Task[list[str]]", tuple[_Order, int]],
+    keep: Keep,
+) -> EndpointError | None:
+    """Keep what came; give back a refusal, for replies that came with it are kept first."""
+    refused = None
+    for task in done:
+        order, rows = tasks.pop(task)
+        order.under_way -= rows
+        error = task.exception()
+        if error is None:
+            new = keep(order.place, task.result())
+            order.missing -= new
+            order.barren = 0 if new else order.barren + 1
+            if order.barren >= BARREN and order.missing > 0:
+                order.problem = f"{BARREN} replies in a row brought nothing new"
+        elif isinstance(error, UnansweredError):
+            order.problem = str(error)
+        elif isinstance(error, EndpointError):
+            refused = error
+        else:
+            raise error
+    return refused
+
+
+def _shown(
+    rows: Sequence[str], config: "SynthesisConfig", seed: int, order: _Order
+) -> Sequence[str]:
+    rng = random.Random(f"{seed}:{order.place}:{order.missing}:{order.asked}")
+    return rng.sample(rows, min(config.examples_shown, len(rows)))

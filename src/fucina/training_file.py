@@ -1,0 +1,78 @@
+"""Write rows to learn from as the recipe reads them, and say the command that trains on them."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fucina import run
+from fucina.errors import DataError
+from fucina.records import Dataset
+
+if TYPE_CHECKING:
+    from fucina.config import DataConfig, Recipe
+
+__all__ = ["next_command", "refuse_existing", "write_training_file"]
+
+# Overrides that the rows come from, or that the command sets anew.
+REPLACED = ("augment", "synthesis", "data.train=", "data.group=", "data.format=")
+
+
+def refuse_existing(path: Path) -> None:
+    """Stop before any work is done if a new file could not be written there.
+
+    Raises:
+        DataError: There is something already, or the suffix is not .jsonl.
+    """
+    if path.suffix.lower() not in {".jsonl", ".ndjson"}:
+        raise DataError(f"{path} is not a .jsonl file.", fix="Give --out a name that ends so.")
+    if path.exists():
+        raise DataError(
+            f"{path} exists already.", fix="Give --out a new file, or delete the old one."
+        )
+
+
+def write_training_file(rows: Dataset, path: Path, config: "DataConfig") -> None:
+    """Write text, label, group and origin of each row as JSON Lines, whole or not at all.
+
+    Columns and encoding are those of the recipe, so that its test file is still read beside it.
+    """
+    text, label, group = _columns(config)
+    letters = config.encoding.lower().replace("_", "-") in {"utf-8", "utf8"}
+    lines = []
+    for example in rows.examples:
+        row = {"origin": example.origin, group: example.group}
+        row |= {text: example.prompt, label: example.target}
+        ordered = {name: row[name] for name in dict.fromkeys((text, label, group, "origin"))}
+        lines.append(json.dumps(ordered, ensure_ascii=not letters) + "\n")
+    run.write_bytes(path, "".join(lines).encode(config.encoding))
+
+
+def next_command(
+    recipe: "Recipe", recipe_path: Path, written: Path, overrides: Sequence[str] = ()
+) -> str:
+    """The command that trains on a written file, with the paths as the recipe sees them.
+
+    Args:
+        recipe: What the rows were made with.
+        recipe_path: Its file.
+        written: The file of rows.
+        overrides: As on the command line; those that still count are repeated.
+    """
+    root = recipe_path.resolve().parent
+    path = written.resolve()
+    name = path.relative_to(root) if path.is_relative_to(root) else path
+    group = _columns(recipe.data)[2]
+    words = ["fucina", "train", str(recipe_path), f"data.train={name}"]
+    words += [] if recipe.data.group == group else [f"data.group={group}"]
+    words += [] if recipe.data.format in {"auto", "jsonl"} else ["data.format=auto"]
+    words += [one for one in overrides if not one.startswith(REPLACED)]
+    return shlex.join(words)
+
+
+def _columns(config: "DataConfig") -> tuple[str, str, str]:
+    """The columns of text, label and group; the recipe's own where it names them."""
+    taken = {config.text, config.label}
+    free = next(name for name in ("group", "base", "row_group") if name not in taken)
+    return config.text, config.label, config.group or free
