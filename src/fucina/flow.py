@@ -4,18 +4,30 @@
 """
 
 import shutil
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from fucina import data, evaluate, prepare, run, tasks
-from fucina.records import Dataset, Finding, Outcome, Predictions, Progress, Split, silent
+from fucina.records import (
+    Dataset,
+    Finding,
+    LearningCurve,
+    Outcome,
+    Predictions,
+    Progress,
+    Split,
+    silent,
+)
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
 
-__all__ = ["audit", "read", "read_file", "read_subject", "train"]
+__all__ = ["audit", "learning_curve", "read", "read_file", "read_subject", "train"]
+
+SHARES = (0.125, 0.25, 0.5, 1.0)  # of the rows, for the learning curve
 
 
 def train(
@@ -38,14 +50,66 @@ def train(
     Raises:
         FucinaError: Whatever is wrong with recipe, data, model or machine.
     """
+    split, findings = read(recipe, root, progress=progress)
+    return _forge(recipe, root, split, findings=findings, progress=progress, say=say, resume=resume)
+
+
+def learning_curve(
+    recipe: "Recipe",
+    root: Path,
+    *,
+    progress: Progress = silent,
+    say: Callable[[str], None] = silent,
+) -> tuple[Outcome, LearningCurve]:
+    """Train on an eighth, a quarter, a half and all of the rows, judged on the same test rows.
+
+    The smaller trainings leave nothing behind; the last one is a run like any other, and the curve
+    is kept in it.
+
+    Raises:
+        FucinaError: Whatever is wrong with recipe, data, model or machine.
+    """
+    split, findings = read(recipe, root, progress=progress)
+    answered: list[Predictions] = []
+    sizes: list[int] = []
+    quick = recipe.evaluation.model_copy(update={"baselines": (), "rules": None, "must_fix": None})
+    with TemporaryDirectory() as scratch:
+        small = recipe.model_copy(update={"output": scratch, "evaluation": quick})
+        for share in SHARES:
+            part = prepare.thin(split, share, seed=recipe.seed)
+            sizes.append(round(sum(len(fold.train) for fold in part.folds) / len(part.folds)))
+            say(f"training on {share:.1%} of the rows: {sizes[-1]}")
+            one = recipe if share == 1 else small
+            warned = findings if share == 1 else []
+            outcome = _forge(one, root, part, findings=warned, progress=progress, say=say)
+            answered.append(outcome.predictions)
+    curve = evaluate.learning_curve(sizes, answered, recipe.evaluation, seed=recipe.seed)
+    run.write_json(Path(outcome.folder) / "learning_curve.json", asdict(curve))
+    return outcome, curve
+
+
+def _forge(
+    recipe: "Recipe",
+    root: Path,
+    split: Split,
+    *,
+    findings: Sequence[Finding],
+    progress: Progress,
+    say: Callable[[str], None],
+    resume: bool = False,
+) -> Outcome:
+    """Train and judge rows that are divided already."""
     from fucina.journal import Journal
     from fucina.models import base as bases
     from fucina.models import precision, saved, threads
     from fucina.train.cross_validate import cross_validate
 
-    split, findings = read(recipe, root, progress=progress)
     written = recipe.evaluation.rules
     rules = evaluate.load_rules(root / written, split.labels) if written else None
+    demanded = recipe.evaluation.must_fix
+    cases = read_file(recipe, root / demanded, progress=progress) if demanded else None
+    if cases is not None:
+        evaluate.require_known(cases, split.labels)
     base = bases.load(recipe.model, precision.choose(recipe))
     folder = (
         run.reopen(recipe, split)
@@ -78,6 +142,10 @@ def train(
             threads=pool,
             progress=progress,
         )
+        if cases is not None:
+            learned = set(split.development.prompts)
+            found = evaluate.must_fix(model, cases, learned, threads=pool)
+            outcome = replace(outcome, must_fix=found)
     journal.finish(outcome, fit)
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     return outcome

@@ -107,6 +107,9 @@ def report(folder: Path) -> Path:
     """Write report.html anew from what the run folder holds."""
     folder = run.find(folder)
     facts = run.read_json(folder / "metrics.json")
+    kept = folder / "learning_curve.json"
+    if kept.is_file():
+        facts["learning_curve"] = run.read_json(kept)
     recipe = run.read_recipe(folder)
     page = evaluate.report(facts, run.read_events(folder), recipe.model_dump(mode="json"))
     run.write_text(folder / "report.html", page)

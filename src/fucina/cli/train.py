@@ -23,17 +23,24 @@ def command(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the unfinished run.")
     ] = False,
+    learning_curve: Annotated[
+        bool,
+        typer.Option("--learning-curve", help="Train on growing shares: are more rows worth it?"),
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 when a goal of the recipe is missed.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Train and judge what a recipe describes."""
-    from fucina import flow, run
+    from dataclasses import asdict
+
+    from fucina import flow, run, using
     from fucina.cli.screen import (
         baseline_table,
         console,
         fold_table,
+        interval,
         print_json,
         reporting,
         score_table,
@@ -48,12 +55,17 @@ def command(
     with reporting(quiet=as_json) as (progress, say):
         for sentence in mapped:
             say(sentence)
-        outcome = flow.train(
-            settings, recipe.resolve().parent, progress=progress, say=say, resume=resume
-        )
-    missed = missed_goals(outcome.model, settings.evaluation)
+        root = recipe.resolve().parent
+        curve = None
+        if learning_curve:
+            outcome, curve = flow.learning_curve(settings, root, progress=progress, say=say)
+            using.report(Path(outcome.folder))
+        else:
+            outcome = flow.train(settings, root, progress=progress, say=say, resume=resume)
+    missed = missed_goals(outcome, settings.evaluation)
     if as_json:
-        print_json({"run": outcome.folder, "missed_goals": missed, **facts(outcome)})
+        more = {} if curve is None else {"learning_curve": asdict(curve)}
+        print_json({"run": outcome.folder, "missed_goals": missed, **facts(outcome), **more})
     else:
         console.print(outcome.verdict, markup=False)
         console.print()
@@ -72,6 +84,14 @@ def command(
                 f"expectation {word}: {row['name']} {row['expected']:g}, got {row['got']:.4g}",
                 markup=False,
             )
+        if curve is not None:
+            console.print()
+            for rows, score in zip(curve.rows, curve.accuracy, strict=True):
+                console.print(f"{rows:6} rows  {interval(score, percent=True)}", markup=False)
+            console.print(curve.advice, markup=False)
+        if outcome.must_fix:
+            right = sum(case.right for case in outcome.must_fix)
+            console.print(f"must-fix cases: {right} of {len(outcome.must_fix)} right")
         for sentence in missed:
             console.print(f"goal missed: {sentence}", markup=False)
         console.print(

@@ -45,6 +45,10 @@ class EvaluationConfig(Settings):
     rules: Annotated[
         str | None, Field(description="YAML file of rules to judge as a baseline.")
     ] = None
+    must_fix: Annotated[
+        str | None,
+        Field(description="File of cases that must be right, reported apart; read like data."),
+    ] = None
     calibrate: Annotated[
         bool,
         Field(description="Scale confidence by a temperature fitted on held-out rows."),

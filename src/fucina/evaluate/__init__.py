@@ -4,7 +4,9 @@ from fucina.evaluate.baselines import baseline
 from fucina.evaluate.calibrate import calibrate
 from fucina.evaluate.compare import compare
 from fucina.evaluate.judge import judge
+from fucina.evaluate.learning_curve import learning_curve
 from fucina.evaluate.measure import measure
+from fucina.evaluate.must_fix import must_fix, require_known
 from fucina.evaluate.outcome import facts, outcome
 from fucina.evaluate.report import report
 from fucina.evaluate.rules import load_rules
@@ -18,11 +20,14 @@ __all__ = [
     "compare",
     "facts",
     "judge",
+    "learning_curve",
     "load_rules",
     "measure",
     "missed_goals",
+    "must_fix",
     "outcome",
     "report",
+    "require_known",
     "sentences",
     "verdict",
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["confusion", "coverage", "curves", "dots", "label_bars", "reliability"]
+__all__ = ["confusion", "coverage", "curves", "dots", "growth", "label_bars", "reliability"]
 
 INK, MODEL, OTHER, FAINT = "#1f2933", "#b4431f", "#52606d", "#cbd2d9"
 ROW_INCHES = 0.3
@@ -119,6 +119,23 @@ def coverage(
         axes.set_ylabel("of these wrong, %")
 
     return _svg(draw, height=3.4, width=3.4)
+
+
+def growth(rows: Sequence[int], accuracy: Sequence[Mapping[str, float]]) -> str:
+    """Accuracy by training rows, which double from point to point."""
+
+    def draw(axes: "Axes") -> None:
+        shares = [100 * a["value"] for a in accuracy]
+        below = [100 * (a["value"] - a["low"]) for a in accuracy]
+        above = [100 * (a["high"] - a["value"]) for a in accuracy]
+        axes.errorbar(rows, shares, yerr=[below, above], color=MODEL, marker="o", capsize=3)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(list(rows), [str(n) for n in rows])
+        axes.minorticks_off()
+        axes.set_xlabel("training rows")
+        axes.set_ylabel("test accuracy, %")
+
+    return _svg(draw, height=2.8, width=4.6)
 
 
 def curves(epochs: Sequence[Mapping[str, Any]], key: str, name: str) -> str:

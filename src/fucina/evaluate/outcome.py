@@ -116,6 +116,7 @@ def facts(outcome: Outcome) -> dict[str, Any]:
             asdict(bin) for bin in reliability(predictions.probabilities, codes(predictions))
         ],
         "calibration": {**asdict(outcome.calibration), "test": _trusted(outcome)},
+        "must_fix": [asdict(case) for case in outcome.must_fix],
         "errors": _errors(predictions),
     }
 

@@ -66,6 +66,8 @@ def report(
         _curves(epochs),
         _expected(facts.get("expectations", [])),
         _members(facts.get("members", [])),
+        _learning(facts.get("learning_curve")),
+        _must_fix(facts.get("must_fix", [])),
         _errors(facts.get("errors", [])),
         _cost(model["cost"]),
         _made(recipe, facts.get("environment", {})),
@@ -232,6 +234,36 @@ def _members(members: Sequence[Mapping[str, Any]]) -> str:
     header = ("member", "epoch kept", "balanced accuracy", "validation loss", "ended because")
     how = "Each model, on the rows it held out, and why its training ended."
     return _section("Members", how, _table(header, rows)) if rows else ""
+
+
+def _learning(curve: Mapping[str, Any] | None) -> str:
+    if curve is None:
+        return ""
+    rows = [
+        (str(n), f"{a['value']:.1%}", f"{a['low']:.1%} to {a['high']:.1%}")
+        for n, a in zip(curve["rows"], curve["accuracy"], strict=True)
+    ]
+    drawn = _figure(charts.growth(curve["rows"], curve["accuracy"]))
+    table = _table(("training rows", "accuracy", "interval"), rows, numbers=1)
+    return _section("Are more rows worth it?", curve["advice"], drawn + table)
+
+
+def _must_fix(cases: Sequence[Mapping[str, Any]]) -> str:
+    if not cases:
+        return ""
+    rows = [
+        (
+            c["prompt"], c["target"], c["answer"] if not c["right"] else "right",
+            f"{c['confidence']:.0%}", "yes" if c["seen"] else "no",
+        )
+        for c in sorted(cases, key=lambda case: case["right"])
+    ]  # fmt: skip
+    right = sum(case["right"] for case in cases)
+    return _section(
+        "Must-fix cases",
+        f"{right} of {len(cases)} are right. A case that is a training row proves nothing.",
+        _table(("text", "must be", "answer", "sure", "learnt"), rows),
+    )
 
 
 def _errors(errors: Sequence[Mapping[str, Any]]) -> str:

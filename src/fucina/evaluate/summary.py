@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fucina.records import Comparison, Evaluation
+from fucina.records import Comparison, Evaluation, Outcome
 
 if TYPE_CHECKING:
     from fucina.config import EvaluationConfig
@@ -53,13 +53,19 @@ def as_csv(model: Evaluation, baselines: Sequence[Evaluation]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def missed_goals(model: Evaluation, config: "EvaluationConfig") -> list[str]:
-    """The goals of the recipe that the model did not reach, a sentence each."""
+def missed_goals(outcome: Outcome, config: "EvaluationConfig") -> list[str]:
+    """The goals and must-fix cases of the recipe that the model missed, a sentence each."""
     missed = []
     for name, goal in config.goals.items():
-        score = model.scores[name]
+        score = outcome.model.scores[name]
         low_is_good = name in {"log_loss", "ece"}
         if score.value > goal if low_is_good else score.value < goal:
             word = "at most" if low_is_good else "at least"
             missed.append(f"{name} is {score}, {word} {goal:g} was asked.")
+    missed += [
+        f"must-fix case {case.prompt!r} is {case.target}, answered {case.answer} "
+        f"({case.confidence:.0%})."
+        for case in outcome.must_fix
+        if not case.right
+    ]
     return missed

@@ -2,7 +2,7 @@
 
 from fucina.prepare.augment import Augmentation, LabelGrowth, augment
 from fucina.prepare.phases import PhaseProgress, phase_progress
-from fucina.prepare.split import split
+from fucina.prepare.split import split, thin
 
 __all__ = [
     "Augmentation",
@@ -11,4 +11,5 @@ __all__ = [
     "augment",
     "phase_progress",
     "split",
+    "thin",
 ]

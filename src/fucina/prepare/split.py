@@ -13,7 +13,7 @@ from fucina.records import Dataset, Fold, Split
 if TYPE_CHECKING:
     from fucina.config import DataConfig
 
-__all__ = ["deal", "split"]
+__all__ = ["deal", "split", "thin"]
 
 
 def split(
@@ -77,6 +77,36 @@ def split(
     # Groups have done their work; test rows are known by their texts alone from here on.
     bare = tuple(replace(example, group="") for example in test.examples)
     return Split(development, Dataset(test.name, bare), parts, labels)
+
+
+def thin(split: Split, share: float, *, seed: int) -> Split:
+    """Keep a share of the training rows of each label in every fold; held-out rows all stay.
+
+    Smaller shares are part of larger ones, so that a learning curve grows by rows alone.
+
+    Args:
+        split: Rows and folds.
+        share: Above 0, at most 1.
+        seed: Same seed, same rows.
+
+    Example:
+        >>> from fucina.records import Example
+        >>> rows = Dataset("train", tuple(Example(str(i), "ab"[i % 2]) for i in range(12)))
+        >>> whole = Split(rows, rows.take([]), (Fold(tuple(range(8)), (8, 9, 10, 11)),), ("a", "b"))
+        >>> len(thin(whole, 0.5, seed=0).folds[0].train)
+        4
+    """
+    if share >= 1:
+        return split
+    order = np.random.default_rng(seed).permutation(len(split.development))
+    folds = []
+    for fold in split.folds:
+        rows: dict[str, list[int]] = {}
+        for row in sorted(fold.train, key=order.__getitem__):
+            rows.setdefault(split.development.targets[row], []).append(row)
+        kept = [row for own in rows.values() for row in own[: max(1, round(share * len(own)))]]
+        folds.append(Fold(tuple(sorted(kept)), fold.held_out))
+    return replace(split, folds=tuple(folds))
 
 
 def deal(targets: Sequence[str], groups: Sequence[str], parts: int, *, seed: int) -> np.ndarray:

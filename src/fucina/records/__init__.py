@@ -5,7 +5,15 @@ Arrays are numpy; shapes are written beside them (n rows, c labels, k members of
 
 from fucina.records.answers import Epoch, Predictions
 from fucina.records.diagnosis import Cause, Diagnosis, Slice, WorstError
-from fucina.records.judgment import Calibration, Comparison, Evaluation, Interval, Outcome
+from fucina.records.judgment import (
+    Calibration,
+    Comparison,
+    Evaluation,
+    Interval,
+    LearningCurve,
+    MustFix,
+    Outcome,
+)
 from fucina.records.progress import Progress, silent
 from fucina.records.rows import Dataset, Example, Finding, Fold, Repair, Split
 
@@ -21,6 +29,8 @@ __all__ = [
     "Finding",
     "Fold",
     "Interval",
+    "LearningCurve",
+    "MustFix",
     "Outcome",
     "Predictions",
     "Progress",

@@ -90,6 +90,44 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class LearningCurve:
+    """How accuracy grows with rows, and what more of them should give.
+
+    Attributes:
+        rows: Training rows of each point, from few to all.
+        accuracy: On the same test rows each time.
+        gain: Expected gain of twice the rows, with its interval.
+        advice: Whether to label more, in a sentence.
+    """
+
+    rows: tuple[int, ...]
+    accuracy: "tuple[Interval, ...]"
+    gain: "Interval"
+    advice: str
+
+
+@dataclass(frozen=True)
+class MustFix:
+    """A case that must be right, whatever the scores say.
+
+    Attributes:
+        prompt: Its text.
+        target: Its label.
+        answer: What the model says.
+        confidence: How sure it is.
+        right: Whether both agree.
+        seen: Whether the text is among the training rows.
+    """
+
+    prompt: str
+    target: str
+    answer: str
+    confidence: float
+    right: bool
+    seen: bool
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a run came to.
 
@@ -103,6 +141,7 @@ class Outcome:
         baselines: The free baselines on the test set, best first.
         against: The model against each baseline, in the same order.
         verdict: The first line of the report.
+        must_fix: The cases that must be right, each with what was answered.
     """
 
     folder: str
@@ -114,3 +153,4 @@ class Outcome:
     baselines: tuple[Evaluation, ...]
     against: tuple[Comparison, ...]
     verdict: str
+    must_fix: tuple[MustFix, ...] = ()

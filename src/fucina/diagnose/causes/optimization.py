@@ -55,9 +55,8 @@ def learning_rate_high(case: Case) -> Cause | None:
     given = case.recipe.training.learning_rate
     first = curves.held[1] if len(curves.held) > 1 else curves.held[0]
     jumped = first / curves.held[0] if curves.held[0] > 0 else 1.0
-    evidence = (
-        1.0 if curves.not_a_number or not jumped <= 1.2 else 0.9 if curves.rose > 1.3 else 0.3
-    )
+    harmed = curves.not_a_number > 0 or not jumped <= 1.2
+    evidence = 1.0 if harmed else 0.9 if curves.rose > 1.3 else 0.3
     weight = off(given / HIGH_RATE[kind], evidence)
     if harmed and given > USUAL_RATE[kind] * 1.5:
         weight = max(weight, 0.7)
@@ -141,7 +140,8 @@ def batch_too_large(case: Case) -> Cause | None:
     a_step = training.batch_size * training.accumulation
     if a_step <= 16 or case.steps >= FEW_STEPS:
         return None
-    weight = off(min(FEW_STEPS / case.steps, a_step / 16), _undertrained(case))
+    evidence = max(_undertrained(case), 0.75 if case.steps < FEW_STEPS / 3 else 0.0)
+    weight = off(min(FEW_STEPS / case.steps, a_step / 16), evidence)
     return Cause(
         "batch_too_large",
         weight,
