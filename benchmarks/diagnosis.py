@@ -163,8 +163,8 @@ PLANTS = {
     "too_few_epochs": (same, {"training.epochs": 1, "training.start": "cold"}),
     "batch_too_large": (same, {"training.batch_size": 512}),
     "overfitting": (same, {
-        "training.epochs": 40, "adapter.layers": "all", "adapter.rank": 64, "stopping.keep": "rollback",
-        "stopping.max_ratio": "off", "stopping.patience": 40, "model.lexical": False,
+        "training.epochs": 20, "training.learning_rate": 2e-3, "adapter.rank": 64,
+        "stopping.keep": "rollback", "stopping.max_ratio": "off", "stopping.patience": 20,
     }),
     "stopped_early": (same, {
         "stopping.patience": 1, "stopping.max_ratio": 1.01, "training.epochs": 12, "training.start": "cold",

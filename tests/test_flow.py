@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from fucina import flow, run, using
+from fucina import evaluate, flow, run, using
 from fucina.errors import DataError, RecipeError, RunError
 from fucina.metrics import apply_temperature
 from fucina.recipe import parse
@@ -335,3 +335,44 @@ def test_a_broken_rule_file_stops_the_run_before_it_begins(content, message, mak
     with pytest.raises(RecipeError, match=re.escape(message)):
         flow.train(recipe, labelled)
     assert not (labelled / "runs").exists()
+
+
+def test_must_fix_cases_are_reported_apart_and_count_as_goals(make_base, labelled):
+    cases = [("dove ordine arriva", "ordine"), ("schermo rotto", "reso")]
+    rows = (labelled / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    labels = {json.loads(row)["label"] for row in rows}
+    cases = [(text, sorted(labels)[i]) for i, (text, _) in enumerate(cases)]
+    lines = [json.dumps({"text": t, "label": y}, ensure_ascii=False) + "\n" for t, y in cases]
+    (labelled / "cases.jsonl").write_text("".join(lines), encoding="utf-8")
+    recipe = _recipe(make_base("bert"), labelled, "evaluation.must_fix=cases.jsonl")
+    outcome = flow.train(recipe, labelled)
+    folder = run.find(labelled / "runs" / "a")
+    answers = using.predict(folder, [text for text, _ in cases]).answers
+    assert [case.answer for case in outcome.must_fix] == answers
+    assert [case.right for case in outcome.must_fix] == [
+        a == y for a, (_, y) in zip(answers, cases, strict=True)
+    ]
+    missed = evaluate.missed_goals(outcome, recipe.evaluation)
+    assert len(missed) == sum(not case.right for case in outcome.must_fix)
+    assert len(run.read_json(folder / "metrics.json")["must_fix"]) == 2
+    assert "Must-fix cases" in (folder / "report.html").read_text("utf-8")
+
+
+def test_a_must_fix_case_of_an_unknown_label_is_refused_before_training(make_base, labelled):
+    (labelled / "cases.jsonl").write_text('{"text": "ciao", "label": "ordini"}\n', encoding="utf-8")
+    recipe = _recipe(make_base("bert"), labelled, "evaluation.must_fix=cases.jsonl")
+    with pytest.raises(DataError, match=r"cases.jsonl:1: no label 'ordini'"):
+        flow.train(recipe, labelled)
+    assert not (labelled / "runs").exists()
+
+
+def test_the_learning_curve_grows_by_rows_alone(make_base, labelled):
+    recipe = _recipe(make_base("bert"), labelled, "folds.count=3", "evaluation.baselines=[]")
+    outcome, curve = flow.learning_curve(recipe, labelled)
+    assert list(curve.rows) == sorted(curve.rows)
+    assert curve.rows[-1] == 30  # of 45 rows, each member learns from two thirds
+    assert curve.accuracy[-1].value == outcome.model.scores["accuracy"].value
+    assert len(list((labelled / "runs" / "a").iterdir())) == 1  # the smaller ones left nothing
+    folder = run.find(labelled / "runs" / "a")
+    assert run.read_json(folder / "learning_curve.json")["advice"] == curve.advice
+    assert "Are more rows worth it?" in using.report(folder).read_text("utf-8")

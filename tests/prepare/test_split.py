@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fucina.config import DataConfig
 from fucina.errors import DataError
-from fucina.prepare import split
+from fucina.prepare import split, thin
 from fucina.records import Dataset, Example
 
 CONFIG = DataConfig(train="train.csv")
@@ -98,3 +98,28 @@ def test_a_label_with_a_single_row_cannot_be_split():
     with pytest.raises(DataError, match="one row or group only") as caught:
         split(_set("ab" * 20 + "c"), validation=None, test=None, config=CONFIG, folds=0, seed=0)
     assert "data.test" in caught.value.fix
+
+
+def test_smaller_shares_are_part_of_larger_ones_and_keep_every_label():
+    rows = Dataset("train", tuple(Example(f"testo {i}", "abc"[i % 3]) for i in range(60)))
+    whole = split(
+        rows,
+        validation=None,
+        test=rows.take(range(3)),
+        config=DataConfig(train="a"),
+        folds=4,
+        seed=0,
+    )
+    before = None
+    for share in (0.125, 0.25, 0.5, 1.0):
+        part = thin(whole, share, seed=3)
+        for fold, full in zip(part.folds, whole.folds, strict=True):
+            assert fold.held_out == full.held_out
+            assert set(fold.train) <= set(full.train)
+            assert {rows.targets[row] for row in fold.train} == {"a", "b", "c"}
+            assert len(fold.train) == pytest.approx(share * len(full.train), abs=2)
+        if before is not None:
+            assert all(
+                set(a.train) <= set(b.train) for a, b in zip(before.folds, part.folds, strict=True)
+            )
+        before = part
