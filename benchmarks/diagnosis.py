@@ -163,7 +163,8 @@ PLANTS = {
     "too_few_epochs": (same, {"training.epochs": 1, "training.start": "cold"}),
     "batch_too_large": (same, {"training.batch_size": 512}),
     "overfitting": (same, {
-        "training.epochs": 20, "training.learning_rate": 2e-3, "adapter.rank": 64,
+        "training.epochs": 25, "training.learning_rate": 2e-3, "adapter.rank": 64,
+        "training.start": "cold", "model.lexical": False,
         "stopping.keep": "rollback", "stopping.max_ratio": "off", "stopping.patience": 20,
     }),
     "stopped_early": (same, {

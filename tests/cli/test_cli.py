@@ -201,6 +201,55 @@ def test_audit_strict_exits_with_1_on_an_error(make_base, tmp_path):
     assert "20 of 20 test rows are in train too" in " ".join(done.stdout.split())
 
 
+def test_diagnose_ranks_causes_with_evidence_fix_and_gain(trained):
+    folder, facts = trained
+    done = _run("diagnose", facts["run"], cwd=folder)
+    assert done.returncode == 0, done.stderr
+    for word in ("1. ", "Fix: ", "Gain: ", "test rows"):
+        assert word in done.stdout, word
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    shown = json.loads(_run("diagnose", facts["run"], "--json").stdout)
+    weights = [cause["weight"] for cause in shown["causes"]]
+    assert weights == sorted(weights, reverse=True)
+    assert {cause["severity"] for cause in shown["causes"]} <= {"high", "medium", "low"}
+
+
+def test_diagnose_tests_the_first_cause_and_applies_all(trained):
+    folder, facts = trained
+    done = _run("diagnose", facts["run"], "--test-cause", "--apply", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    assert shown["apply"]["comparison"]["second"] == "after"
+    assert shown["apply"]["changes"]
+    again = _run("train", shown["apply"]["recipe"], "--json", cwd=folder)
+    assert again.returncode == 0, again.stderr
+
+
+def test_predict_abstains_below_the_threshold(trained, tmp_path):
+    import shutil
+
+    _, facts = trained
+    run = tmp_path / "run"
+    shutil.copytree(facts["run"], run)
+    known = json.loads((run / "calibration.json").read_text(encoding="utf-8"))
+    (run / "calibration.json").write_text(
+        json.dumps({**known, "threshold": 0.999}), encoding="utf-8"
+    )
+    shown = _run("predict", run, "Perché è chiusa la biblioteca?").stdout
+    assert shown.startswith("? (")
+    assert "0.999 is asked" in shown
+    assert json.loads(_run("predict", run, "ciao", "--json").stdout)[0]["abstains"] is True
+
+
+def test_clean_says_what_it_frees(trained):
+    folder, _ = trained
+    shown = json.loads(_run("clean", folder / "runs", "--dry-run", "--json").stdout)
+    assert shown["removed"] is False
+    done = _run("clean", folder / "runs")
+    assert done.returncode == 0
+    assert "MiB freed" in done.stdout
+
+
 @pytest.mark.long
 def test_the_demo_prints_one_json_document(tmp_path):
     shown = json.loads(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fucina.records import Dataset, Epoch, Finding, Predictions
+from fucina.records import Dataset, Epoch, Finding, Interval, Predictions
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -170,8 +170,13 @@ class Case:
 
     def baseline(self, name: str) -> float | None:
         """Test accuracy of a free baseline; None where it was not judged."""
+        found = self.interval(name)
+        return None if found is None else found.value
+
+    def interval(self, name: str) -> Interval | None:
+        """The same with its interval."""
         found = [b for b in self.facts["baselines"] if b["name"] == name]
-        return found[0]["scores"]["accuracy"]["value"] if found else None
+        return Interval(**found[0]["scores"]["accuracy"]) if found else None
 
     def finding(self, check: str) -> Finding | None:
         """The first finding of a check."""

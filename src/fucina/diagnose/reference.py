@@ -112,8 +112,10 @@ def _out_of_fold(
 def _domain_auc(development: Sequence[str], test: Sequence[str], seed: int) -> float:
     """How well n-grams tell whether a text is of the test set, out of fold."""
     rng = np.random.default_rng(seed)
-    sample = [development[row] for row in rng.permutation(len(development))[:MOST_ROWS]]
-    texts = [*sample, *test[:MOST_ROWS]]
+    # Copies on both sides of a fold would be known by heart.
+    different = list(dict.fromkeys(development))
+    sample = [different[row] for row in rng.permutation(len(different))[:MOST_ROWS]]
+    texts = [*sample, *list(dict.fromkeys(test))[:MOST_ROWS]]
     side = np.array([0] * len(sample) + [1] * (len(texts) - len(sample)))
     folds = min(FOLDS, int(side.sum()))
     if folds < 2:

@@ -9,7 +9,7 @@ from fucina.records import Cause
 __all__ = ["class_imbalance", "test_too_small", "too_few_examples", "validation_too_small"]
 
 ENOUGH = 40  # rows a label
-UNEVEN = 8.0  # times as many rows
+UNEVEN = 5.0  # times as many rows
 FOLDS = 5
 
 
@@ -19,7 +19,7 @@ def too_few_examples(case: Case) -> Cause | None:
     middle = float(np.median(rows)) if rows else 0.0
     whole = _accuracy(case)
     slope = whole - case.reference.half
-    uneven = rows and rows[-1] >= UNEVEN * max(1, rows[0]) and rows[-1] >= ENOUGH
+    uneven = rows and rows[-1] >= UNEVEN * max(1, rows[0])  # then another cause says it better
     evidence = np.clip(0.35 + slope / 0.08 + 0.5 * (1 - whole), 0, 1) * (0.6 if uneven else 1.0)
     if whole > 0.93:
         evidence *= 0.4  # what there is suffices
@@ -61,11 +61,11 @@ def class_imbalance(case: Case) -> Cause | None:
         return float((answers[own] == targets[own]).mean()) if own.any() else 1.0
 
     gap = recall(often) - recall(rare)
-    weight = float(np.clip(0.25 + 1.1 * gap + 0.3 * len(never) / max(1, len(rare)), 0, 0.96))
+    weight = float(np.clip(0.3 + 1.1 * gap + 0.3 * len(never) / max(1, len(rare)), 0, 0.96))
     return Cause(
         "class_imbalance",
         weight if gap > 0.05 else 0.25,
-        f"{len(rare)} label(s) have at most an eighth of the rows of the largest "
+        f"{len(rare)} label(s) have at most a fifth of the rows of the largest "
         f"({largest}); {recall(rare):.0%} of their test rows are answered rightly, of the frequent "
         f"labels {recall(often):.0%}.",
         (f"never answered: {', '.join(never) or 'none'}",

@@ -25,7 +25,7 @@ STRONG_PARTS = (
     "c_",
     "fc",
 )
-UNSUITED = 0.12  # accuracy that n-grams may be ahead of the base's own vectors
+CUT = 0.2  # share of texts
 
 
 def rank_too_small(case: Case) -> Cause | None:
@@ -100,18 +100,20 @@ def too_little_adapted(case: Case) -> Cause | None:
 
 def base_unsuited(case: Case) -> Cause | None:
     """The base's own vectors tell less than the letters of the texts."""
-    frozen, letters = case.baseline("frozen"), case.baseline("characters")
-    if frozen is None or letters is None or letters - frozen < UNSUITED:
+    frozen, letters = case.interval("frozen"), case.interval("characters")
+    if frozen is None or letters is None:
         return None
-    gap = letters - frozen
+    gap = letters.low - frozen.high  # what is left of it at the unlucky ends of both intervals
+    if gap <= 0 or len(case.facts.get("truncated", [])) > CUT * len(case.development):
+        return None  # where texts are cut, the base has not seen what the letters tell
     return Cause(
         "base_unsuited",
-        min(0.9, 0.25 + 1.2 * (gap - UNSUITED)),
-        f"Vectors of {case.recipe.model.base} answer {frozen:.1%} of the test rows, n-grams of "
-        f"letters {letters:.1%}: the base does not know this language or these words.",
-        (f"baseline frozen {frozen:.1%}, baseline characters {letters:.1%}",),
+        min(0.9, 0.25 + 0.9 * gap),
+        f"Vectors of {case.recipe.model.base} answer {frozen.value:.1%} of the test rows, n-grams "
+        f"of letters {letters.value:.1%}: the base does not know this language or these words.",
+        (f"baseline frozen {frozen}, baseline characters {letters}",),
         "Use a base that was trained on this language (model.base), keep model.lexical=true.",
-        f"up to {points(gap)} on what the base adds.",
+        f"up to {points(letters.value - frozen.value)} on what the base adds.",
         {"model.lexical": True, "adapter.layers": "all"},
     )
 

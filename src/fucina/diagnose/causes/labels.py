@@ -14,6 +14,8 @@ SURE = 0.3  # share of the surest rows that are looked at
 NOISE = 0.06  # estimated share of wrong labels that is worth saying
 UNSURE = 0.6  # share of errors among the surest rows of a model that knows too little to judge
 RANDOM = 0.4  # share of these errors, doubled, that lie anywhere in the list
+MIXED = 0.2  # share of the rows of two labels that get the other of the two
+APART = 1.7  # times as mixed as any other two
 SHOWN = 5
 
 
@@ -65,7 +67,7 @@ def label_noise(case: Case) -> Cause | None:
 
 
 def confusable_labels(case: Case) -> Cause | None:
-    """Two labels that are mixed up in both directions, and hardly any other errors."""
+    """Two labels that are mixed up in both directions, far more than any other two."""
     held, test = _best_answers(case), case.test
     counts: Counter[tuple[str, str]] = Counter()
     rows: Counter[str] = Counter()
@@ -74,19 +76,23 @@ def confusable_labels(case: Case) -> Cause | None:
         for answer, target in zip(answers.answers, answers.targets, strict=True):
             if answer != target:
                 counts[min(answer, target), max(answer, target)] += 1
-    errors = sum(counts.values())
-    if not errors:
+    shares = {pair: mixed / (rows[pair[0]] + rows[pair[1]]) for pair, mixed in counts.items()}
+    ranked = sorted(shares, key=shares.__getitem__, reverse=True)
+    if len(rows) < 3 or not ranked or shares[ranked[0]] < MIXED:
         return None
-    (one, other), mixed = counts.most_common(1)[0]
-    of_errors, of_rows = mixed / errors, mixed / (rows[one] + rows[other])
-    if len(rows) < 3 or of_rows < 0.3 or of_errors < 3 / len(rows):
+    one, other = ranked[0]
+    # Labels that share one of the two are drawn into the same confusion.
+    next_ = [shares[pair] for pair in ranked[1:] if not {one, other} & set(pair)]
+    times = shares[ranked[0]] / max(next_[0] if next_ else 0.0, MIXED / 4)
+    if times < APART:
         return None
+    mixed, errors = counts[one, other], sum(counts.values())
     return Cause(
         "confusable_labels",
-        float(np.clip(0.3 + 1.2 * (of_rows - 0.3) + 0.6 * of_errors, 0, 0.95)),
-        f"{one} and {other} cannot be told apart: {of_rows:.0%} of their rows get the other of the "
-        f"two, {of_errors:.0%} of all errors.",
-        (f"{mixed} of {rows[one] + rows[other]} rows, held-out and test",),
+        float(np.clip(0.4 + 1.0 * (shares[one, other] - MIXED) + 0.1 * (times - APART), 0, 0.95)),
+        f"{one} and {other} cannot be told apart: {shares[one, other]:.0%} of their rows get the "
+        f"other of the two, {times:.1f} times as many as any other two labels.",
+        (f"{mixed} of {rows[one] + rows[other]} rows, held-out and test; {errors} errors in all",),
         f"Merge {one} and {other}, or write down what divides them and label their rows again.",
         f"about {points(mixed / max(1, len(held.targets) + len(test.targets)))} when merged.",
     )

@@ -15,6 +15,8 @@ __all__ = ["answer_in_text", "distribution_shift", "label_shift", "leakage", "te
 SHOWN = 3
 COMMON = 0.8  # share of rows that must have a wrapping
 SELDOM = 0.2  # share of rows of the other side that may have it
+UNEVEN = 5.0  # times as many training rows of one label as of another
+PLAIN = 0.95  # area under the curve
 TELLS = 0.96  # share of rows that single words must tell
 
 
@@ -125,7 +127,9 @@ def distribution_shift(case: Case) -> Cause | None:
     if auc < 0.75 or case.finding("leak") is not None:
         return None
     strength = np.clip((auc - 0.7) / 0.25, 0, 1)
-    weight = strength * np.clip(0.35 + 3.0 * lost, 0.2, 0.92)
+    # Texts that can be told apart without fail are a shift even where the score does not show it.
+    least = 0.55 if auc > PLAIN else 0.2
+    weight = strength * np.clip(0.35 + 3.0 * lost, least, 0.92)
     far = np.argsort(case.reference.likeness[:, 0])[:SHOWN]
     return Cause(
         "distribution_shift",
@@ -149,9 +153,11 @@ def label_shift(case: Case) -> Cause | None:
     if distance < 0.25 + noise:
         return None
     most = max(gaps, key=lambda label: abs(gaps[label]))
+    # Uneven training rows beside an even test are an imbalance, which has its own cause.
+    uneven = max(learned.values()) >= UNEVEN * min(learned.values())
     return Cause(
         "label_shift",
-        float(np.clip(0.25 + 0.5 * distance, 0, 0.55)),
+        float(np.clip(0.25 + 0.5 * distance, 0, 0.55)) * (0.5 if uneven else 1.0),
         f"The labels have other shares in the test than in training ({distance:.0%} of the rows "
         "would have to change label).",
         (f"{most}: {learned[most] / total:.0%} of training, {asked[most] / rows:.0%} of the test",),
