@@ -100,7 +100,7 @@ def diagnose_run(folder: Path, *, progress: Progress = silent) -> Diagnosis:
     return Diagnosis(
         folder=str(folder),
         symptom=diagnose.symptom(case),
-        causes=tuple(diagnose.causes(case)),
+        causes=tuple(diagnose.rank_causes(case)),
         slices=tuple(diagnose.slices(case)),
         errors=tuple(diagnose.errors(case)),
         must_fix=tuple(facts.get("must_fix", [])),

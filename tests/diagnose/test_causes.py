@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fucina.diagnose import Case, Curves, Reference, causes, errors, slices, symptom
+from fucina.diagnose import Case, Curves, Reference, errors, rank_causes, slices, symptom
 from fucina.recipe import parse
 from fucina.records import Dataset, Epoch, Example, Finding, Predictions
 
@@ -84,11 +84,11 @@ def _case(*overrides, train=None, test=None, epochs=None, held_out=0.88, on_test
 
 
 def _first(case):
-    return causes(case)[0].name if causes(case) else None
+    return rank_causes(case)[0].name if rank_causes(case) else None
 
 
 def test_a_healthy_run_has_no_cause_of_weight():
-    assert [c.name for c in causes(_case()) if c.severity != "low"] == []
+    assert [c.name for c in rank_causes(_case()) if c.severity != "low"] == []
 
 
 STILL = _epochs(train=(0.69, 0.69, 0.69, 0.69), held=(0.7, 0.7, 0.7, 0.7, 0.7))
@@ -139,7 +139,7 @@ STOPPED = {"members": [{"ended": "the validation loss did not fall for 1 epochs"
 ])  # fmt: skip
 def test_a_planted_cause_comes_first(name, case):
     case = case()
-    found = causes(case)
+    found = rank_causes(case)
     assert found[0].name == name
     assert found[0].message
     assert found[0].evidence
@@ -166,7 +166,7 @@ def test_flipped_labels_are_told_from_labels_that_are_hard_to_tell():
             train=train, test=rows[:200], reference=Reference(answers, 0.78, 0.5, near, near / 1.0),
             answered=_answers(rows[:200], labels=labels),
         )  # fmt: skip
-        found = {cause.name: cause for cause in causes(case)}
+        found = {cause.name: cause for cause in rank_causes(case)}
         assert ("label_noise" in found) == expected
     noise = found["label_noise"]
     assert noise.weight > 0.6
@@ -185,7 +185,7 @@ def test_rare_labels_that_are_never_answered_are_an_imbalance_not_a_lack_of_rows
     answered = dataclasses.replace(
         _answers(test), probabilities=np.tile([0.7, 0.1, 0.1, 0.1], (200, 1))
     )
-    found = causes(_case(train=train, test=test, answered=answered, on_test=0.25, half=0.6))
+    found = rank_causes(_case(train=train, test=test, answered=answered, on_test=0.25, half=0.6))
     assert found[0].name == "class_imbalance"
     assert "never answered: " in found[0].evidence[0]
 
@@ -205,7 +205,7 @@ def test_two_labels_that_nobody_can_tell_apart():
     train, test = _rows(400, 1), _rows(200, 2)
     near = np.zeros((200, 3), dtype=int)
     reference = Reference(_confused(train), 0.98, 0.5, near, near / 1.0)
-    found = causes(_case(test=test, answered=_confused(test), reference=reference))
+    found = rank_causes(_case(test=test, answered=_confused(test), reference=reference))
     assert found[0].name == "confusable_labels"
     assert "guasto and reso" in found[0].message
 

@@ -7,12 +7,12 @@ from fucina.diagnose.slices import errors, slices
 from fucina.diagnose.symptom import symptom
 from fucina.records import Cause
 
-__all__ = ["Case", "Curves", "Reference", "causes", "errors", "refer", "slices", "symptom"]
+__all__ = ["Case", "Curves", "Reference", "errors", "rank_causes", "refer", "slices", "symptom"]
 
 WORTH_SAYING = 0.15
 
 
-def causes(case: Case) -> list[Cause]:
+def rank_causes(case: Case) -> list[Cause]:
     """Look for every cause; those that hold come ranked, the weightiest first."""
     found = [cause for check in CHECKS if (cause := check(case)) is not None]
     found = [cause for cause in found if cause.weight >= WORTH_SAYING]

@@ -6,6 +6,7 @@ import numpy as np
 
 from fucina.diagnose.case import Case
 from fucina.diagnose.causes.weights import points
+from fucina.metrics import wilson
 from fucina.records import Cause, Predictions
 
 __all__ = ["confusable_labels", "contradictions", "label_noise"]
@@ -14,8 +15,8 @@ SURE = 0.3  # share of the surest rows that are looked at
 NOISE = 0.06  # estimated share of wrong labels that is worth saying
 UNSURE = 0.6  # share of errors among the surest rows of a model that knows too little to judge
 RANDOM = 0.4  # share of these errors, doubled, that lie anywhere in the list
-MIXED = 0.2  # share of the rows of two labels that get the other of the two
-APART = 1.7  # times as mixed as any other two
+COIN = 0.28  # share that is surely exceeded before two labels count as one
+FEWEST = 8  # rows that get the other of two labels
 SHOWN = 5
 
 
@@ -67,34 +68,38 @@ def label_noise(case: Case) -> Cause | None:
 
 
 def confusable_labels(case: Case) -> Cause | None:
-    """Two labels that are mixed up in both directions, far more than any other two."""
-    held, test = _best_answers(case), case.test
-    counts: Counter[tuple[str, str]] = Counter()
+    """Two labels that answers tell apart hardly better than a coin.
+
+    Of the rows of either label that get one of the two as answer, about half get the wrong one
+    where nothing divides the labels; labels that are merely alike stay far below.
+    """
     rows: Counter[str] = Counter()
-    for answers in (held, test):
+    right: Counter[str] = Counter()
+    mixed: Counter[tuple[str, str]] = Counter()
+    for answers in (_best_answers(case), case.test):
         rows.update(answers.targets)
         for answer, target in zip(answers.answers, answers.targets, strict=True):
+            right[target] += answer == target
             if answer != target:
-                counts[min(answer, target), max(answer, target)] += 1
-    shares = {pair: mixed / (rows[pair[0]] + rows[pair[1]]) for pair, mixed in counts.items()}
-    ranked = sorted(shares, key=shares.__getitem__, reverse=True)
-    if len(rows) < 3 or not ranked or shares[ranked[0]] < MIXED:
+                mixed[min(answer, target), max(answer, target)] += 1
+    low = {
+        (one, other): wilson(count, count + right[one] + right[other]).low
+        for (one, other), count in mixed.items()
+        if count >= FEWEST
+    }
+    if len(rows) < 3 or not low or max(low.values()) < COIN:
         return None
-    one, other = ranked[0]
-    # Labels that share one of the two are drawn into the same confusion.
-    next_ = [shares[pair] for pair in ranked[1:] if not {one, other} & set(pair)]
-    times = shares[ranked[0]] / max(next_[0] if next_ else 0.0, MIXED / 4)
-    if times < APART:
-        return None
-    mixed, errors = counts[one, other], sum(counts.values())
+    one, other = max(low, key=low.__getitem__)
+    count, both = mixed[one, other], rows[one] + rows[other]
+    share = count / (count + right[one] + right[other])
     return Cause(
         "confusable_labels",
-        float(np.clip(0.4 + 1.0 * (shares[one, other] - MIXED) + 0.1 * (times - APART), 0, 0.95)),
-        f"{one} and {other} cannot be told apart: {shares[one, other]:.0%} of their rows get the "
-        f"other of the two, {times:.1f} times as many as any other two labels.",
-        (f"{mixed} of {rows[one] + rows[other]} rows, held-out and test; {errors} errors in all",),
+        float(np.clip(0.62 + 1.5 * (low[one, other] - COIN), 0, 0.95)),
+        f"{one} and {other} cannot be told apart: of the rows that get either answer {share:.0%} "
+        "get the wrong one, and a coin would give half.",
+        (f"{count} of {both} rows of the two labels, held-out and test, get the other one",),
         f"Merge {one} and {other}, or write down what divides them and label their rows again.",
-        f"about {points(mixed / max(1, len(held.targets) + len(test.targets)))} when merged.",
+        f"about {points(count / max(1, sum(rows.values())))} when merged.",
     )
 
 
