@@ -280,6 +280,7 @@ def test_augment_shows_what_each_label_got_and_what_to_do_next(tmp_path):
     recipe = _job(tmp_path, augment={
         "slots": {"cosa": ["il libro", "l'audiolibro", "il dvd"], "tempo": ["due mesi", "fino a lunedì"]},
         "cases": [{"text": "[per favore, ](posso|vorrei) tenere {cosa} {tempo}?", "label": "loan_renewal"},
+                  {"text": "[buongiorno, ](prolungate|rinnovate) il prestito: {cosa}", "label": "loan_renewal"},
                   {"text": "Perché non trovo {cosa}?", "label": "book_request"}],
         "rows_per_label": 18,
     })  # fmt: skip
@@ -289,7 +290,9 @@ def test_augment_shows_what_each_label_got_and_what_to_do_next(tmp_path):
     assert "loan_renewal 12 6 18 18" in shown
     assert "book_request lacks 3 rows: add values to the slots cosa" in shown
     assert "event_signup lacks 6 rows: write cases with slots for it" in shown
-    assert "left out that say nearly the same as a held-out row: vorrei tenere il dvd" in shown
+    assert (
+        "1 left out that say, or can say, nearly the same as a held-out row: [per favore" in shown
+    )
     assert _fits(done.stdout)
     command = done.stdout.splitlines()[-1].removeprefix("next: fucina ").split()
     assert command == [

@@ -92,7 +92,7 @@ def _left_out(found: "Augmentation") -> list[str]:
     if found.held_out:
         pairs = [f"{what} ~ {origin}" for what, origin in found.held_out.items()]
         told.append(
-            f"{len(pairs)} left out that say nearly the same as a held-out row: "
+            f"{len(pairs)} left out that say, or can say, nearly the same as a held-out row: "
             f"{shown(pairs, '; ')}."
         )
     if found.contradicting:

@@ -54,8 +54,9 @@ class Augmentation:
     Attributes:
         rows: Those of train first, each in its group.
         growth: What each label got, by name.
-        held_out: Text of a variation, or origin of a row of train, that was left out, to the
-            origin of the held-out row that says nearly the same.
+        held_out: Text of a case, of a way to type it, or origin of a row of train, that was left
+            out, to the origin of the held-out row that says nearly the same as it or one of its
+            variations.
         contradicting: Variations left out as train has the same text with another label.
     """
 
@@ -191,11 +192,14 @@ class _Maker:
     def variations(self, base: _Base) -> Iterator[Example]:
         """What a case becomes, each text new, then the ways people type it."""
         case = base.example
-        if not base.pattern.varies and self._is_held_out(case.prompt, case.prompt):
-            return
         rng = random.Random(f"{self.seed}:{case.origin}:{case.prompt}")
+        drawn = list(patterns.draw(base.pattern, self.config.slots, rng))
+        # One variation among the held-out rows makes the case a held-out one: no variation of one
+        # base case may stand on both sides of a split.
+        if any(self._is_held_out(text, case.prompt) for text in drawn):
+            return
         plain: list[str] = []
-        for text in patterns.draw(base.pattern, self.config.slots, rng):
+        for text in drawn:
             if self.given[case.origin] >= self.config.max_per_case:
                 return
             plain.append(text)

@@ -9,6 +9,7 @@ from fucina.records import Cause
 __all__ = ["class_imbalance", "test_too_small", "too_few_examples", "validation_too_small"]
 
 ENOUGH = 40  # rows a label
+SCARCE = 12
 UNEVEN = 5.0  # times as many rows
 FOLDS = 5
 
@@ -20,10 +21,13 @@ def too_few_examples(case: Case) -> Cause | None:
     whole = _accuracy(case)
     slope = whole - case.reference.half
     uneven = rows and rows[-1] >= UNEVEN * max(1, rows[0])  # then another cause says it better
-    evidence = np.clip(0.35 + slope / 0.08 + 0.5 * (1 - whole), 0, 1) * (0.6 if uneven else 1.0)
+    evidence = float(np.clip(0.35 + slope / 0.08 + 0.5 * (1 - whole), 0, 1))
+    if middle < SCARCE:
+        evidence = max(evidence, 0.9)  # so few that the slope itself is chance
+    evidence *= 0.6 if uneven else 1.0
     if whole > 0.93:
         evidence *= 0.4  # what there is suffices
-    weight = off(ENOUGH / max(1.0, middle), float(evidence))
+    weight = off(ENOUGH / max(1.0, middle), evidence)
     if not weight:
         return None
     return Cause(

@@ -17,6 +17,7 @@ UNSURE = 0.6  # share of errors among the surest rows of a model that knows too 
 RANDOM = 0.4  # share of these errors, doubled, that lie anywhere in the list
 COIN = 0.28  # share that is surely exceeded before two labels count as one
 FEWEST = 8  # rows that get the other of two labels
+KNOWN = 12  # training rows of a label; with fewer it may only be unlearnt
 SHOWN = 5
 
 
@@ -85,7 +86,7 @@ def confusable_labels(case: Case) -> Cause | None:
     low = {
         (one, other): wilson(count, count + right[one] + right[other]).low
         for (one, other), count in mixed.items()
-        if count >= FEWEST
+        if count >= FEWEST and min(case.counts[one], case.counts[other]) >= KNOWN
     }
     if len(rows) < 3 or not low or max(low.values()) < COIN:
         return None
