@@ -9,6 +9,7 @@ from fucina.metrics.calibration import (
     log_loss,
     reliability,
 )
+from fucina.metrics.label_noise import flipped_share
 from fucina.metrics.labels import balanced_accuracy, confusion, per_label, scores
 from fucina.metrics.proportions import mcnemar, minimum_detectable_difference, wilson
 from fucina.metrics.selective import Coverage, pick_threshold, risk_coverage
@@ -30,6 +31,7 @@ __all__ = [
     "confusion",
     "expected_calibration_error",
     "fit_temperature",
+    "flipped_share",
     "log_loss",
     "mcnemar",
     "minimum_detectable_difference",

@@ -15,7 +15,7 @@ import numpy as np
 
 from fucina.models.lexical import Table, rarity, weigh
 
-__all__ = ["Floor", "fit"]
+__all__ = ["Floor", "fit", "ridge"]
 
 # Chosen on eight public sets of 300 to 3,000 rows: flat between 5 and 50 for vectors of unit
 # length, and between 0.25 and 1 for ridge.
@@ -82,14 +82,14 @@ def fit(
         out = inner == fold
         fold_weight, fold_bias = _logistic(features[~out], targets[~out], label_count)
         dense[out] = features[out] @ fold_weight + fold_bias
-        table, shift = _ridge(ngrams[~out], targets[~out], label_count)
+        table, shift = ridge(ngrams[~out], targets[~out], label_count)
         lexical[out] = table.scores(ngrams[out]) + shift
     losses = {share: _log_loss(dense + share * lexical, targets) for share in sorted(MIX)}
     # Rows that n-grams tell apart without fail would else get the largest share, and no doubt left.
     mix = next(share for share, loss in losses.items() if loss <= min(losses.values()) + NO_WORSE)
     if mix == 0:
         return Floor(weight, bias, None, nothing)
-    table, shift = _ridge(ngrams, targets, label_count)
+    table, shift = ridge(ngrams, targets, label_count)
     scaled = Table(table.rarity, mix * table.weights)
     return Floor(weight, bias + mix * shift, scaled, mix * lexical)
 
@@ -115,8 +115,17 @@ def _logistic(features: np.ndarray, targets: np.ndarray, label_count: int) -> tu
     return weight, bias
 
 
-def _ridge(ngrams: Any, targets: np.ndarray, label_count: int) -> tuple[Table, np.ndarray]:
-    """Fit one ±1 regression per label; returns the weights and c intercepts."""
+def ridge(ngrams: Any, targets: np.ndarray, label_count: int) -> tuple[Table, np.ndarray]:
+    """Fit one ±1 regression per label on n-grams.
+
+    Args:
+        ngrams: n x v counts.
+        targets: n label indices.
+        label_count: c.
+
+    Returns:
+        The weights, v x c, and c intercepts.
+    """
     from sklearn.linear_model import Ridge
 
     signs = np.where(np.arange(label_count) == targets[:, None], 1.0, -1.0)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from fucina.data.audit.subject import Subject, shown
+from fucina.metrics import flipped_share
 from fucina.records import Finding, Predictions
 
 __all__ = ["check", "suspects"]
@@ -30,13 +31,17 @@ def check(subject: Subject) -> list[Finding]:
     rows, share = suspects(answers)
     if not len(rows):
         return []
+    index = {label: i for i, label in enumerate(answers.labels)}
+    targets = np.array([index[target] for target in answers.targets])
+    flipped = flipped_share(answers.probabilities, targets)
     origins = tuple(given[answers.prompts[row]].origin for row in rows)
     said, sure = answers.answers, answers.confidences
     return [
         Finding(
-            "label_noise", "warning" if share >= WORTH_SAYING else "note",
-            f"about {share:.1%} of the labels look wrong; {len(rows)} rows are worth a look, the "
-            f"worst first ({shown(origins)}).",
+            "label_noise", "warning" if flipped >= WORTH_SAYING else "note",
+            f"about {flipped:.1%} of the labels look drawn at random, up to {share:.1%} wrong when "
+            f"labels that are alike count too; {len(rows)} rows are worth a look, the worst first "
+            f"({shown(origins)}).",
             "Read them in this order and mend what is wrong; stop when ten in a row are right.",
             origins,
             tuple(

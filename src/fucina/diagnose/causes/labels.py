@@ -6,15 +6,12 @@ import numpy as np
 
 from fucina.diagnose.case import Case
 from fucina.diagnose.causes.weights import points
-from fucina.metrics import wilson
+from fucina.metrics import flipped_share, wilson
 from fucina.records import Cause, Predictions
 
 __all__ = ["confusable_labels", "contradictions", "label_noise"]
 
-SURE = 0.3  # share of the surest rows that are looked at
 NOISE = 0.06  # estimated share of wrong labels that is worth saying
-UNSURE = 0.6  # share of errors among the surest rows of a model that knows too little to judge
-RANDOM = 0.4  # share of these errors, doubled, that lie anywhere in the list
 COIN = 0.28  # share that is surely exceeded before two labels count as one
 FEWEST = 8  # rows that get the other of two labels
 KNOWN = 12  # training rows of a label; with fewer it may only be unlearnt
@@ -22,29 +19,15 @@ SHOWN = 5
 
 
 def label_noise(case: Case) -> Cause | None:
-    """Labels that are far down the list where models that never saw the row are sure.
-
-    A model that merely confuses like labels has the true one second or third. A label drawn at
-    random lies anywhere, so twice the share of rows whose label is in the lower half of the list
-    estimates the share of wrong labels; the surest rows are taken, where confusion is rare.
-    """
+    """Labels that are far down the list where models that never saw the row are sure."""
     answers = _best_answers(case)
-    labels = len(answers.labels)
-    if len(answers.targets) < 60:
-        return None
     index = {label: i for i, label in enumerate(answers.labels)}
     given = np.array([index[target] for target in answers.targets])
-    own = answers.probabilities[np.arange(len(given)), given]
-    order = np.argsort(-answers.confidences, kind="stable")[: max(20, int(SURE * len(given)))]
-    wrong = answers.probabilities.argmax(axis=1) != given
-    below = (answers.probabilities > own[:, None]).sum(axis=1)
-    far = wrong & (below > labels / 2)
-    # With two or three labels there is no lower half: take what is wrong against all confidence.
-    share = float(2 * far[order].mean() if labels > 3 else wrong[order[: len(order) // 3]].mean())
-    # A model that knows little is wrong anywhere in the list, without a wrong label.
-    lost = float(wrong[order].mean())
-    if share < NOISE or lost > UNSURE or (labels > 3 and share < RANDOM * lost):
+    share = flipped_share(answers.probabilities, given)
+    if share < NOISE:
         return None
+    own = answers.probabilities[np.arange(len(given)), given]
+    wrong = answers.probabilities.argmax(axis=1) != given
     suspects = np.flatnonzero(wrong)[np.argsort(own[wrong], kind="stable")]
     suspects = suspects[: round(share * len(given))]
     origin = {example.prompt: example.origin for example in case.development.examples}
