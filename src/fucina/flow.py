@@ -24,6 +24,7 @@ from fucina.records import (
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
+    from fucina.plan import Laps
 
 __all__ = ["audit", "learning_curve", "read", "read_file", "read_subject", "train"]
 
@@ -50,8 +51,14 @@ def train(
     Raises:
         FucinaError: Whatever is wrong with recipe, data, model or machine.
     """
+    from fucina.plan import Laps
+
+    laps = Laps()
     split, findings = read(recipe, root, progress=progress)
-    return _forge(recipe, root, split, findings=findings, progress=progress, say=say, resume=resume)
+    laps.end("rows")
+    return _forge(
+        recipe, root, split, findings=findings, progress=progress, say=say, resume=resume, laps=laps
+    )
 
 
 def learning_curve(
@@ -97,11 +104,13 @@ def _forge(
     progress: Progress,
     say: Callable[[str], None],
     resume: bool = False,
+    laps: "Laps | None" = None,
 ) -> Outcome:
     """Train and judge rows that are divided already."""
     from fucina.journal import Journal
     from fucina.models import base as bases
     from fucina.models import precision, saved, threads
+    from fucina.plan import Laps
     from fucina.train.cross_validate import cross_validate
 
     written = recipe.evaluation.rules
@@ -116,7 +125,8 @@ def _forge(
         if resume
         else run.begin(recipe, split, precision=base.precision, root=root)
     )
-    journal = Journal(folder, recipe, progress, say)
+    journal = Journal(folder, recipe, progress, say, laps or Laps())
+    journal.lap("loading")
     for finding in findings:
         journal.tell(f"{finding.severity}: {finding.message}")
     journal.log(
@@ -128,11 +138,12 @@ def _forge(
             split, base, recipe, threads=pool, hooks=journal.hooks(), memory=journal.memory()
         )
         journal.keep(fit)
+        journal.lap("saving")
         calibration = evaluate.calibrate(fit.out_of_fold, recipe.evaluation, seed=recipe.seed)
         journal.trust(calibration)
+        journal.lap("calibrating")
         model = saved.load(folder, recipe, base, split.labels, workers=threads.count(pool))
         outcome = evaluate.outcome(
-            folder,
             model,
             split,
             fit.out_of_fold,
@@ -141,12 +152,15 @@ def _forge(
             rules=rules,
             threads=pool,
             progress=progress,
+            lap=journal.lap,
         )
+        outcome = replace(outcome, folder=str(folder))
         if cases is not None:
             learned = set(split.development.prompts)
             found = evaluate.must_fix(model, cases, learned, threads=pool)
             outcome = replace(outcome, must_fix=found)
     journal.finish(outcome, fit)
+    journal.lap("report")
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     return outcome
 
