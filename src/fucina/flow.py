@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.plan import Laps
 
-__all__ = ["audit", "learning_curve", "read", "read_file", "read_subject", "train"]
+__all__ = ["audit", "forge", "learning_curve", "read", "read_file", "read_subject", "train"]
 
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the rows, for the learning curve
 
@@ -56,7 +56,7 @@ def train(
     laps = Laps()
     split, findings = read(recipe, root, progress=progress)
     laps.end("rows")
-    return _forge(
+    return forge(
         recipe, root, split, findings=findings, progress=progress, say=say, resume=resume, laps=laps
     )
 
@@ -88,14 +88,14 @@ def learning_curve(
             say(f"training on {share:.1%} of the rows: {sizes[-1]}")
             one = recipe if share == 1 else small
             warned = findings if share == 1 else []
-            outcome = _forge(one, root, part, findings=warned, progress=progress, say=say)
+            outcome = forge(one, root, part, findings=warned, progress=progress, say=say)
             answered.append(outcome.predictions)
     curve = evaluate.learning_curve(sizes, answered, recipe.evaluation, seed=recipe.seed)
     run.write_json(Path(outcome.folder) / "learning_curve.json", asdict(curve))
     return outcome, curve
 
 
-def _forge(
+def forge(
     recipe: "Recipe",
     root: Path,
     split: Split,
@@ -106,7 +106,19 @@ def _forge(
     resume: bool = False,
     laps: "Laps | None" = None,
 ) -> Outcome:
-    """Train and judge rows that are divided already."""
+    """Train and judge rows that are divided already.
+
+    Args:
+        recipe: What to do.
+        root: The folder that paths in the recipe are relative to.
+        split: Rows and folds.
+        findings: What was noticed about the rows, for the log.
+        progress: Shows steps.
+        say: Shows messages.
+        resume: Go on with the newest unfinished run of this recipe.
+        laps: What was done before took this long; None counts from here.
+    """
+    from fucina import forecast
     from fucina.journal import Journal
     from fucina.models import base as bases
     from fucina.models import precision, saved, threads
@@ -134,6 +146,7 @@ def _forge(
         f"member(s), {len(split.test)} test rows; {base.name} in {base.precision}"
     )
     with threads.start() as pool:
+        journal.plan(*forecast.estimate(split, base, recipe, pool), resumed=resume)
         fit = cross_validate(
             split, base, recipe, threads=pool, hooks=journal.hooks(), memory=journal.memory()
         )
@@ -161,6 +174,7 @@ def _forge(
             outcome = replace(outcome, must_fix=found)
     journal.finish(outcome, fit)
     journal.lap("report")
+    journal.compare_with_plan()
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     return outcome
 

@@ -1,21 +1,29 @@
 """The estimate of a run from its rows: cut as the engine will cut them, counted, and weighed."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 
-from fucina import plan
+from fucina import plan, run
+from fucina.errors import RunError
 from fucina.models.tokenize import encode
 from fucina.models.trunk import chunks_by_length
 from fucina.train.batches import chunks, epoch_batches
+from fucina.train.cross_validate import STORE_SHARE
 from fucina.train.passes import at_most
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
+    from fucina.models.base import Base
     from fucina.records import Split
 
-__all__ = ["shapes", "token_counts"]
+__all__ = ["estimate", "fits", "past", "shapes", "token_counts"]
 
 SAMPLE = 2000  # texts that are tokenized; more would take longer than the estimate is worth
 STEPS = 64  # of an epoch that are cut into passes
@@ -104,3 +112,47 @@ def _passes(lengths: np.ndarray) -> np.ndarray:
         return np.zeros((0, 2))
     parts = chunks_by_length(lengths, np.arange(len(lengths)))
     return np.array([(len(part), lengths[part].max()) for part in parts], dtype=float)
+
+
+def estimate(
+    split: "Split", base: "Base", recipe: "Recipe", pool: ThreadPoolExecutor
+) -> tuple[plan.Estimate, dict[str, Any]]:
+    """The formula alone for a run that begins, and the record that its run folder keeps.
+
+    Returns:
+        The estimate, corrected by past runs where there are any, and the record of the formula
+        as it was without them.
+    """
+    network = plan.measure(base.network, base.layers, base.width, recipe.adapter)
+    cut = shapes(split, base.tokenizer, base.max_length_tokens, recipe)
+    machine = plan.here(pool, base.precision)
+    asked = plan.work(network, cut, recipe, stored=fits(cut, network))
+    formula = plan.estimate(asked, machine, recipe)
+    mark = plan.fingerprint(machine.workers)
+    known = past(Path(recipe.output), mark)
+    size = asked.stages["training"].flops
+    corrected = plan.estimate(asked, machine, recipe, plan.learn(known, size)) if known else formula
+    return corrected, {
+        "machine": mark,
+        "epochs": asked.epochs,
+        "flops": size,
+        "trainable": asked.trainable,
+        "tokens": cut.tokens,
+        "estimate": asdict(formula),
+        "truth": None,
+    }
+
+
+def fits(cut: plan.Shapes, network: plan.Network) -> bool:
+    """Whether stored activations would fit in the free memory, as training decides it."""
+    free = psutil.virtual_memory().available
+    return plan.store_bytes(cut, network.width) <= STORE_SHARE * free
+
+
+def past(output: Path, mark: str) -> list[plan.Past]:
+    """The complete runs below a folder that were done on this machine."""
+    found = []
+    for path in sorted(output.glob("*/*/plan.json")):
+        with suppress(RunError, KeyError, TypeError):  # of an older version, or torn
+            found.append(plan.from_record(run.read_json(path), mark))
+    return [one for one in found if one is not None]

@@ -13,7 +13,7 @@ from fucina import run
 from fucina.evaluate import as_csv, facts, report
 from fucina.models.memory import peak_memory_mib, peak_vram_mib
 from fucina.models.saved import member_folder, save_lexicon, save_member
-from fucina.plan import Laps
+from fucina.plan import Estimate, Laps
 from fucina.records import Calibration, Epoch, Outcome, Progress
 from fucina.train.checkpoint import State
 from fucina.train.cross_validate import Fit, Memory
@@ -49,6 +49,7 @@ class Journal:
     stamp: str = field(default_factory=lambda: time.strftime("%Y%m%d-%H%M%S"))
     board: Any = None
     signs: Signs = field(init=False)
+    planned: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.signs = Signs(self.recipe.expectations)
@@ -80,6 +81,30 @@ class Journal:
         """Note in the events that a stage ended, what it took and the peak of memory so far."""
         lap = self.laps.end(stage)
         run.append_event(self.folder, "stage", {**asdict(lap), **_peaks()})
+
+    def plan(self, estimate: Estimate, record: dict[str, Any], *, resumed: bool) -> None:
+        """Write what the run should take, before it is known.
+
+        The formula alone may be off by half on a machine it has not seen; a slow epoch is only
+        called slow beside an estimate that past runs have corrected.
+        """
+        self.planned = {**record, "resumed": resumed}
+        self.signs.planned_epoch_s = 0.0 if estimate.source == "measured" else estimate.epoch_s
+        run.write_json(self.folder / "plan.json", self.planned)
+
+    def compare_with_plan(self) -> None:
+        """Write what the run took beside what was planned; later plans learn from it."""
+        epochs = max((epoch.epoch for epoch in run.read_epochs(self.folder)), default=0)
+        peaks = _peaks()
+        truth = {
+            "seconds": {lap.stage: lap.seconds for lap in self.laps.done},
+            "cpu_s": {lap.stage: lap.cpu_s for lap in self.laps.done},
+            "epochs": epochs,
+            "resumed": self.planned["resumed"],
+            "peak_mib": peaks["peak_vram_mib"] or peaks["peak_memory_mib"],
+            **peaks,
+        }
+        run.write_json(self.folder / "plan.json", {**self.planned, "truth": truth})
 
     def memory(self) -> Memory:
         """Where the loop saves its state, and finds it again."""

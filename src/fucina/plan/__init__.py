@@ -5,9 +5,12 @@ say how far the formula is off; other machines come from hardware.yaml.
 """
 
 from fucina.plan.estimate import TRAINING, Correction, Estimate, estimate
+from fucina.plan.fitting import changes, fits_in
+from fucina.plan.history import Past, from_record, learn, past_error
 from fucina.plan.laps import Lap, Laps
 from fucina.plan.machine import Machine, catalog, fingerprint, here
 from fucina.plan.network import Network, measure
+from fucina.plan.sample import part
 from fucina.plan.size import disk, memory, store_bytes
 from fucina.plan.work import Shapes, Stage, Work, work
 
@@ -19,16 +22,23 @@ __all__ = [
     "Laps",
     "Machine",
     "Network",
+    "Past",
     "Shapes",
     "Stage",
     "Work",
     "catalog",
+    "changes",
     "disk",
     "estimate",
     "fingerprint",
+    "fits_in",
+    "from_record",
     "here",
+    "learn",
     "measure",
     "memory",
+    "part",
+    "past_error",
     "store_bytes",
     "work",
 ]

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Shapes", "Stage", "Work", "work"]
 
-SINGLE = 53  # prompts that the evaluation times one by one, warm-up included
+SINGLE = 50  # prompts at most that the evaluation times one by one
+WARM_UP = 3  # of them are asked twice
 LETTER_S = 15e-6  # to find and count the n-grams of 2 to 5 characters, per character
 LINEAR_S = 30e-9  # to fit a linear model, per row, feature and label
 SPARSE_S = 1.2e-6  # to fit one on n-grams, per character and label
@@ -118,7 +119,8 @@ def work(network: Network, shapes: Shapes, recipe: "Recipe", *, stored: bool = T
     again = 0.0 if stored else _forward(shapes.training, network, trunk)
     top_calls = len(top) * (3 * len(shapes.training) + len(shapes.held_out))
     single = np.array([[1.0, shapes.answering[:, 1].mean() if len(shapes.answering) else 1.0]])
-    asked = np.concatenate([shapes.answering, np.repeat(single, SINGLE, axis=0)])
+    timed = min(SINGLE, shapes.test_rows) + WARM_UP
+    asked = np.concatenate([shapes.answering, np.repeat(single, timed, axis=0)])
     wide = asked * np.array([shapes.members, 1])
     resampled = shapes.test_rows * recipe.evaluation.bootstrap_samples * RESAMPLE_S
     judged = 1 + 2 * len(recipe.evaluation.baselines)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.models.base import Base
 
-__all__ = ["Fit", "Memory", "cross_validate"]
+__all__ = ["STORE_SHARE", "Fit", "Memory", "cross_validate"]
 
 STORE_SHARE = 0.4  # of the free memory that stored activations may take
 
