@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Elsewhere", "Option", "Plan", "plan_recipe"]
 
-PROBE_S = 9.0  # by the formula, which may be off by two on a machine it has not seen
+PROBE_S = 12.0  # by the formula, which may be off by two on a machine it has not seen
 PROBE_ROWS = (1536, 1024, 768, 512, 384, 256, 192, 128, 96, 64)  # the most that takes less
 
 
@@ -42,7 +42,7 @@ class Option:
     """A recipe, or a preset of it, with what it takes on this machine.
 
     Attributes:
-        name: `as written`, or the preset.
+        name: `written` for the recipe as it is, or the preset.
         work: What it asks for.
         estimate: What it takes.
         change: Overrides that make it fit in the free memory; empty when it fits.
@@ -162,7 +162,7 @@ def plan_recipe(
         precision=chosen,
         options=tuple(
             _option(case, name, machine, known)
-            for name in ("as written", *PRESETS)
+            for name in ("written", *PRESETS)
         ),
         elsewhere=tuple(_elsewhere(case, other) for other in others),
         free_mib=machine.memory_mib,
@@ -173,7 +173,7 @@ def plan_recipe(
 
 
 def _option(case: _Case, name: str, machine: plan.Machine, known: plan.Correction) -> Option:
-    more = () if name == "as written" else (f"preset={name}",)
+    more = () if name == "written" else (f"preset={name}",)
     work = case.work(case.recipe(*more))
     found = plan.estimate(work, machine, case.recipe(*more), known)
     change, fits = _fit(case, more, found, machine, known)
@@ -220,9 +220,7 @@ def _corrected(
     size = work.stages["training"].flops
     if probing and plan.fits_in(formula.peak_mib, case.machine.memory_mib):
         rows = _probe_rows(case, recipe, len(work.shapes.reading) and work.shapes.rows)
-        record = probe(
-            recipe, case.root, case.split, rows=rows, limit_s=LIMIT_S, progress=progress
-        )
+        record = probe(recipe, case.root, case.split, rows=rows, limit_s=LIMIT_S, progress=progress)
         seen = plan.from_record(record, record["machine"]) if record else None
         if seen is not None:
             began = {lap.stage: lap.seconds for lap in laps.done}
@@ -245,9 +243,7 @@ def _corrected(
 
 def _probe_rows(case: _Case, recipe: "Recipe", most: int) -> int:
     """The most rows with which a probe should end in time."""
-    once = recipe.model_copy(
-        update={"training": recipe.training.model_copy(update={"epochs": 1})}
-    )
+    once = recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": 1})})
     for rows in PROBE_ROWS:
         if rows > most:
             continue

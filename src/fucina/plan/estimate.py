@@ -101,7 +101,6 @@ def estimate(
             work,
             recipe,
             weight_bytes=machine.weight_bytes,
-            workers=machine.workers,
             gpu=machine.gpu,
         )
     )

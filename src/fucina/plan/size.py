@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fucina.plan.work import Shapes, Work
 
 if TYPE_CHECKING:
@@ -14,7 +16,14 @@ MIB = 2**20
 LIBRARIES_MIB = 440  # Python, torch, transformers, tokenizers
 LATER_MIB = 110  # scikit-learn and matplotlib, imported when they are first used
 CONTEXT_MIB = 600  # of CUDA and its libraries on the GPU
-CACHES_MIB = 150  # a thread: compiled products of many shapes, and holes between tensors
+# Fitted to the peaks of five recipes with MiniLM on two cores (benchmarks/plan.py): compiled products
+# of every size of pass, and the holes that tensors of many sizes leave. One worker or two made no
+# difference, because a step is cut into as few as two passes.
+CACHES_MIB = 170
+SIZE_MIB = 1.5  # a size of pass
+SIZES = 120  # at most
+HOLES = 2.9  # times what the largest pass keeps
+COPIED = 1.25  # times what members and their checkpoint hold
 NGRAMS = 40_000  # the most that a lexicon takes
 NGRAM_BYTES = 45  # a character of text: its n-grams, counted once for all and once a fold
 SAVED = 8  # hidden states a layer keeps for its backward pass, beside what its products put out
@@ -25,16 +34,13 @@ def store_bytes(shapes: Shapes, width: int) -> float:
     return float((shapes.reading[:, 0] * shapes.reading[:, 1]).sum()) * width * 4
 
 
-def memory(
-    work: Work, recipe: "Recipe", *, weight_bytes: int, workers: int, gpu: bool
-) -> Mapping[str, float]:
+def memory(work: Work, recipe: "Recipe", *, weight_bytes: int, gpu: bool) -> Mapping[str, float]:
     """The parts of the memory that training holds at its fullest, in MiB.
 
     Args:
         work: What is done.
         recipe: How.
         weight_bytes: Of a frozen number: 4, or 2 in bfloat16.
-        workers: Passes under way at once.
         gpu: Count what is on the GPU, instead of what is in RAM.
     """
     shapes, network = work.shapes, work.network
@@ -48,11 +54,13 @@ def memory(
     always = 7 + buffered
     # A checkpoint copies parameters and moments, and a file is put into one piece twice.
     checkpoint = 4.0 * numbers * (3 if gpu else 3 + 2 * (5 + buffered))
-    steps = 4.0 * numbers * parts + workers * _pass_bytes(work, weight_bytes)
+    passing = _pass_bytes(work, weight_bytes)
+    steps = 4.0 * numbers * parts + (passing if gpu else HOLES * passing)
     found = {
-        "weights": network.parameters * (weight_bytes if gpu else weight_bytes + 4),
-        "members": 4.0 * (always * numbers + ends),
-        "steps or checkpoint": max(steps, checkpoint),
+        "weights": network.parameters
+        * (weight_bytes if gpu or weight_bytes == 4 else weight_bytes + 4),
+        "members": 4.0 * (always * numbers + ends) * (1 if gpu else COPIED),
+        "steps or checkpoint": max(steps, checkpoint * (1 if gpu else COPIED)),
     }
     if gpu:
         return {"libraries": CONTEXT_MIB, **{name: size / MIB for name, size in found.items()}}
@@ -62,7 +70,9 @@ def memory(
         tables = 16.0 * shapes.members * NGRAMS * shapes.labels
         found["n-grams"] = tables + NGRAM_BYTES * shapes.characters
     mib = {name: size / MIB for name, size in found.items()}
-    return {"libraries": LIBRARIES_MIB + LATER_MIB, "caches": workers * CACHES_MIB, **mib}
+    sizes = len(np.unique(shapes.training[:, 0] * shapes.training[:, 1]))
+    caches = CACHES_MIB + SIZE_MIB * min(SIZES, sizes)
+    return {"libraries": LIBRARIES_MIB + LATER_MIB, "caches": caches, **mib}
 
 
 def _pass_bytes(work: Work, weight_bytes: int) -> float:
