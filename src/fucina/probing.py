@@ -28,7 +28,7 @@ WARM_UP = 3  # steps that pay for what later ones find ready
 OUTLIER = 3.0  # times the median step: something else had the processor
 
 
-class _TimeUp(Exception):  # noqa: N818 - not an error: the probe has seen enough
+class _TimeUp(Exception):
     """Raised in the progress of a probe when its time is over."""
 
 
@@ -38,12 +38,13 @@ class _Watch:
 
     show: Progress
     limit_s: float
-    began: float = field(default_factory=time.perf_counter)
+    began: float = field(default_factory=time.time)
     steps: list[float] = field(default_factory=list)
     total: int = 0
 
-    def see(self, what: str, done: int, total: int) -> None:
-        now = time.perf_counter()
+    def see(self, what: str, _: int, total: int) -> None:
+        """Take note of a step of the engine, as its progress."""
+        now = time.time()
         if what == "training":
             self.steps.append(now)
             self.total = total
@@ -112,10 +113,10 @@ def _seen(
     laps = [event for event in events if event["event"] == "stage"]
     seconds = {lap["stage"]: lap["seconds"] for lap in laps}
     if watch.step_s:
-        spent = watch.steps[-1] - watch.steps[0]
-        warm = watch.step_s * (len(watch.steps) - 1)
-        cold = seconds.get("training")
-        seconds["training"] = watch.step_s * watch.total if cold is None else cold - spent + warm
+        # Building the stack and the first steps happen once; they must not count for every epoch.
+        ended = [lap["time"] for lap in laps if lap["stage"] == "training"]
+        after = ended[0] - watch.steps[-1] if ended else 0.0
+        seconds["training"] = watch.step_s * watch.total + after
     if not laps:
         return None
     record["truth"] = {

@@ -22,8 +22,8 @@ from fucina.models.threads import count
 __all__ = ["Machine", "catalog", "fingerprint", "here"]
 
 HARDWARE = Path(__file__).with_name("hardware.yaml")
-ROUNDS = 5
-PRODUCTS = 6
+ROUNDS = 3
+PRODUCTS = 5
 # Of what bare products reach, a pass reaches this: between products, tensors are added, normed and
 # turned. Measured on five recipes with MiniLM (benchmarks/plan.py).
 SHARES = {"bfloat16": 0.33, "float32": 0.55}

@@ -1,9 +1,9 @@
 """What a plan must know of a base model, read from its modules; they may hold no numbers."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from fucina.models.build import trained_whole, trunk_depth
 from fucina.models.targets import is_linear, is_transposed, resolve
@@ -89,5 +89,5 @@ def _shapes(layer: nn.Module) -> list[tuple[int, int]]:
 
 def _shape(module: nn.Module) -> tuple[int, int]:
     """Size in and out of a linear layer."""
-    first, second = module.weight.shape
+    first, second = cast("Tensor", module.weight).shape
     return (first, second) if is_transposed(module) else (second, first)

@@ -16,11 +16,11 @@ MIB = 2**20
 LIBRARIES_MIB = 440  # Python, torch, transformers, tokenizers
 LATER_MIB = 110  # scikit-learn and matplotlib, imported when they are first used
 CONTEXT_MIB = 600  # of CUDA and its libraries on the GPU
-# Fitted to the peaks of five recipes with MiniLM on two cores (benchmarks/plan.py): compiled products
+# Fitted to the peaks of five recipes with MiniLM (benchmarks/plan.py): compiled products
 # of every size of pass, and the holes that tensors of many sizes leave. One worker or two made no
 # difference, because a step is cut into as few as two passes.
 CACHES_MIB = 170
-SIZE_MIB = 1.5  # a size of pass
+SIZE_MIB = 2.5  # a size of pass
 SIZES = 120  # at most
 HOLES = 2.9  # times what the largest pass keeps
 COPIED = 1.25  # times what members and their checkpoint hold
