@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -71,7 +72,9 @@ def test_a_base_too_large_for_this_machine_is_planned_and_said(job, make_base):
     config |= {"hidden_size": 16384, "intermediate_size": 65536, "num_hidden_layers": 120,
                "num_attention_heads": 128, "num_key_value_heads": 128, "head_dim": 128}  # fmt: skip
     (huge / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    done = _run("plan", job / "job/recipe.yaml", f"model.base={huge}", f"output={job}/none", "--json")
+    done = _run(
+        "plan", job / "job/recipe.yaml", f"model.base={huge}", f"output={job}/none", "--json"
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["options"][0]["parameters"] > 3e11
@@ -87,16 +90,15 @@ def test_a_run_keeps_estimate_and_truth_and_the_next_plan_learns(job, make_base)
     trained = _run("train", job / "job/recipe.yaml", *own, "--json")
     assert trained.returncode == 0, trained.stderr
     folder = json.loads(trained.stdout)["run"]
-    with open(f"{folder}/plan.json", encoding="utf-8") as file:
-        record = json.load(file)
+    record = json.loads((Path(folder) / "plan.json").read_text("utf-8"))
     stages = ["rows", "loading", "reading", "floor", "training", "saving", "calibrating",
               "answering", "baselines", "report"]  # fmt: skip
     assert list(record["estimate"]["seconds"]) == stages
     assert list(record["truth"]["seconds"]) == stages
     assert record["truth"]["peak_mib"] > 100
     assert record["truth"]["epochs"] == 2
-    with open(f"{folder}/events.jsonl", encoding="utf-8") as file:
-        events = [json.loads(line) for line in file]
+    lines = (Path(folder) / "events.jsonl").read_text("utf-8").splitlines()
+    events = [json.loads(line) for line in lines]
     assert [e["stage"] for e in events if e["event"] == "stage"] == stages[1:]
     found = json.loads(_run("plan", job / "job/recipe.yaml", *own, "--no-probe", "--json").stdout)
     assert found["past_runs"] == 1

@@ -11,11 +11,13 @@ from fucina.plan.laps import Lap, Laps
 from fucina.plan.machine import Machine, catalog, fingerprint, here
 from fucina.plan.network import Network, measure
 from fucina.plan.sample import part
-from fucina.plan.size import disk, memory, store_bytes
-from fucina.plan.work import Shapes, Stage, Work, work
+from fucina.plan.size import LIBRARIES_MIB, disk, memory, store_bytes
+from fucina.plan.work import WRITE_BYTES_S, Shapes, Stage, Work, work
 
 __all__ = [
+    "LIBRARIES_MIB",
     "TRAINING",
+    "WRITE_BYTES_S",
     "Correction",
     "Estimate",
     "Lap",

@@ -10,7 +10,7 @@ from fucina.plan.work import Shapes, Work
 if TYPE_CHECKING:
     from fucina.config import Recipe
 
-__all__ = ["disk", "memory", "store_bytes"]
+__all__ = ["LIBRARIES_MIB", "disk", "memory", "store_bytes"]
 
 MIB = 2**20
 LIBRARIES_MIB = 440  # Python, torch, transformers, tokenizers
