@@ -101,6 +101,7 @@ def estimate(
             work,
             recipe,
             weight_bytes=machine.weight_bytes,
+            workers=machine.workers,
             gpu=machine.gpu,
         )
     )

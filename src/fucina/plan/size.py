@@ -18,7 +18,7 @@ LATER_MIB = 110  # scikit-learn and matplotlib, imported when they are first use
 CONTEXT_MIB = 600  # of CUDA and its libraries on the GPU
 # Fitted to the peaks of five recipes with MiniLM (benchmarks/plan.py): compiled products
 # of every size of pass, and the holes that tensors of many sizes leave. One worker or two made no
-# difference, because a step is cut into as few as two passes.
+# difference to the peak while a step was cut in two.
 CACHES_MIB = 170
 SIZE_MIB = 2.5  # a size of pass
 SIZES = 120  # at most
@@ -34,13 +34,16 @@ def store_bytes(shapes: Shapes, width: int) -> float:
     return float((shapes.reading[:, 0] * shapes.reading[:, 1]).sum()) * width * 4
 
 
-def memory(work: Work, recipe: "Recipe", *, weight_bytes: int, gpu: bool) -> Mapping[str, float]:
+def memory(
+    work: Work, recipe: "Recipe", *, weight_bytes: int, workers: int, gpu: bool
+) -> Mapping[str, float]:
     """The parts of the memory that training holds at its fullest, in MiB.
 
     Args:
         work: What is done.
         recipe: How.
         weight_bytes: Of a frozen number: 4, or 2 in bfloat16.
+        workers: Threads that run passes.
         gpu: Count what is on the GPU, instead of what is in RAM.
     """
     shapes, network = work.shapes, work.network
@@ -54,7 +57,8 @@ def memory(work: Work, recipe: "Recipe", *, weight_bytes: int, gpu: bool) -> Map
     always = 7 + buffered
     # A checkpoint copies parameters and moments, and a file is put into one piece twice.
     checkpoint = 4.0 * numbers * (3 if gpu else 3 + 2 * (5 + buffered))
-    passing = _pass_bytes(work, weight_bytes)
+    # Of a step cut in two, the longer pass ends long after the other; only of more are two at once.
+    passing = _pass_bytes(work, weight_bytes) * max(1, min(workers, 2, parts / 2))
     steps = 4.0 * numbers * parts + (passing if gpu else HOLES * passing)
     found = {
         "weights": network.parameters
