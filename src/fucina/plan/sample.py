@@ -23,7 +23,8 @@ def part(split: Split, rows: int, test_rows: int, *, seed: int) -> Split:
     order = np.random.default_rng(seed).permutation(len(split.development))
     # Every fold keeps rows on both sides, however few are taken.
     must = [row for fold in split.folds for row in (*fold.train[:2], *fold.held_out[:2])]
-    kept = sorted(dict.fromkeys([*must, *order.tolist()][: max(rows, len(must))]))
+    wanted = list(dict.fromkeys([*must, *order.tolist()]))
+    kept = sorted(wanted[: max(rows, len(set(must)))])
     place = {row: number for number, row in enumerate(kept)}
     folds = tuple(
         Fold(
