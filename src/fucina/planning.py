@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Elsewhere", "Option", "Plan", "plan_recipe"]
 
-PROBE_S = 12.0  # of VARIABLE by the formula, which may be off by two on a machine it has not seen
+PROBE_S = 10.0  # of VARIABLE by the formula, which may be off by two on a machine it has not seen
 VARIABLE = ("reading", "floor", "training", "answering", "baselines")  # they grow with rows
 PROBE_ROWS = (1536, 1024, 768, 512, 384, 256, 192, 128, 96, 64)  # the most that takes less
 
