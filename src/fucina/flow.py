@@ -24,8 +24,9 @@ from fucina.records import (
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
+    from fucina.plan import Laps
 
-__all__ = ["audit", "learning_curve", "read", "read_file", "read_subject", "train"]
+__all__ = ["audit", "forge", "learning_curve", "read", "read_file", "read_subject", "train"]
 
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the rows, for the learning curve
 
@@ -50,8 +51,14 @@ def train(
     Raises:
         FucinaError: Whatever is wrong with recipe, data, model or machine.
     """
+    from fucina.plan import Laps
+
+    laps = Laps()
     split, findings = read(recipe, root, progress=progress)
-    return _forge(recipe, root, split, findings=findings, progress=progress, say=say, resume=resume)
+    laps.end("rows")
+    return forge(
+        recipe, root, split, findings=findings, progress=progress, say=say, resume=resume, laps=laps
+    )
 
 
 def learning_curve(
@@ -81,14 +88,14 @@ def learning_curve(
             say(f"training on {share:.1%} of the rows: {sizes[-1]}")
             one = recipe if share == 1 else small
             warned = findings if share == 1 else []
-            outcome = _forge(one, root, part, findings=warned, progress=progress, say=say)
+            outcome = forge(one, root, part, findings=warned, progress=progress, say=say)
             answered.append(outcome.predictions)
     curve = evaluate.learning_curve(sizes, answered, recipe.evaluation, seed=recipe.seed)
     run.write_json(Path(outcome.folder) / "learning_curve.json", asdict(curve))
     return outcome, curve
 
 
-def _forge(
+def forge(
     recipe: "Recipe",
     root: Path,
     split: Split,
@@ -97,11 +104,25 @@ def _forge(
     progress: Progress,
     say: Callable[[str], None],
     resume: bool = False,
+    laps: "Laps | None" = None,
 ) -> Outcome:
-    """Train and judge rows that are divided already."""
+    """Train and judge rows that are divided already.
+
+    Args:
+        recipe: What to do.
+        root: The folder that paths in the recipe are relative to.
+        split: Rows and folds.
+        findings: What was noticed about the rows, for the log.
+        progress: Shows steps.
+        say: Shows messages.
+        resume: Go on with the newest unfinished run of this recipe.
+        laps: What was done before took this long; None counts from here.
+    """
+    from fucina import forecast
     from fucina.journal import Journal
     from fucina.models import base as bases
     from fucina.models import precision, saved, threads
+    from fucina.plan import Laps
     from fucina.train.cross_validate import cross_validate
 
     written = recipe.evaluation.rules
@@ -116,7 +137,8 @@ def _forge(
         if resume
         else run.begin(recipe, split, precision=base.precision, root=root)
     )
-    journal = Journal(folder, recipe, progress, say)
+    journal = Journal(folder, recipe, progress, say, laps or Laps())
+    journal.lap("loading")
     for finding in findings:
         journal.tell(f"{finding.severity}: {finding.message}")
     journal.log(
@@ -124,15 +146,17 @@ def _forge(
         f"member(s), {len(split.test)} test rows; {base.name} in {base.precision}"
     )
     with threads.start() as pool:
+        journal.plan(*forecast.estimate(split, base, recipe, pool), resumed=resume)
         fit = cross_validate(
             split, base, recipe, threads=pool, hooks=journal.hooks(), memory=journal.memory()
         )
         journal.keep(fit)
+        journal.lap("saving")
         calibration = evaluate.calibrate(fit.out_of_fold, recipe.evaluation, seed=recipe.seed)
         journal.trust(calibration)
+        journal.lap("calibrating")
         model = saved.load(folder, recipe, base, split.labels, workers=threads.count(pool))
         outcome = evaluate.outcome(
-            folder,
             model,
             split,
             fit.out_of_fold,
@@ -141,12 +165,16 @@ def _forge(
             rules=rules,
             threads=pool,
             progress=progress,
+            lap=journal.lap,
         )
+        outcome = replace(outcome, folder=str(folder))
         if cases is not None:
             learned = set(split.development.prompts)
             found = evaluate.must_fix(model, cases, learned, threads=pool)
             outcome = replace(outcome, must_fix=found)
     journal.finish(outcome, fit)
+    journal.lap("report")
+    journal.compare_with_plan()
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     return outcome
 

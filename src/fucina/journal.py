@@ -11,7 +11,9 @@ from torch import Tensor
 
 from fucina import run
 from fucina.evaluate import as_csv, facts, report
+from fucina.models.memory import peak_memory_mib, peak_vram_mib
 from fucina.models.saved import member_folder, save_lexicon, save_member
+from fucina.plan import Estimate, Laps
 from fucina.records import Calibration, Epoch, Outcome, Progress
 from fucina.train.checkpoint import State
 from fucina.train.cross_validate import Fit, Memory
@@ -36,15 +38,18 @@ class Journal:
         recipe: What is trained.
         progress: Shows steps to whoever started the run.
         say: Shows a message to them; the log gets it too.
+        laps: What the stages before this took; the next ones are added.
     """
 
     folder: Path
     recipe: "Recipe"
     progress: Progress
     say: "Callable[[str], None]"
+    laps: Laps = field(default_factory=Laps)
     stamp: str = field(default_factory=lambda: time.strftime("%Y%m%d-%H%M%S"))
     board: Any = None
     signs: Signs = field(init=False)
+    planned: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.signs = Signs(self.recipe.expectations)
@@ -69,7 +74,37 @@ class Journal:
             epoch=self._epoch,
             improved=self._improved,
             every_epoch=self._every_epoch if self.recipe.stopping.save_every_epoch else _ignore,
+            lap=self.lap,
         )
+
+    def lap(self, stage: str) -> None:
+        """Note in the events that a stage ended, what it took and the peak of memory so far."""
+        lap = self.laps.end(stage)
+        run.append_event(self.folder, "stage", {**asdict(lap), **_peaks()})
+
+    def plan(self, estimate: Estimate, record: dict[str, Any], *, resumed: bool) -> None:
+        """Write what the run should take, before it is known.
+
+        The formula alone may be off by half on a machine it has not seen; a slow epoch is only
+        called slow beside an estimate that past runs have corrected.
+        """
+        self.planned = {**record, "resumed": resumed}
+        self.signs.planned_epoch_s = 0.0 if estimate.source == "measured" else estimate.epoch_s
+        run.write_json(self.folder / "plan.json", self.planned)
+
+    def compare_with_plan(self) -> None:
+        """Write what the run took beside what was planned; later plans learn from it."""
+        epochs = max((epoch.epoch for epoch in run.read_epochs(self.folder)), default=0)
+        peaks = _peaks()
+        truth = {
+            "seconds": {lap.stage: lap.seconds for lap in self.laps.done},
+            "cpu_s": {lap.stage: lap.cpu_s for lap in self.laps.done},
+            "epochs": epochs,
+            "resumed": self.planned["resumed"],
+            "peak_mib": peaks["peak_vram_mib"] or peaks["peak_memory_mib"],
+            **peaks,
+        }
+        run.write_json(self.folder / "plan.json", {**self.planned, "truth": truth})
 
     def memory(self) -> Memory:
         """Where the loop saves its state, and finds it again."""
@@ -189,6 +224,10 @@ class Journal:
 
 def _ignore(stack: "Stack", member: int, epoch: int, state: Tensor) -> None:
     """Keep nothing: only the best is saved."""
+
+
+def _peaks() -> dict[str, float]:
+    return {"peak_memory_mib": peak_memory_mib(), "peak_vram_mib": peak_vram_mib()}
 
 
 class _NoBoard:

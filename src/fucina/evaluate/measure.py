@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
 
 from fucina.evaluate.judge import judge
 from fucina.models.ensemble import Ensemble
+from fucina.models.memory import peak_memory_mib
 from fucina.records import Dataset, Evaluation, Predictions, Progress, silent
 
 if TYPE_CHECKING:
@@ -54,14 +54,3 @@ def latency(
         "latency_p50_ms": float(np.quantile(times, 0.5)),
         "latency_p95_ms": float(np.quantile(times, 0.95)),
     }
-
-
-def peak_memory_mib() -> float:
-    """The most memory this process has held, in MiB."""
-    try:
-        import resource
-    except ImportError:  # Windows counts for itself
-        return getattr(psutil.Process().memory_info(), "peak_wset", 0) / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux tells KiB, macOS bytes.
-    return peak / 2**10 if psutil.LINUX else peak / 2**20

@@ -1,9 +1,8 @@
 """Judge a finished run: the model, its members out of fold, and the free baselines."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +34,6 @@ ERRORS_SHOWN = 30
 
 
 def outcome(
-    folder: Path,
     model: Ensemble,
     split: Split,
     out_of_fold: Predictions,
@@ -45,11 +43,11 @@ def outcome(
     rules: Rules | None,
     threads: ThreadPoolExecutor,
     progress: Progress = silent,
+    lap: Callable[[str], None] = silent,
 ) -> Outcome:
     """Judge the saved model beside baselines that learnt from the same rows.
 
     Args:
-        folder: The run folder.
         model: As it was saved and loaded again, so that what is judged is what is kept.
         split: With the test rows.
         out_of_fold: Answers of members on rows they held out.
@@ -58,11 +56,13 @@ def outcome(
         rules: The user's rules, judged as one more baseline.
         threads: Where answers are computed.
         progress: Told before each baseline.
+        lap: Told that a stage ended.
     """
     config, seed = recipe.evaluation, recipe.seed
     judged, predictions = measure(
         model, split.test, config, seed=seed, threads=threads, name="model", progress=progress
     )
+    lap("answering")
     rows = sorted({row for fold in split.folds for row in fold.train})
     learned = split.development.take(rows)
     vectors = features.maker(model.base, threads)
@@ -84,10 +84,11 @@ def outcome(
                 compare((name, answers), ("model", predictions), config, seed=seed),
             )
         )
+    lap("baselines")
     found.sort(key=lambda pair: -pair[0].scores["accuracy"].value)
     baselines, against = tuple(e for e, _ in found), tuple(c for _, c in found)
     return Outcome(
-        folder=str(folder),
+        folder="",
         model=judged,
         predictions=predictions,
         out_of_fold=judge(out_of_fold, config, name="out of fold", seed=seed),

@@ -16,23 +16,22 @@ from fucina.models.trunk import Inject, Skip, Trunk, replica
 if TYPE_CHECKING:
     from fucina.config import AdapterConfig
 
-__all__ = ["build", "trunk_depth"]
+__all__ = ["build", "trained_whole", "trunk_depth"]
 
 
-def trunk_depth(config: "AdapterConfig", base: Base) -> int:
-    """Count the layers that stay frozen below the lowest trained one.
+def trunk_depth(config: "AdapterConfig", layers: int) -> int:
+    """Count which of a base's layers stay frozen below the lowest trained one.
 
     Example:
-        >>> from types import SimpleNamespace as Fake
         >>> from fucina.config import AdapterConfig
-        >>> trunk_depth(AdapterConfig(layers=2), Fake(depth=6))
+        >>> trunk_depth(AdapterConfig(layers=2), 6)
         4
     """
     if config.kind == "head":
-        return base.depth
+        return layers
     if config.layers == "all":
         return 0
-    return max(0, base.depth - config.layers)
+    return max(0, layers - config.layers)
 
 
 def build(
@@ -52,7 +51,7 @@ def build(
         ModelError: `target_modules` match nothing.
         TrainingError: More than one member with kind `full`.
     """
-    depth = trunk_depth(config, base)
+    depth = trunk_depth(config, base.depth)
     stack = Stack(base, depth, labels, config.alpha / config.rank)
     if depth:
         stack.trunk = Trunk(base, depth, workers)
@@ -82,6 +81,31 @@ def build(
     heads = torch.zeros(members, (base.width + 1) * labels, device=_device(base))
     stack.bind(adapters, heads)
     return stack
+
+
+def trained_whole(network: nn.Module, layers: str, depth: int) -> list[tuple[str, nn.Parameter]]:
+    """The weights that kind `full` trains: all above the trunk, by name.
+
+    Args:
+        network: The bare transformer.
+        layers: Dotted name of its list of layers.
+        depth: How many of the lowest layers stay frozen; 0 trains the embeddings too.
+
+    Example:
+        >>> tiny = nn.ModuleDict({"layers": nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])})
+        >>> [name for name, _ in trained_whole(tiny, "layers", 1)]
+        ['layers.1.weight', 'layers.1.bias']
+    """
+    prefix = f"{layers}."
+    found = []
+    for name, parameter in network.named_parameters():
+        inside = name.startswith(prefix)
+        index = int(name[len(prefix) :].split(".", 1)[0]) if inside else -1
+        # A norm after the layers is trained too; the pooler is not used, embeddings lie below.
+        above = not inside and ("norm" in name.lower() and "embed" not in name.lower())
+        if "pooler" not in name and (not depth or above or index >= depth):
+            found.append((name, parameter))
+    return found
 
 
 def _device(base: Base) -> torch.device:
@@ -126,17 +150,8 @@ def _adapt(
 
 def _unfreeze(stack: Stack, network: nn.Module, depth: int) -> Tensor:
     """Make own copies of the weights to train; returns them as 1 x P."""
-    prefix = f"{stack.base.layers}."
     row: list[Tensor] = []
-    for name, parameter in list(network.named_parameters()):
-        inside = name.startswith(prefix)
-        index = int(name[len(prefix) :].split(".", 1)[0]) if inside else -1
-        # A norm after the layers is trained too; the pooler is not used, embeddings lie below.
-        above = not inside and ("norm" in name.lower() and "embed" not in name.lower())
-        if depth and not (above or index >= depth):
-            continue
-        if "pooler" in name:
-            continue
+    for name, parameter in trained_whole(network, stack.base.layers, depth):
         own = nn.Parameter(parameter.detach().clone())
         path, last = name.rsplit(".", 1) if "." in name else ("", name)
         setattr(network.get_submodule(path), last, own)

@@ -1,10 +1,11 @@
-"""Tell that memory ran out, whoever says so and however."""
+"""Tell how much memory was held, and that it ran out, whoever says so and however."""
 
 import gc
 
+import psutil
 import torch
 
-__all__ = ["free", "ran_out"]
+__all__ = ["free", "peak_memory_mib", "peak_vram_mib", "ran_out"]
 
 
 def ran_out(error: BaseException) -> bool:
@@ -27,3 +28,19 @@ def free() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def peak_memory_mib() -> float:
+    """The most memory this process has held, in MiB."""
+    try:
+        import resource
+    except ImportError:  # Windows counts for itself
+        return getattr(psutil.Process().memory_info(), "peak_wset", 0) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux tells KiB, macOS bytes.
+    return peak / 2**10 if psutil.LINUX else peak / 2**20
+
+
+def peak_vram_mib() -> float:
+    """The most memory of the GPU that PyTorch has held, in MiB; 0 without a GPU."""
+    return torch.cuda.max_memory_reserved() / 2**20 if torch.cuda.is_available() else 0.0

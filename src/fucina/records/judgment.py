@@ -132,7 +132,7 @@ class Outcome:
     """What a run came to.
 
     Attributes:
-        folder: The run folder, as text.
+        folder: The run folder, as text; empty until the run is kept.
         model: The model on the test set.
         predictions: Its answers there.
         out_of_fold: The members on the rows they held out.

@@ -19,17 +19,14 @@ from fucina.run.files import (
     read_events,
     read_facts,
     read_json,
-    read_predictions,
-    read_rows,
     read_tensors,
     write_bytes,
     write_json,
-    write_predictions,
-    write_rows,
     write_tensors,
     write_text,
 )
 from fucina.run.folder import begin, find, latest, read_recipe, reopen
+from fucina.run.tables import read_predictions, read_rows, write_predictions, write_rows
 
 __all__ = [
     "append_event",

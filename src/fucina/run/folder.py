@@ -13,7 +13,8 @@ from fucina import __version__
 from fucina.errors import ResourceError, RunError
 from fucina.recipe import dump, parse
 from fucina.records import Split
-from fucina.run.files import read_json, write_json, write_rows, write_text
+from fucina.run.files import read_json, write_json, write_text
+from fucina.run.tables import write_rows
 
 if TYPE_CHECKING:
     from fucina.config import Recipe

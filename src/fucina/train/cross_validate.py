@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.models.base import Base
 
-__all__ = ["Fit", "Memory", "cross_validate"]
+__all__ = ["STORE_SHARE", "Fit", "Memory", "cross_validate"]
 
 STORE_SHARE = 0.4  # of the free memory that stored activations may take
 
@@ -114,6 +114,7 @@ def cross_validate(
         workers=count(threads),
     )
     store = _store(probe, encoded, threads, hooks)
+    hooks.lap("reading")
     lexicon, ngrams = None, None
     if recipe.model.lexical:
         lexicon = learn(split.development.prompts)
@@ -131,6 +132,7 @@ def cross_validate(
         threads=threads,
         hooks=hooks,
     )
+    hooks.lap("floor")
     every = range(len(split.folds))
     groups = [[i] for i in every] if recipe.adapter.kind == "full" else [list(every)]
     members: list[Member] = []
@@ -166,6 +168,7 @@ def cross_validate(
         )
         members += [replace(member, index=group[member.index]) for member in done]
         stacks.append(stack)
+    hooks.lap("training")
     held = tuple(row for fold in split.folds for row in fold.held_out)
     out_of_fold = Predictions(
         split.labels,

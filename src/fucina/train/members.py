@@ -62,13 +62,14 @@ class Member:
 
 @dataclass(frozen=True)
 class Hooks:
-    """How the loop reaches the outside: progress, log, events, best models."""
+    """How the loop reaches the outside: progress, log, events, best models, stages that ended."""
 
     progress: Progress = silent
     tell: Tell = silent
     epoch: Callable[[Epoch], None] = silent
     improved: Callable[[Stack, Member], None] = silent
     every_epoch: Callable[[Stack, int, int, Tensor], None] = silent
+    lap: Callable[[str], None] = silent
 
 
 @dataclass

@@ -1,0 +1,93 @@
+"""What a plan must know of a base model, read from its modules; they may hold no numbers."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from torch import Tensor, nn
+
+from fucina.models.build import trained_whole, trunk_depth
+from fucina.models.targets import is_linear, is_transposed, resolve
+
+if TYPE_CHECKING:
+    from fucina.config import AdapterConfig
+
+__all__ = ["Network", "measure"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """The counts of a base under one adapter.
+
+    Attributes:
+        parameters: Of the whole base, embeddings too.
+        depth: Transformer layers.
+        trunk: Those that stay frozen below the lowest trained one.
+        width: Size d of a hidden state.
+        products: For each layer the numbers in its linear layers: multiply-adds for one token.
+        outputs: For each layer what its linear layers put out for one token, in numbers.
+        adapters: Numbers a token passes in the adapters of all adapted layers.
+        trained: Parameters trained beside the head, of one member.
+    """
+
+    parameters: int
+    depth: int
+    trunk: int
+    width: int
+    products: tuple[int, ...]
+    outputs: tuple[int, ...]
+    adapters: int
+    trained: int
+
+
+def measure(network: nn.Module, layers: str, width: int, config: "AdapterConfig") -> Network:
+    """Count parameters and products of a base.
+
+    Args:
+        network: The bare transformer; on the meta device it needs no memory.
+        layers: Dotted name of its list of layers.
+        width: d.
+        config: Which layers are adapted, and how.
+
+    Raises:
+        ModelError: `target_modules` match nothing.
+
+    Example:
+        >>> layer = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 4))
+        >>> tiny = nn.ModuleDict({"layers": nn.ModuleList([layer])})
+        >>> from fucina.config import AdapterConfig
+        >>> found = measure(tiny, "layers", 4, AdapterConfig(rank=2))
+        >>> found.parameters, found.products, found.trained  # 2 * (4 + 8) + 2 * (8 + 4)
+        (76, (64,), 48)
+    """
+    stack = list(network.get_submodule(layers).children())
+    depth = len(stack)
+    trunk = trunk_depth(config, depth)
+    adapters = 0
+    if config.kind == "lora":
+        for layer in stack[trunk:]:
+            names = resolve(layer, config.target_modules)
+            shapes = [_shape(layer.get_submodule(name)) for name in names]
+            adapters += sum(config.rank * (into + out) for into, out in shapes)
+    trained = adapters
+    if config.kind == "full":
+        trained = sum(p.numel() for _, p in trained_whole(network, layers, trunk))
+    return Network(
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        depth=depth,
+        trunk=trunk,
+        width=width,
+        products=tuple(sum(i * o for i, o in _shapes(layer)) for layer in stack),
+        outputs=tuple(sum(o for _, o in _shapes(layer)) for layer in stack),
+        adapters=adapters,
+        trained=trained,
+    )
+
+
+def _shapes(layer: nn.Module) -> list[tuple[int, int]]:
+    return [_shape(module) for module in layer.modules() if is_linear(module)]
+
+
+def _shape(module: nn.Module) -> tuple[int, int]:
+    """Size in and out of a linear layer."""
+    first, second = cast("Tensor", module.weight).shape
+    return (first, second) if is_transposed(module) else (second, first)

@@ -1,0 +1,110 @@
+"""How much memory and disk a run takes at its fullest, part by part, in MiB."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fucina.plan.work import Shapes, Work
+
+if TYPE_CHECKING:
+    from fucina.config import Recipe
+
+__all__ = ["LIBRARIES_MIB", "disk", "memory", "store_bytes"]
+
+MIB = 2**20
+LIBRARIES_MIB = 440  # Python, torch, transformers, tokenizers
+LATER_MIB = 110  # scikit-learn and matplotlib, imported when they are first used
+CONTEXT_MIB = 600  # of CUDA and its libraries on the GPU
+# Fitted to the peaks of five recipes with MiniLM (benchmarks/plan.py): compiled products
+# of every size of pass, and the holes that tensors of many sizes leave. One worker or two made no
+# difference to the peak while a step was cut in two.
+CACHES_MIB = 170
+SIZE_MIB = 2.5  # a size of pass
+SIZES = 120  # at most
+HOLES = 2.9  # times what the largest pass keeps
+COPIED = 1.25  # times what members and their checkpoint hold
+NGRAMS = 40_000  # the most that a lexicon takes
+NGRAM_BYTES = 45  # a character of text: its n-grams, counted once for all and once a fold
+SAVED = 8  # hidden states a layer keeps for its backward pass, beside what its products put out
+
+
+def store_bytes(shapes: Shapes, width: int) -> float:
+    """What stored activations of the trunk would take."""
+    return float((shapes.reading[:, 0] * shapes.reading[:, 1]).sum()) * width * 4
+
+
+def memory(
+    work: Work, recipe: "Recipe", *, weight_bytes: int, workers: int, gpu: bool
+) -> Mapping[str, float]:
+    """The parts of the memory that training holds at its fullest, in MiB.
+
+    Args:
+        work: What is done.
+        recipe: How.
+        weight_bytes: Of a frozen number: 4, or 2 in bfloat16.
+        workers: Threads that run passes.
+        gpu: Count what is on the GPU, instead of what is in RAM.
+    """
+    shapes, network = work.shapes, work.network
+    numbers = work.trainable
+    if recipe.adapter.kind == "full":
+        numbers //= shapes.members  # one member after the other; the ends stay
+    buffered = min(work.epochs, recipe.stopping.patience + 1)
+    parts = len(shapes.training) / max(1, shapes.steps)  # each pass gives gradients of its own
+    ends = 2 * (work.trainable - numbers)
+    # Parameters (also of the stack that reads the texts), gradients, two moments, best and last.
+    always = 7 + buffered
+    # A checkpoint copies parameters and moments, and a file is put into one piece twice.
+    checkpoint = 4.0 * numbers * (3 if gpu else 3 + 2 * (5 + buffered))
+    # Of a step cut in two, the longer pass ends long after the other; only of more are two at once.
+    passing = _pass_bytes(work, weight_bytes) * max(1, min(workers, 2, parts / 2))
+    steps = 4.0 * numbers * parts + (passing if gpu else HOLES * passing)
+    found = {
+        "weights": network.parameters
+        * (weight_bytes if gpu or weight_bytes == 4 else weight_bytes + 4),
+        "members": 4.0 * (always * numbers + ends) * (1 if gpu else COPIED),
+        "steps or checkpoint": max(steps, checkpoint * (1 if gpu else COPIED)),
+    }
+    if gpu:
+        return {"libraries": CONTEXT_MIB, **{name: size / MIB for name, size in found.items()}}
+    found["stored"] = store_bytes(shapes, network.width) if network.trunk else 0.0
+    found["scores"] = 4.0 * shapes.members * shapes.rows * shapes.labels
+    if recipe.model.lexical:
+        tables = 16.0 * shapes.members * NGRAMS * shapes.labels
+        found["n-grams"] = tables + NGRAM_BYTES * shapes.characters
+    mib = {name: size / MIB for name, size in found.items()}
+    sizes = len(np.unique(shapes.training[:, 0] * shapes.training[:, 1]))
+    caches = CACHES_MIB + SIZE_MIB * min(SIZES, sizes)
+    return {"libraries": LIBRARIES_MIB + LATER_MIB, "caches": caches, **mib}
+
+
+def _pass_bytes(work: Work, weight_bytes: int) -> float:
+    """What the largest pass keeps for its way back; attention is kept in float32."""
+    network, passes = work.network, work.shapes.training
+    if not len(passes):
+        return 0.0
+    tokens = float((passes[:, 0] * passes[:, 1]).max())
+    pairs = float((passes[:, 0] * passes[:, 1] ** 2).max())
+    layers = range(network.trunk, network.depth)
+    kept = sum(network.outputs[layer] + SAVED * network.width for layer in layers)
+    return tokens * kept * (weight_bytes + 4) / 2 + pairs * len(layers) * 4
+
+
+def disk(work: Work, recipe: "Recipe") -> Mapping[str, float]:
+    """What the run folder holds, in MiB; the checkpoint is gone when the run is complete."""
+    shapes = work.shapes
+    epochs = work.epochs
+    buffered = min(epochs, recipe.stopping.patience + 1)
+    lexical = shapes.members * NGRAMS * (4 * shapes.labels + 8) if recipe.model.lexical else 0
+    numbers = work.trainable
+    members = 4.0 * numbers + lexical + (0.6 * MIB if lexical else 0)
+    every = 4.0 * numbers * (epochs + 1) if recipe.stopping.save_every_epoch else 0.0
+    held = shapes.rows + shapes.test_rows
+    predictions = held * (8 * shapes.labels + shapes.characters / max(1, shapes.rows))
+    return {
+        "members": members / MIB,
+        "every epoch": every / MIB,
+        "checkpoint": 4.0 * numbers * (5 + buffered) / MIB,
+        "predictions and report": (predictions + 2 * 150_000) / MIB,
+    }

@@ -1,0 +1,260 @@
+"""The verb that says beforehand what a training takes: here, elsewhere, and what would fit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fucina import flow, forecast, plan
+from fucina.probing import LIMIT_S, TEST_ROWS, probe
+from fucina.recipe import PRESETS, load
+from fucina.records import Progress, Split, silent
+
+if TYPE_CHECKING:
+    from fucina.config import Recipe
+    from fucina.models.blueprint import Blueprint
+
+__all__ = ["Elsewhere", "Option", "Plan", "plan_recipe"]
+
+PROBE_S = 10.0  # of VARIABLE by the formula, which may be off by two on a machine it has not seen
+VARIABLE = ("reading", "floor", "training", "answering", "baselines")  # they grow with rows
+PROBE_ROWS = (1536, 1024, 768, 512, 384, 256, 192, 128, 96, 64)  # the most that takes less
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A recipe on a machine of hardware.yaml.
+
+    Attributes:
+        estimate: What it takes there.
+        memory_mib: What that machine has.
+        change: Overrides that make it fit there; empty when it fits.
+        fits: Whether it fits, with `change`.
+    """
+
+    estimate: plan.Estimate
+    memory_mib: float
+    change: tuple[str, ...]
+    fits: bool
+
+
+@dataclass(frozen=True)
+class Option:
+    """A recipe, or a preset of it, with what it takes on this machine.
+
+    Attributes:
+        name: `written` for the recipe as it is, or the preset.
+        work: What it asks for.
+        estimate: What it takes.
+        change: Overrides that make it fit in the free memory; empty when it fits.
+        fits: Whether it fits, with `change`.
+    """
+
+    name: str
+    work: plan.Work
+    estimate: plan.Estimate
+    change: tuple[str, ...]
+    fits: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is known before a run.
+
+    Attributes:
+        base: Name of the base model.
+        precision: Of its frozen weights here.
+        options: The recipe as written, then the presets.
+        elsewhere: The recipe as written on other machines.
+        free_mib: Memory free here.
+        notes: What the estimate rests on, in sentences.
+        past_error: Median relative error of past estimates; None without past runs.
+        past_runs: How many there are.
+    """
+
+    base: str
+    precision: str
+    options: tuple[Option, ...]
+    elsewhere: tuple[Elsewhere, ...]
+    free_mib: float
+    notes: tuple[str, ...]
+    past_error: float | None
+    past_runs: int
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What all estimates of a plan share."""
+
+    path: Path
+    overrides: tuple[str, ...]
+    split: Split
+    drawn: "Blueprint"
+    machine: plan.Machine
+    past: tuple[plan.Past, ...]
+
+    @property
+    def root(self) -> Path:
+        return self.path.resolve().parent
+
+    def recipe(self, *more: str) -> "Recipe":
+        """The recipe with further overrides."""
+        return load(self.path, [*self.overrides, *more])[0]
+
+    def work(self, recipe: "Recipe") -> plan.Work:
+        """Count a recipe; one with other folds has its rows divided anew."""
+        split = self.split
+        if (recipe.folds.count or 1) != len(split.folds):
+            split, _ = flow.read(recipe, self.root)
+        network = plan.measure(
+            self.drawn.network, self.drawn.layers, self.drawn.width, recipe.adapter
+        )
+        cut = forecast.shapes(split, self.drawn.tokenizer, self.drawn.max_length_tokens, recipe)
+        return plan.work(network, cut, recipe, stored=forecast.fits(cut, network))
+
+
+def plan_recipe(
+    path: Path,
+    overrides: Sequence[str] = (),
+    *,
+    with_probe: bool = True,
+    price: float | None = None,
+    progress: Progress = silent,
+) -> Plan:
+    """Say what a recipe and its presets take.
+
+    Args:
+        path: The recipe.
+        overrides: `section.key=value`; they win over file and presets.
+        with_probe: Correct the formula by a small real run of at most 20 s.
+        price: USD an hour, of this machine and the others; None for the examples of the catalog.
+        progress: Shows steps.
+
+    Raises:
+        FucinaError: Whatever is wrong with recipe, data or model.
+    """
+    from fucina.models import blueprint, precision, threads
+
+    laps = plan.Laps()
+    recipe = load(path, overrides)[0]
+    split, _ = flow.read(recipe, path.resolve().parent, progress=progress)
+    laps.end("rows")
+    progress("drawing the base model", 0, 0)
+    drawn = blueprint.draw(recipe.model)
+    chosen = precision.choose(recipe)
+    laps.end("loading")
+    with threads.start() as pool:
+        machine = plan.here(pool, chosen, price=price or 0.0)
+    past = forecast.past(Path(recipe.output), plan.fingerprint(machine.workers))
+    case = _Case(path, tuple(overrides), split, drawn, machine, tuple(past))
+    work = case.work(recipe)
+    here = blueprint.weights_at_hand(recipe.model.base)
+    known, note = _corrected(case, recipe, work, laps, progress, probing=with_probe and here)
+    notes = [note, "Times are for all epochs; early stopping may end sooner."]
+    if drawn.tokenizer is None:
+        notes.append(f"{drawn.name} has no tokenizer here: tokens are guessed from characters.")
+    if not here:
+        notes.append(f"The weights of {drawn.name} are not on this disk: nothing could be tried.")
+    others = plan.catalog(full=recipe.adapter.kind == "full")
+    if price is not None:
+        others = [replace(other, price=price) for other in others]
+    return Plan(
+        base=recipe.model.base,
+        precision=chosen,
+        options=tuple(
+            _option(case, name, machine, known)
+            for name in ("written", *PRESETS)
+        ),
+        elsewhere=tuple(_elsewhere(case, other) for other in others),
+        free_mib=machine.memory_mib,
+        notes=tuple(notes),
+        past_error=plan.past_error(past),
+        past_runs=len(past),
+    )  # fmt: skip
+
+
+def _option(case: _Case, name: str, machine: plan.Machine, known: plan.Correction) -> Option:
+    more = () if name == "written" else (f"preset={name}",)
+    work = case.work(case.recipe(*more))
+    found = plan.estimate(work, machine, case.recipe(*more), known)
+    change, fits = _fit(case, more, found, machine, known)
+    return Option(name, work, found, change, fits)
+
+
+def _elsewhere(case: _Case, machine: plan.Machine) -> Elsewhere:
+    recipe = case.recipe()
+    found = plan.estimate(case.work(recipe), machine, recipe)
+    change, fits = _fit(case, (), found, machine, None)
+    return Elsewhere(found, machine.memory_mib, change, fits)
+
+
+def _fit(
+    case: _Case,
+    more: tuple[str, ...],
+    found: plan.Estimate,
+    machine: plan.Machine,
+    known: plan.Correction | None,
+) -> tuple[tuple[str, ...], bool]:
+    """The first change that makes a recipe fit in a machine's memory."""
+    if plan.fits_in(found.peak_mib, machine.memory_mib):
+        return (), True
+    depth = case.work(case.recipe(*more)).network.depth
+    for change in plan.changes(case.recipe(*more), depth):
+        smaller = case.recipe(*more, *change)
+        tried = plan.estimate(case.work(smaller), machine, smaller, known)
+        if plan.fits_in(tried.peak_mib, machine.memory_mib):
+            return change, True
+    return (), False
+
+
+def _corrected(
+    case: _Case,
+    recipe: "Recipe",
+    work: plan.Work,
+    laps: plan.Laps,
+    progress: Progress,
+    *,
+    probing: bool,
+) -> tuple[plan.Correction, str]:
+    """How far the formula is off, by a probe or by past runs, and a sentence on which."""
+    formula = plan.estimate(work, case.machine, recipe)
+    size = work.stages["training"].flops
+    if probing and plan.fits_in(formula.peak_mib, case.machine.memory_mib):
+        rows = _probe_rows(case, recipe, len(work.shapes.reading) and work.shapes.rows)
+        record = probe(recipe, case.root, case.split, rows=rows, limit_s=LIMIT_S, progress=progress)
+        seen = plan.from_record(record, record["machine"]) if record else None
+        if seen is not None:
+            began = {lap.stage: lap.seconds for lap in laps.done}
+            loaded = began["loading"] + seen.true.get("loading", 0.0)
+            found = plan.learn([seen], size, source="formula, corrected by a probe")
+            before = plan.learn(case.past, size).ratios
+            ratios = {
+                **before,
+                **found.ratios,
+                "rows": began["rows"] / formula.seconds["rows"],
+                "loading": loaded / formula.seconds["loading"],
+            }
+            note = f"The formula is corrected by a small real run of {rows} rows on this machine."
+            return replace(found, ratios=ratios), note
+    if case.past:
+        found = plan.learn(case.past, size)
+        return found, "The formula is corrected by past runs on this machine."
+    return plan.Correction(), "Formula alone: nothing was tried, so times may be off by half."
+
+
+def _probe_rows(case: _Case, recipe: "Recipe", most: int) -> int:
+    """The most rows with which a probe should end in time."""
+    once = recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": 1})})
+    for rows in PROBE_ROWS:
+        if rows > most:
+            continue
+        small = plan.part(case.split, rows, TEST_ROWS, seed=recipe.seed)
+        cut = forecast.shapes(small, case.drawn.tokenizer, case.drawn.max_length_tokens, once)
+        network = plan.measure(
+            case.drawn.network, case.drawn.layers, case.drawn.width, recipe.adapter
+        )
+        asked = plan.work(network, cut, once)
+        seconds = plan.estimate(asked, case.machine, once).seconds
+        if sum(seconds[stage] for stage in VARIABLE) < PROBE_S:
+            return rows
+    return PROBE_ROWS[-1]

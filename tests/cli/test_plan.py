@@ -1,0 +1,119 @@
+"""`fucina plan` as people use it: tables, JSON, models that are not on disk, history."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def _run(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "fucina", *map(str, arguments)],
+        capture_output=True, text=True, check=False, **options,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plan")
+    assert _run("new", folder / "job").returncode == 0
+    return folder
+
+
+def test_tables_fit_80_columns_and_say_what_they_rest_on(job):
+    done = _run("plan", job / "job/recipe.yaml", "--no-probe", f"output={job}/none")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert not any("…" in line for line in lines), "a column is cut"
+    for word in ("written", "fast", "balanced", "quality", "T4", "H100 SXM", "laptop, 8 cores"):
+        assert any(line.startswith(word) for line in lines), word
+    assert "22,7" in done.stdout or "22.7" in done.stdout  # parameters of the embedded model
+    assert "Formula alone" in done.stdout
+    assert "early stopping may end sooner" in done.stdout
+
+
+def test_json_holds_the_counts_and_a_price_makes_a_cost(job):
+    done = _run(
+        "plan", job / "job/recipe.yaml", "--no-probe", "--price", "3.6", "--json",
+        f"output={job}/none",
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    written, fast, balanced, quality = found["options"]
+    assert written["name"] == "written"
+    assert written["rows"] + written["test_rows"] > 30
+    assert written["tokens"] == written["tokens_an_epoch"] * written["epochs"]
+    assert written["seconds"] == balanced["seconds"]
+    assert fast["training_s"] < balanced["training_s"] < quality["training_s"]
+    assert quality["members"] == 5
+    assert written["cost"] == pytest.approx(written["total_s"] / 1000)
+    assert {m["cost"] for m in found["elsewhere"]} != {0}
+
+
+def test_a_configuration_alone_is_enough_and_nothing_is_tried(job, make_base):
+    bare = job / "bare"
+    bare.mkdir()
+    shutil.copy(make_base("llama") / "config.json", bare / "config.json")
+    done = _run("plan", job / "job/recipe.yaml", f"model.base={bare}", f"output={job}/none")
+    assert done.returncode == 0, done.stderr
+    text = " ".join(done.stdout.split())
+    assert "nothing could be tried" in text
+    assert "tokens are guessed from characters" in text
+    assert "Formula alone" in text
+
+
+def test_a_base_too_large_for_this_machine_is_planned_and_said(job, make_base):
+    huge = job / "huge"
+    huge.mkdir()
+    config = json.loads((make_base("llama") / "config.json").read_text("utf-8"))
+    config |= {"hidden_size": 16384, "intermediate_size": 65536, "num_hidden_layers": 120,
+               "num_attention_heads": 128, "num_key_value_heads": 128, "head_dim": 128}  # fmt: skip
+    (huge / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    done = _run(
+        "plan", job / "job/recipe.yaml", f"model.base={huge}", f"output={job}/none", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["options"][0]["parameters"] > 3e11
+    assert not found["options"][0]["fits"]
+    assert not any(machine["fits"] for machine in found["elsewhere"])
+    shown = _run("plan", job / "job/recipe.yaml", f"model.base={huge}", f"output={job}/none")
+    assert "choose a smaller model.base" in shown.stdout
+
+
+def test_a_run_keeps_estimate_and_truth_and_the_next_plan_learns(job, make_base):
+    own = [f"model.base={make_base('bert')}", f"output={job}/runs", "adapter.rank=2",
+           "training.epochs=2", "evaluation.bootstrap_samples=100"]  # fmt: skip
+    trained = _run("train", job / "job/recipe.yaml", *own, "--json")
+    assert trained.returncode == 0, trained.stderr
+    folder = json.loads(trained.stdout)["run"]
+    record = json.loads((Path(folder) / "plan.json").read_text("utf-8"))
+    stages = ["rows", "loading", "reading", "floor", "training", "saving", "calibrating",
+              "answering", "baselines", "report"]  # fmt: skip
+    assert list(record["estimate"]["seconds"]) == stages
+    assert list(record["truth"]["seconds"]) == stages
+    assert record["truth"]["peak_mib"] > 100
+    assert record["truth"]["epochs"] == 2
+    lines = (Path(folder) / "events.jsonl").read_text("utf-8").splitlines()
+    events = [json.loads(line) for line in lines]
+    assert [e["stage"] for e in events if e["event"] == "stage"] == stages[1:]
+    found = json.loads(_run("plan", job / "job/recipe.yaml", *own, "--no-probe", "--json").stdout)
+    assert found["past_runs"] == 1
+    assert found["past_error"] > 0
+    learned = found["options"][0]["seconds"]
+    # The stages that took their time are now said to take what they took.
+    for stage in ("report", "loading"):
+        assert learned[stage] == pytest.approx(record["truth"]["seconds"][stage], rel=0.01)
+
+
+def test_a_probe_corrects_the_formula_and_leaves_nothing_behind(job, make_base):
+    own = [f"model.base={make_base('bert')}", f"output={job}/probed"]
+    done = _run("plan", job / "job/recipe.yaml", *own, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["options"][0]["source"] == "formula, corrected by a probe"
+    assert "small real run" in found["notes"][0]
+    assert not (job / "probed").exists()
