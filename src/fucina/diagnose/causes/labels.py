@@ -14,7 +14,7 @@ __all__ = ["confusable_labels", "contradictions", "label_noise"]
 NOISE = 0.06  # estimated share of wrong labels that is worth saying
 COIN = 0.28  # share that is surely exceeded before two labels count as one
 FEWEST = 8  # rows that get the other of two labels
-KNOWN = 12  # training rows of a label; with fewer it may only be unlearnt
+KNOWN = 8  # training rows of a label; with fewer it may only be unlearnt
 SHOWN = 5
 
 
