@@ -91,6 +91,25 @@ def test_rows_are_left_out_or_rewritten_as_the_cause_says(weak):
     assert rows.examples[0].prompt not in texts
 
 
+def test_a_mended_recipe_still_finds_the_must_fix_cases(make_base, labelled):
+    row = (labelled / "test.jsonl").read_text(encoding="utf-8").splitlines()[0]
+    (labelled / "cases.jsonl").write_text(row, encoding="utf-8")
+    text = (
+        f"{{task: classification, name: b, output: '{labelled}/runs', data: {{train: train.jsonl,"
+        f" test: test.jsonl}}, model: {{base: '{make_base('bert')}'}}, adapter: {{layers: 1}},"
+        " training: {epochs: 1}, evaluation: {bootstrap_samples: 100, must_fix: cases.jsonl}}"
+    )
+    flow.train(parse(text)[0], labelled)
+    folder = run.find(labelled / "runs" / "b")
+    cause = Cause("cold_start", 0.9, "", (), "", "", {"training.epochs": 2})
+    mended = diagnosing.apply(folder, [cause])
+    assert (
+        len(run.read_json(run.find(labelled / "runs" / "b-mended") / "metrics.json")["must_fix"])
+        == 1
+    )
+    assert mended.changes == {"training.epochs": 2}
+
+
 def test_causes_that_no_recipe_can_mend_say_so(weak):
     folder, _ = weak
     cause = Cause("test_too_small", 0.9, "", (), "", "")

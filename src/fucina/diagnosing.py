@@ -227,15 +227,19 @@ def _line(text: str, label: str, group: str) -> str:
 def _changed(folder: Path, place: Path, changes: Mapping[str, Any]) -> "Recipe":
     """The recipe of a run with other settings, on the rows written beside it."""
     before = run.read_recipe(folder)
-    rules = before.evaluation.rules
-    root = run.read_json(folder / "environment.json").get("root", ".")
+    root = Path(run.read_json(folder / "environment.json").get("root", "."))
+    beside = {
+        f"evaluation.{key}": None if name is None else str(root / name)
+        for key in ("rules", "must_fix")
+        for name in (getattr(before.evaluation, key),)
+    }
     files: dict[str, Any] = {
         "data.train": "train.jsonl",
         "data.test": "test.jsonl",
         "data.validation": "validation.jsonl" if (place / "validation.jsonl").is_file() else None,
         "data.format": "jsonl", "data.encoding": "utf-8", "data.text": "text",
         "data.label": "label", "data.group": "group",
-        "evaluation.rules": None if rules is None else str(Path(root) / rules),
+        **beside,
         # Whoever trained on these rows allowed it; the repair of a leak has left them out.
         "data.allow_duplicates": True,
     }  # fmt: skip

@@ -152,7 +152,10 @@ def forge(
         )
         journal.keep(fit)
         journal.lap("saving")
-        calibration = evaluate.calibrate(fit.out_of_fold, recipe.evaluation, seed=recipe.seed)
+        # Single members answered the held-out rows: their temperature says nothing about votes.
+        votes = recipe.folds.ensemble == "vote" and recipe.folds.count > 0
+        trusting = recipe.evaluation.model_copy(update={"calibrate": False} if votes else {})
+        calibration = evaluate.calibrate(fit.out_of_fold, trusting, seed=recipe.seed)
         journal.trust(calibration)
         journal.lap("calibrating")
         model = saved.load(folder, recipe, base, split.labels, workers=threads.count(pool))

@@ -90,6 +90,8 @@ SYNTHESIS = [
     (["train", "{recipe}", "model.base=/nowhere/model"], "no folder '/nowhere/model'", "minilm"),
     (["train", "{recipe}", "folds.count=40"], "too few rows for 40 folds", "fewer folds"),
     (["train", "{recipe}", "adapter.target_modules=[q_proj]", "model.base={base}"], "'q_proj' matches no linear", "all-linear"),
+    (["train", "{recipe}", "--learning-curve", "--resume"], "learning curve cannot go on", "--resume"),
+    (["train", "{recipe}", "folds.ensemble=vote", "evaluation.max_error=0.1"], "votes have no confidence", "folds.ensemble=average"),
     (["clean", "nowhere"], "no folder nowhere", "fucina clean"),
     (["plan", "nowhere.yaml"], "no recipe nowhere.yaml", "fucina new"),
     (["plan", "{recipe}", "--no-probe", "model.base=/nowhere/model"], "no folder '/nowhere/model'", "minilm"),

@@ -1,9 +1,14 @@
 """fucina train RECIPE: audit, split, train, judge."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fucina.records import LearningCurve, Outcome
 
 __all__ = ["command"]
 
@@ -35,19 +40,17 @@ def command(
     """Train and judge what a recipe describes."""
     from dataclasses import asdict
 
-    from fucina import flow, run, using
-    from fucina.cli.screen import (
-        baseline_table,
-        console,
-        fold_table,
-        interval,
-        print_json,
-        reporting,
-        score_table,
-    )
-    from fucina.evaluate import facts, missed_goals, sentences
+    from fucina import flow, using
+    from fucina.cli.screen import print_json, reporting
+    from fucina.errors import RunError
+    from fucina.evaluate import facts, missed_goals
     from fucina.recipe import load
 
+    if learning_curve and resume:
+        raise RunError(
+            "a learning curve cannot go on where it stopped: its smaller trainings are not kept.",
+            fix="Leave out --resume, or --learning-curve.",
+        )
     extra = list(overrides or [])
     extra += [] if preset is None else [f"preset={preset}"]
     extra += [] if folds is None else [f"folds.count={folds}"]
@@ -67,37 +70,45 @@ def command(
         more = {} if curve is None else {"learning_curve": asdict(curve)}
         print_json({"run": outcome.folder, "missed_goals": missed, **facts(outcome), **more})
     else:
-        console.print(outcome.verdict, markup=False)
-        console.print()
-        console.print(score_table(outcome.model, title=f"On {outcome.model.rows} test rows"))
-        if outcome.folds:
-            console.print()
-            console.print(fold_table(outcome.folds))
-        console.print()
-        console.print(baseline_table(outcome.model, outcome.baselines, outcome.against))
-        console.print()
-        for sentence in sentences(facts(outcome)):
-            console.print(sentence, markup=False)
-        for row in run.read_json(Path(outcome.folder) / "metrics.json")["expectations"]:
-            word = "met" if row["met"] else "missed"
-            console.print(
-                f"expectation {word}: {row['name']} {row['expected']:g}, got {row['got']:.4g}",
-                markup=False,
-            )
-        if curve is not None:
-            console.print()
-            for rows, score in zip(curve.rows, curve.accuracy, strict=True):
-                console.print(f"{rows:6} rows  {interval(score, percent=True)}", markup=False)
-            console.print(curve.advice, markup=False)
-        if outcome.must_fix:
-            right = sum(case.right for case in outcome.must_fix)
-            console.print(f"must-fix cases: {right} of {len(outcome.must_fix)} right")
-        for sentence in missed:
-            console.print(f"goal missed: {sentence}", markup=False)
-        console.print(
-            f"\nreport  {outcome.folder}/report.html\nrun     {outcome.folder}",
-            markup=False,
-            soft_wrap=True,
-        )
+        _show(outcome, curve, missed)
     if strict and missed:
         raise typer.Exit(1)
+
+
+def _show(outcome: "Outcome", curve: "LearningCurve | None", missed: "Sequence[str]") -> None:
+    from fucina import run
+    from fucina.cli.screen import baseline_table, console, fold_table, interval, score_table
+    from fucina.evaluate import facts, sentences
+
+    console.print(outcome.verdict, markup=False)
+    console.print()
+    console.print(score_table(outcome.model, title=f"On {outcome.model.rows} test rows"))
+    if outcome.folds:
+        console.print()
+        console.print(fold_table(outcome.folds))
+    console.print()
+    console.print(baseline_table(outcome.model, outcome.baselines, outcome.against))
+    console.print()
+    for sentence in sentences(facts(outcome)):
+        console.print(sentence, markup=False)
+    for row in run.read_json(Path(outcome.folder) / "metrics.json")["expectations"]:
+        word = "met" if row["met"] else "missed"
+        console.print(
+            f"expectation {word}: {row['name']} {row['expected']:g}, got {row['got']:.4g}",
+            markup=False,
+        )
+    if curve is not None:
+        console.print()
+        for rows, score in zip(curve.rows, curve.accuracy, strict=True):
+            console.print(f"{rows:6} rows  {interval(score, percent=True)}", markup=False)
+        console.print(curve.advice, markup=False)
+    if outcome.must_fix:
+        right = sum(case.right for case in outcome.must_fix)
+        console.print(f"must-fix cases: {right} of {len(outcome.must_fix)} right")
+    for sentence in missed:
+        console.print(f"goal missed: {sentence}", markup=False)
+    console.print(
+        f"\nreport  {outcome.folder}/report.html\nrun     {outcome.folder}",
+        markup=False,
+        soft_wrap=True,
+    )

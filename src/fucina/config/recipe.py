@@ -3,7 +3,7 @@
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from fucina.config.data import DataConfig
 from fucina.config.evaluation import EvaluationConfig
@@ -12,6 +12,7 @@ from fucina.config.model import AdapterConfig, ModelConfig
 from fucina.config.prepare import AugmentConfig, PhaseConfig, SynthesisConfig
 from fucina.config.settings import Settings
 from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, TrainingConfig
+from fucina.errors import RecipeError
 
 __all__ = ["Recipe"]
 
@@ -45,6 +46,18 @@ class Recipe(Settings):
         tuple[PhaseConfig, ...],
         Field(description="Steps on the way to the whole data set: a list, smallest first."),
     ] = ()
+
+    @field_validator("evaluation")
+    @classmethod
+    def _confident(cls, evaluation: EvaluationConfig, info: ValidationInfo) -> EvaluationConfig:
+        """Shares of votes are not the confidence that held-out rows were answered with."""
+        folds = info.data.get("folds")
+        if folds is not None and folds.ensemble == "vote" and evaluation.max_error is not None:
+            raise RecipeError(
+                "evaluation.max_error: votes have no confidence to set a threshold on.",
+                fix="Set folds.ensemble=average, or leave out evaluation.max_error.",
+            )
+        return evaluation
 
     @field_validator("phases")
     @classmethod
