@@ -24,7 +24,6 @@ from fucina.records import (
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
-    from fucina.plan import Laps
 
 __all__ = ["audit", "forge", "learning_curve", "read", "read_file", "read_subject", "train"]
 
@@ -38,6 +37,7 @@ def train(
     progress: Progress = silent,
     say: Callable[[str], None] = silent,
     resume: bool = False,
+    laps: run.Laps | None = None,
 ) -> Outcome:
     """Take a recipe to a trained and judged run.
 
@@ -47,13 +47,15 @@ def train(
         progress: Shows steps.
         say: Shows messages.
         resume: Go on with the newest unfinished run of this recipe.
+        laps: What came before took this long; None counts from here.
 
     Raises:
         FucinaError: Whatever is wrong with recipe, data, model or machine.
     """
-    from fucina.plan import Laps
+    laps = laps or run.Laps()
+    from fucina.journal import Journal  # noqa: F401  torch comes with it: as long as many a stage
 
-    laps = Laps()
+    laps.end("libraries")
     split, findings = read(recipe, root, progress=progress)
     laps.end("rows")
     return forge(
@@ -104,7 +106,7 @@ def forge(
     progress: Progress,
     say: Callable[[str], None],
     resume: bool = False,
-    laps: "Laps | None" = None,
+    laps: run.Laps | None = None,
 ) -> Outcome:
     """Train and judge rows that are divided already.
 
@@ -122,7 +124,6 @@ def forge(
     from fucina.journal import Journal
     from fucina.models import base as bases
     from fucina.models import precision, saved, threads
-    from fucina.plan import Laps
     from fucina.train.cross_validate import cross_validate
 
     written = recipe.evaluation.rules
@@ -137,7 +138,7 @@ def forge(
         if resume
         else run.begin(recipe, split, precision=base.precision, root=root)
     )
-    journal = Journal(folder, recipe, progress, say, laps or Laps())
+    journal = Journal(folder, recipe, progress, say, laps or run.Laps())
     journal.lap("loading")
     for finding in findings:
         journal.tell(f"{finding.severity}: {finding.message}")

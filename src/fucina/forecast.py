@@ -136,7 +136,6 @@ def estimate(
         "machine": mark,
         "epochs": asked.epochs,
         "flops": size,
-        "written_s": asked.stages["training"].bytes_written / plan.WRITE_BYTES_S,
         "trainable": asked.trainable,
         "tokens": cut.tokens,
         "estimate": asdict(formula),

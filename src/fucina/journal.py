@@ -13,7 +13,7 @@ from fucina import run
 from fucina.evaluate import as_csv, facts, report
 from fucina.models.memory import peak_memory_mib, peak_vram_mib
 from fucina.models.saved import member_folder, save_lexicon, save_member
-from fucina.plan import Estimate, Laps
+from fucina.plan import Estimate
 from fucina.records import Calibration, Epoch, Outcome, Progress
 from fucina.train.checkpoint import State
 from fucina.train.cross_validate import Fit, Memory
@@ -45,14 +45,16 @@ class Journal:
     recipe: "Recipe"
     progress: Progress
     say: "Callable[[str], None]"
-    laps: Laps = field(default_factory=Laps)
+    laps: run.Laps = field(default_factory=run.Laps)
     stamp: str = field(default_factory=lambda: time.strftime("%Y%m%d-%H%M%S"))
     board: Any = None
     signs: Signs = field(init=False)
     planned: dict[str, Any] = field(default_factory=dict)
+    told: int = 0
 
     def __post_init__(self) -> None:
         self.signs = Signs(self.recipe.expectations)
+        self.told = len(self.laps.done)
 
     def tell(self, message: str) -> None:
         """Write a message to the log and show it."""
@@ -79,8 +81,10 @@ class Journal:
 
     def lap(self, stage: str) -> None:
         """Note in the events that a stage ended, what it took and the peak of memory so far."""
-        lap = self.laps.end(stage)
-        run.append_event(self.folder, "stage", {**asdict(lap), **_peaks()})
+        self.laps.end(stage)
+        for lap in self.laps.done[self.told :]:
+            run.append_event(self.folder, "stage", {**asdict(lap), **_peaks()})
+        self.told = len(self.laps.done)
 
     def plan(self, estimate: Estimate, record: dict[str, Any], *, resumed: bool) -> None:
         """Write what the run should take, before it is known.
@@ -89,7 +93,7 @@ class Journal:
         called slow beside an estimate that past runs have corrected.
         """
         self.planned = {**record, "resumed": resumed}
-        self.signs.planned_epoch_s = 0.0 if estimate.source == "measured" else estimate.epoch_s
+        self.signs.planned_epoch_s = estimate.epoch_s if estimate.corrected else 0.0
         run.write_json(self.folder / "plan.json", self.planned)
 
     def compare_with_plan(self) -> None:
@@ -195,7 +199,8 @@ class Journal:
     def _improved(self, stack: "Stack", member: Member) -> None:
         if member.best.state is not None:
             folder = member_folder(self.folder, self.recipe, member.index)
-            save_member(folder, stack, self.recipe, member.best.state, None)
+            with self.laps.apart("checkpoints"):
+                save_member(folder, stack, self.recipe, member.best.state, None)
         self.log(
             f"member {member.index + 1}: best so far at epoch {member.best.epoch}, "
             f"balanced accuracy {member.best.balanced_accuracy:.4f}; saved"
@@ -204,11 +209,13 @@ class Journal:
     def _every_epoch(self, stack: "Stack", member: int, epoch: int, state: Tensor) -> None:
         own = member_folder(self.folder, self.recipe, member)
         folder = self.folder / "epochs" / f"{own.name}_epoch{epoch}"
-        save_member(folder, stack, self.recipe, state, None)
+        with self.laps.apart("checkpoints"):
+            save_member(folder, stack, self.recipe, state, None)
 
     def _save(self, group: int, state: State) -> None:
         facts = {"epoch": str(state.epoch), "facts": json.dumps(state.facts)}
-        run.write_tensors(self._checkpoint(group), state.tensors, facts)
+        with self.laps.apart("checkpoints"):
+            run.write_tensors(self._checkpoint(group), state.tensors, facts)
 
     def _load(self, group: int) -> State | None:
         path = self._checkpoint(group)

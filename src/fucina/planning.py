@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fucina import flow, forecast, plan
-from fucina.probing import LIMIT_S, TEST_ROWS, probe
+from fucina import flow, forecast, plan, run
+from fucina.probing import EPOCHS, LIMIT_S, TEST_ROWS, probe
 from fucina.recipe import PRESETS, load
 from fucina.records import Progress, Split, silent
 
@@ -120,6 +120,7 @@ def plan_recipe(
     with_probe: bool = True,
     price: float | None = None,
     progress: Progress = silent,
+    laps: run.Laps | None = None,
 ) -> Plan:
     """Say what a recipe and its presets take.
 
@@ -129,13 +130,15 @@ def plan_recipe(
         with_probe: Correct the formula by a small real run of at most 20 s.
         price: USD an hour, of this machine and the others; None for the examples of the catalog.
         progress: Shows steps.
+        laps: What came before took this long; None counts from here.
 
     Raises:
         FucinaError: Whatever is wrong with recipe, data or model.
     """
     from fucina.models import blueprint, precision, threads
 
-    laps = plan.Laps()
+    laps = laps or run.Laps()
+    laps.end("libraries")
     recipe = load(path, overrides)[0]
     split, _ = flow.read(recipe, path.resolve().parent, progress=progress)
     laps.end("rows")
@@ -211,7 +214,7 @@ def _corrected(
     case: _Case,
     recipe: "Recipe",
     work: plan.Work,
-    laps: plan.Laps,
+    laps: run.Laps,
     progress: Progress,
     *,
     probing: bool,
@@ -231,6 +234,7 @@ def _corrected(
             ratios = {
                 **before,
                 **found.ratios,
+                "libraries": began["libraries"] / formula.seconds["libraries"],
                 "rows": began["rows"] / formula.seconds["rows"],
                 "loading": loaded / formula.seconds["loading"],
             }
@@ -244,17 +248,18 @@ def _corrected(
 
 def _probe_rows(case: _Case, recipe: "Recipe", most: int) -> int:
     """The most rows with which a probe should end in time."""
-    once = recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": 1})})
+    training = recipe.training.model_copy(update={"epochs": EPOCHS})
+    small = recipe.model_copy(update={"training": training})
     for rows in PROBE_ROWS:
         if rows > most:
             continue
-        small = plan.part(case.split, rows, TEST_ROWS, seed=recipe.seed)
-        cut = forecast.shapes(small, case.drawn.tokenizer, case.drawn.max_length_tokens, once)
+        few = plan.part(case.split, rows, TEST_ROWS, seed=recipe.seed)
+        cut = forecast.shapes(few, case.drawn.tokenizer, case.drawn.max_length_tokens, small)
         network = plan.measure(
             case.drawn.network, case.drawn.layers, case.drawn.width, recipe.adapter
         )
-        asked = plan.work(network, cut, once)
-        seconds = plan.estimate(asked, case.machine, once).seconds
+        asked = plan.work(network, cut, small)
+        seconds = plan.estimate(asked, case.machine, small).seconds
         if sum(seconds[stage] for stage in VARIABLE) < PROBE_S:
             return rows
     return PROBE_ROWS[-1]

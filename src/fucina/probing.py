@@ -1,7 +1,7 @@
 """A probe: a small real run of a recipe, thrown away, to see how far the formula is off here.
 
 The engine itself trains: the same stack of k members, the same batches, floor, held-out passes,
-answers and baselines, on a part of the rows and for one epoch. Nothing of the loop is copied.
+answers and baselines, on a part of the rows and for two epochs. Nothing of the loop is copied.
 """
 
 import time
@@ -20,11 +20,11 @@ from fucina.records import Progress, Split
 if TYPE_CHECKING:
     from fucina.config import Recipe
 
-__all__ = ["LIMIT_S", "TEST_ROWS", "probe"]
+__all__ = ["EPOCHS", "LIMIT_S", "TEST_ROWS", "probe"]
 
 LIMIT_S = 20.0
 TEST_ROWS = 8  # each is also asked alone, which takes long on a busy machine
-WARM_UP = 0.25  # of the steps pay for what later ones find ready
+EPOCHS = 2  # the first pays for what later ones find ready: products of new shapes, memory
 OUTLIER = 3.0  # times the median step: something else had the processor
 
 
@@ -56,8 +56,9 @@ class _Watch:
     @property
     def step_s(self) -> float:
         """Mean seconds of a step once warm; a step far above the median counts as three medians."""
-        taken = np.diff(self.steps)
-        taken = taken[int(WARM_UP * len(taken)) :]
+        done = len(self.steps)
+        warm = self.total // EPOCHS  # steps of the first epoch; between epochs rows are judged
+        taken = np.diff(self.steps[warm:] if done > warm + 1 else self.steps[done // 4 :])
         if not len(taken):
             return 0.0
         return float(np.minimum(taken, OUTLIER * median(taken)).mean())
@@ -92,7 +93,7 @@ def probe(
         once = recipe.model_copy(
             update={
                 "output": scratch,
-                "training": recipe.training.model_copy(update={"epochs": 1}),
+                "training": recipe.training.model_copy(update={"epochs": EPOCHS}),
                 "evaluation": recipe.evaluation.model_copy(
                     update={"rules": None, "must_fix": None}
                 ),
@@ -116,15 +117,16 @@ def _seen(
     if watch.step_s:
         # Building the stack and the first steps happen once; they must not count for every epoch.
         ended = [lap["time"] for lap in laps if lap["stage"] == "training"]
-        after = ended[0] - watch.steps[-1] if ended else 0.0
+        written = seconds.get("checkpoints", 0.0)
+        judging = EPOCHS * (ended[0] - watch.steps[-1]) - written if ended else 0.0
+        seconds["training"] = watch.step_s * watch.total + max(judging, 0.0)
         # A short burst of writing is quicker than what a disk keeps up.
-        after = max(after, record["written_s"])
-        seconds["training"] = watch.step_s * watch.total + after
+        seconds["checkpoints"] = max(written, record["estimate"]["seconds"]["checkpoints"])
     if not laps:
         return None
     record["truth"] = {
         "seconds": seconds,
-        "epochs": 1,
+        "epochs": EPOCHS,
         "resumed": False,
         "peak_mib": sum(record["estimate"]["memory"].values()) + _beyond(record, laps[0]),
     }

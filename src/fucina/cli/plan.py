@@ -27,7 +27,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Say what a training takes: time, memory, disk, tokens and cost."""
-    from fucina import planning
+    from fucina import planning, run
     from fucina.cli.screen import print_json, reporting
     from fucina.recipe import load
 
@@ -36,7 +36,12 @@ def command(
         for sentence in mapped:
             say(sentence)
         found = planning.plan_recipe(
-            recipe, list(overrides or []), with_probe=probe, price=price, progress=progress
+            recipe,
+            list(overrides or []),
+            with_probe=probe,
+            price=price,
+            progress=progress,
+            laps=run.Laps.of_process(),
         )
     if as_json:
         print_json(_facts(found))

@@ -40,7 +40,7 @@ def command(
     """Train and judge what a recipe describes."""
     from dataclasses import asdict
 
-    from fucina import flow, using
+    from fucina import flow, run, using
     from fucina.cli.screen import print_json, reporting
     from fucina.errors import RunError
     from fucina.evaluate import facts, missed_goals
@@ -64,7 +64,14 @@ def command(
             outcome, curve = flow.learning_curve(settings, root, progress=progress, say=say)
             using.report(Path(outcome.folder))
         else:
-            outcome = flow.train(settings, root, progress=progress, say=say, resume=resume)
+            outcome = flow.train(
+                settings,
+                root,
+                progress=progress,
+                say=say,
+                resume=resume,
+                laps=run.Laps.of_process(),
+            )
     missed = missed_goals(outcome, settings.evaluation)
     if as_json:
         more = {} if curve is None else {"learning_curve": asdict(curve)}

@@ -7,7 +7,6 @@ say how far the formula is off; other machines come from hardware.yaml.
 from fucina.plan.estimate import TRAINING, Correction, Estimate, estimate
 from fucina.plan.fitting import changes, fits_in
 from fucina.plan.history import Past, from_record, learn, past_error
-from fucina.plan.laps import Lap, Laps
 from fucina.plan.machine import Machine, catalog, fingerprint, here
 from fucina.plan.network import Network, measure
 from fucina.plan.sample import part
@@ -20,8 +19,6 @@ __all__ = [
     "WRITE_BYTES_S",
     "Correction",
     "Estimate",
-    "Lap",
-    "Laps",
     "Machine",
     "Network",
     "Past",

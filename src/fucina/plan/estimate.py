@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["TRAINING", "Correction", "Estimate", "estimate"]
 
 # What is not in here is evaluation: answers, baselines, timing, intervals, report.
-TRAINING = ("rows", "loading", "reading", "floor", "training", "saving")
+TRAINING = ("libraries", "rows", "loading", "reading", "floor", "training", "checkpoints", "saving")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Estimate:
         epoch_s: Seconds of the steps of one epoch.
         cost: USD for all of it.
         source: What the estimate rests on.
+        corrected: A probe or past runs on this machine had their say.
     """
 
     machine: str
@@ -53,6 +54,7 @@ class Estimate:
     epoch_s: float
     cost: float
     source: str
+    corrected: bool
 
     @property
     def total_s(self) -> float:
@@ -107,7 +109,7 @@ def estimate(
     )
     if known.memory_mib:
         parts["seen beyond the formula"] = known.memory_mib
-    epoch_s = seconds["training"] / work.epochs
+    epoch_s = (seconds["training"] + seconds["checkpoints"]) / work.epochs
     total = sum(seconds.values())
     return Estimate(
         machine=machine.name,
@@ -117,6 +119,7 @@ def estimate(
         epoch_s=epoch_s,
         cost=total / 3600 * machine.price,
         source=machine.source if correction is None else known.source,
+        corrected=bool(known.ratios),
     )
 
 

@@ -44,7 +44,8 @@ def from_record(record: Mapping[str, Any], machine: str) -> Past | None:
     if not truth or record["machine"] != machine or truth["resumed"]:
         return None
     estimated = dict(record["estimate"]["seconds"])
-    estimated["training"] *= truth["epochs"] / record["epochs"]  # it may have stopped early
+    for stage in ("training", "checkpoints"):
+        estimated[stage] *= truth["epochs"] / record["epochs"]  # it may have stopped early
     return Past(
         size=record["flops"],
         estimated=estimated,

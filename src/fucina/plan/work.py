@@ -127,6 +127,7 @@ def work(network: Network, shapes: Shapes, recipe: "Recipe", *, stored: bool = T
     frozen = "frozen" in recipe.evaluation.baselines
     base_rows = np.concatenate([shapes.reading, shapes.answering])
     stages = {
+        "libraries": Stage(processor_s=1.5),
         "rows": Stage(processor_s=0.2 + shapes.rows * 4e-4),
         "loading": Stage(processor_s=2.0, bytes_written=network.parameters * 4 * 0.3),
         "reading": Stage(
@@ -143,8 +144,8 @@ def work(network: Network, shapes: Shapes, recipe: "Recipe", *, stored: bool = T
             flops=epochs * (step + held + again),
             layers=epochs * top_calls,
             bytes_moved=epochs * shapes.steps * trained * shapes.members * STEP_BYTES,
-            bytes_written=written,
         ),
+        "checkpoints": Stage(bytes_written=written),
         "saving": Stage(bytes_written=trained * shapes.members * 4, processor_s=0.05),
         "calibrating": Stage(processor_s=0.05 + shapes.rows * 1e-4),
         "answering": Stage(

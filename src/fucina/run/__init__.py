@@ -26,9 +26,12 @@ from fucina.run.files import (
     write_text,
 )
 from fucina.run.folder import begin, find, latest, read_recipe, reopen
+from fucina.run.laps import Lap, Laps
 from fucina.run.tables import read_predictions, read_rows, write_predictions, write_rows
 
 __all__ = [
+    "Lap",
+    "Laps",
     "append_event",
     "append_lines",
     "begin",
