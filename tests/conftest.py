@@ -79,6 +79,28 @@ def make_base(tokenizer_folder, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def decoder_tokenizer():
+    """Give a function: special tokens → a byte-level tokenizer that can write any text."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    def make(special=("<|begin|>", "<|end|>", "<|im_start|>", "<|im_end|>")):
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=400, special_tokens=list(special), show_progress=False,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        )  # fmt: skip
+        tokenizer.train_from_iterator([" ".join(WORDS)] * 3, trainer)
+        named = dict(zip(("bos_token", "eos_token"), special, strict=False))
+        more = {"additional_special_tokens": list(special[2:])} if special[2:] else {}
+        return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **named, **more)
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def load_base(make_base):
     """Give a function: architecture name → loaded float32 base."""
     from fucina.config import ModelConfig

@@ -249,6 +249,7 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
         rows(config.train, "train", config.group),
         rows(config.validation, "validation") if config.validation is not None else None,
         rows(config.test, "test") if config.test is not None else None,
+        answer=tasks.get(recipe.task).answer,
         folds=recipe.folds.count,
         allow_duplicates=config.allow_duplicates,
     )
@@ -274,13 +275,13 @@ def read_file(
         progress: Shows steps.
     """
     config = recipe.data
-    columns = {"text": config.text, "label": config.label}
+    columns = {"text": config.text, "label": config.label, **config.columns}
     if group is not None:
         columns["group"] = group
     return data.load(
         path,
+        tasks.get(recipe.task),
         columns,
-        to_example=tasks.get(recipe.task).to_example,
         format=config.format,
         encoding=config.encoding,
         name=name,

@@ -21,9 +21,7 @@ COLUMNS = {"text": "text", "label": "label"}
 
 
 def _load(path, columns=None, **options):
-    return data.load(
-        path, columns or COLUMNS, to_example=get("classification").to_example, **options
-    )
+    return data.load(path, get("classification"), columns or COLUMNS, **options)
 
 
 def _write(folder, kind):
@@ -110,8 +108,8 @@ def test_synonyms_of_columns_are_found(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "content", "message", "fix"), [
-    ("a.csv", b"", "is empty", "labelled rows"),
-    ("a.csv", b"text,label\n", "no rows", "labelled rows"),
+    ("a.csv", b"", "is empty", "rows to learn from"),
+    ("a.csv", b"text,label\n", "no rows", "rows to learn from"),
     ("a.csv", b"testo libero,label\nciao,a\n", "no column 'text'", "data.text"),
     ("a.csv", b"text,label\nciao,a,b\n", "line 2: 3 fields", "quotes"),
     ("a.csv", b'text,label\nciao,"a\n', "line", "quotes"),
@@ -124,7 +122,7 @@ def test_synonyms_of_columns_are_found(tmp_path):
     ("a.json", b'{"text": 1', "not JSON", "array"),
     ("a.parquet", b"PAR1 nonsense", "not a readable Parquet", "CSV"),
     ("a.xlsx", b"PK", "unknown suffix", ".csv"),
-    ("a.jsonl", b'{"messages": [{"role": "user", "content": "x"}]}\n', "no assistant turn", "label"),
+    ("a.jsonl", b'{"messages": [{"role": "user", "content": "x"}]}\n', "no assistant turn", "answer"),
     ("a.jsonl", b'{"messages": [{"role": "boss", "content": "x"}]}\n', "unknown role 'boss'", "system"),
 ])  # fmt: skip
 def test_a_broken_file_is_named_with_line_and_fix(tmp_path, name, content, message, fix):

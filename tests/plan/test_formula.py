@@ -156,7 +156,10 @@ def test_history_of_another_machine_or_a_resumed_run_is_not_asked():
     truth = {"seconds": {"training": 3.0}, "epochs": 2, "resumed": False, "peak_mib": 2.0}
     record = {"machine": "x", "epochs": 4, "flops": 1.0, "estimate": estimate, "truth": truth}
     seen = plan.from_record(record, "x")
-    assert seen.estimated == {"training": 1.0, "checkpoints": 0.5}  # it stopped after two of four epochs
+    assert seen.estimated == {
+        "training": 1.0,
+        "checkpoints": 0.5,
+    }  # it stopped after two of four epochs
     assert plan.from_record(record, "y") is None
     assert plan.from_record({**record, "truth": {**truth, "resumed": True}}, "x") is None
     assert plan.from_record({**record, "truth": None}, "x") is None

@@ -4,6 +4,7 @@ A recipe is a YAML file of sections; a section is one small class here and belon
 The command line, the JSON schema and the docs read the settings from these classes.
 """
 
+from fucina.config.chat import ChatConfig
 from fucina.config.data import DataConfig
 from fucina.config.evaluation import METRIC_NAMES, EvaluationConfig, Metric
 from fucina.config.expectations import ExpectationsConfig
@@ -24,6 +25,7 @@ __all__ = [
     "AdapterConfig",
     "AugmentConfig",
     "CaseConfig",
+    "ChatConfig",
     "DataConfig",
     "EvaluationConfig",
     "ExpectationsConfig",

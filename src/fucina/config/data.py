@@ -26,6 +26,13 @@ class DataConfig(Settings):
     encoding: Annotated[str, Field(description="Text encoding of the files.")] = "utf-8"
     text: Annotated[str, Field(description="Column that holds the text.")] = "text"
     label: Annotated[str, Field(description="Column that holds the label.")] = "label"
+    columns: Annotated[
+        dict[str, str],
+        Field(
+            default_factory=dict,
+            description="Other fields of the task and the columns that hold them: field: column.",
+        ),
+    ]
     group: Annotated[
         str | None,
         Field(description="Column of groups; rows of one group never straddle a split."),

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from fucina.config.chat import ChatConfig
 from fucina.config.data import DataConfig
 from fucina.config.evaluation import EvaluationConfig
 from fucina.config.expectations import ExpectationsConfig
@@ -32,6 +33,7 @@ class Recipe(Settings):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Same seed, same weights.")] = 13
     output: Annotated[str, Field(description="Folder for run folders.")] = "runs"
     data: DataConfig
+    chat: ChatConfig = ChatConfig()
     model: ModelConfig = ModelConfig()
     adapter: AdapterConfig = AdapterConfig()
     training: TrainingConfig = TrainingConfig()

@@ -1,19 +1,24 @@
-"""Conversations and instructions as labelled texts, and labelled texts as conversations."""
+"""Conversations as other tools write them: messages, ShareGPT, Alpaca."""
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fucina.errors import DataError
-from fucina.records import Dataset
+from fucina.errors import DataError, nearest
+from fucina.records import Dataset, Message, Role
 
-__all__ = ["detect", "from_alpaca", "from_turns", "to_messages"]
+__all__ = ["TURNS", "detect", "from_alpaca", "labelled", "to_messages", "tools_of", "turns"]
 
-ROLES = {
+ROLES: dict[str, Role] = {
     "human": "user", "user": "user", "prompter": "user",
     "gpt": "assistant", "assistant": "assistant", "model": "assistant", "bot": "assistant",
-    "system": "system", "tool": "tool", "function": "tool", "function_call": "tool",
-    "observation": "tool",
+    "chatgpt": "assistant", "function_call": "assistant", "tool_call": "assistant",
+    "system": "system", "developer": "system",
+    "tool": "tool", "function": "tool", "observation": "tool", "function_response": "tool",
+    "tool_response": "tool",
 }  # fmt: skip
+CALLS = ("function_call", "tool_call")  # roles whose text is a call
+TURNS = {"messages": "messages", "sharegpt": "conversations"}  # format → key of the turns
 
 
 def detect(row: Mapping[str, Any]) -> str:
@@ -23,68 +28,192 @@ def detect(row: Mapping[str, Any]) -> str:
         >>> detect({"messages": []}), detect({"instruction": "", "output": ""}), detect({"text": 1})
         ('messages', 'alpaca', 'columns')
     """
-    if isinstance(row.get("messages"), list):
-        return "messages"
-    if isinstance(row.get("conversations"), list):
-        return "sharegpt"
+    for form, key in TURNS.items():
+        if isinstance(row.get(key), list):
+            return form
     if "instruction" in row and ("output" in row or "response" in row):
         return "alpaca"
     return "columns"
 
 
-def from_turns(row: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
-    """Read a conversation as a labelled text: the last user turn, and the answer to it.
+def turns(row: Mapping[str, Any], key: str, where: str) -> tuple[Message, ...]:
+    """Read the turns of a conversation.
 
     Args:
-        row: With a list of turns, {"role", "content"} or {"from", "value"}.
+        row: With a list of turns, {"role", "content"} or {"from", "value"}; ShareGPT may have the
+            system's turn as a key of its own.
         key: `messages` or `conversations`.
         where: File and line, for messages.
 
     Raises:
-        DataError: There is no user turn, no answer, or an unknown role.
+        DataError: There is no list of turns, an unknown role, no turn of the assistant that says
+            something, or a call that is not JSON.
+
+    Example:
+        >>> row = {"conversations": [{"from": "human", "value": "ciao"},
+        ...                          {"from": "gpt", "value": "Ciao!"}]}
+        >>> [message.role for message in turns(row, "conversations", "a.json, line 1")]
+        ['user', 'assistant']
     """
-    turns = row.get(key)
-    if not isinstance(turns, list):
+    given = row.get(key)
+    if not isinstance(given, list):
         raise DataError(f"{where}: no list {key!r}.", fix="Write every row in the same format.")
-    found: dict[str, str] = {}
-    for turn in turns:
-        if not isinstance(turn, Mapping):
-            raise DataError(f"{where}: a turn is not an object.", fix='Write {"role", "content"}.')
-        role = str(turn.get("role", turn.get("from", "")))
-        content = turn.get("content", turn.get("value"))
-        if role not in ROLES:
-            raise DataError(
-                f"{where}: unknown role {role!r}.", fix="Use system, user and assistant."
-            )
-        found[ROLES[role]] = "" if content is None else str(content)
+    found = [_message(turn, where) for turn in given]
+    system = row.get("system")
+    if system and not any(message.role == "system" for message in found):
+        found.insert(0, Message("system", str(system)))
     for role in ("user", "assistant"):
-        if role not in found:
+        if not any(m.role == role and (m.content.strip() or m.tool_calls) for m in found):
             raise DataError(
-                f"{where}: no {role} turn.", fix="Each row needs a question and a label."
+                f"{where}: no {role} turn that says something.",
+                fix="Each conversation needs a question and an answer; fill in or delete this row.",
             )
-    return {"text": found["user"], "label": found["assistant"].strip()}
+    return tuple(_joined(found))
 
 
-def from_alpaca(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> list[tuple[int, dict[str, Any]]]:
-    """Read instructions as labelled texts.
+def _joined(messages: Sequence[Message]) -> list[Message]:
+    """Join a call to the calls right before it: some formats write each as a turn of its own."""
+    kept: list[Message] = []
+    for message in messages:
+        only_calls = message.tool_calls and not message.content
+        if kept and only_calls and kept[-1].tool_calls and kept[-1].role == "assistant":
+            last = kept.pop()
+            message = Message("assistant", last.content, last.tool_calls + message.tool_calls)
+        kept.append(message)
+    return kept
 
-    An instruction that is the same in every row is the task, not the text, and is left out.
+
+def _message(turn: Any, where: str) -> Message:
+    if not isinstance(turn, Mapping):
+        raise DataError(f"{where}: a turn is not an object.", fix='Write {"role", "content"}.')
+    name = str(turn.get("role", turn.get("from", "")))
+    if name not in ROLES:
+        raise DataError(
+            f"{where}: unknown role {name!r}.",
+            fix=f"Use system, user, assistant and tool; {nearest(name, ROLES)}",
+        )
+    content = _text(turn.get("content", turn.get("value")), where)
+    given = turn.get("tool_calls") or ()
+    if name in CALLS:
+        given, content = _json(content, where, "a call"), ""
+    elif isinstance(turn.get("function_call"), Mapping):
+        given = [turn["function_call"]]
+    listed = [given] if isinstance(given, Mapping) else list(given)
+    return Message(
+        ROLES[name],
+        content,
+        tuple(_call(call, where) for call in listed),
+        str(turn.get("name") or ""),
+    )
+
+
+def _text(content: Any, where: str) -> str:
+    """The text of a turn; OpenAI also writes it as a list of parts."""
+    if content is None:
+        return ""
+    if isinstance(content, list):
+        parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+        if not all(isinstance(part, str) for part in parts):
+            raise DataError(
+                f"{where}: a turn holds something else than text.",
+                fix="Leave out images and sounds: only text is learnt.",
+            )
+        return "\n".join(map(str, parts))
+    return json.dumps(content, ensure_ascii=False) if isinstance(content, Mapping) else str(content)
+
+
+def _call(call: Any, where: str) -> Mapping[str, Any]:
+    """A call in OpenAI's form, its arguments as an object."""
+    function = call.get("function", call) if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        raise DataError(
+            f"{where}: a tool call without a name.",
+            fix='Write {"type": "function", "function": {"name": "…", "arguments": {…}}}.',
+        )
+    arguments = function.get("arguments", function.get("parameters", {}))
+    if isinstance(arguments, str):
+        arguments = _json(arguments or "{}", where, f"the arguments of {function['name']}")
+    return {
+        "type": "function",
+        "function": {"name": function["name"], "arguments": arguments},
+    }
+
+
+def _json(text: str, where: str, what: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{where}: {what} is not JSON ({error.msg.lower()}).",
+            fix='Write {"name": "…", "arguments": {…}}.',
+        ) from error
+
+
+def tools_of(row: Mapping[str, Any], where: str) -> tuple[Mapping[str, Any], ...]:
+    """Read what the assistant may call: a list, or the same as JSON text.
+
+    Raises:
+        DataError: They are not a list of functions with names.
+
+    Example:
+        >>> found = tools_of({"tools": [{"name": "weather", "parameters": {}}]}, "a.jsonl, line 1")
+        >>> found[0]["function"]["name"]
+        'weather'
+    """
+    given = row.get("tools") or row.get("functions") or []
+    if isinstance(given, str):
+        given = _json(given, where, "tools")
+    if not isinstance(given, list):
+        raise DataError(f"{where}: tools is not a list.", fix="Write a list of functions.")
+    found = []
+    for tool in given:
+        function = tool.get("function", tool) if isinstance(tool, Mapping) else {}
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            raise DataError(
+                f"{where}: a tool without a name.",
+                fix='Write {"type": "function", "function": {"name": "…", "parameters": {…}}}.',
+            )
+        found.append({"type": "function", "function": dict(function)})
+    return tuple(found)
+
+
+def labelled(messages: Sequence[Message]) -> dict[str, str]:
+    """Read a conversation as a labelled text: the last user turn, and the last answer.
+
+    Example:
+        >>> labelled([Message("user", "ciao"), Message("assistant", " greeting ")])
+        {'text': 'ciao', 'label': 'greeting'}
+    """
+    last = {message.role: message.content for message in messages}
+    return {"text": last["user"], "label": last["assistant"].strip()}
+
+
+def from_alpaca(
+    rows: Iterable[tuple[int, Mapping[str, Any]]],
+) -> list[tuple[int, dict[str, Any]]]:
+    """Read instructions as prompts and answers.
+
+    An instruction that is the same in every row is the task, not the text: it becomes the
+    system's turn.
 
     Example:
         >>> from_alpaca([(1, {"instruction": "Classify.", "input": "ciao", "output": "hi"}),
         ...              (2, {"instruction": "Classify.", "input": "addio", "output": "bye"})])[1]
-        (2, {'text': 'addio', 'label': 'bye'})
+        (2, {'prompt': 'addio', 'answer': 'bye', 'system': 'Classify.'})
     """
     kept = list(rows)
     same = len({str(row.get("instruction", "")) for _, row in kept}) == 1
     result = []
     for number, row in kept:
         instruction, given = str(row.get("instruction") or ""), str(row.get("input") or "")
-        text = given if given and same else "\n".join(part for part in (instruction, given) if part)
+        system, text = str(row.get("system") or ""), given
+        if given and same and not system:
+            system = instruction
+        else:
+            text = "\n".join(part for part in (instruction, given) if part)
         answer = row.get("output", row.get("response"))
-        result.append(
-            (number, {"text": text, "label": "" if answer is None else str(answer).strip()})
-        )
+        found = {"prompt": text, "answer": "" if answer is None else str(answer).strip()}
+        result.append((number, found | ({"system": system} if system else {})))
     return result
 
 

@@ -1,15 +1,16 @@
 """Read a file into examples: find the format, the columns, and every row that is unusable."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from fucina.data import rows as readers
-from fucina.data.conversations import detect, from_alpaca, from_turns
+from fucina.data.conversations import TURNS, detect, from_alpaca, labelled, tools_of, turns
 from fucina.errors import DataError, nearest
 from fucina.records import Dataset, Example, Progress, silent
+from fucina.tasks import Task
 
 __all__ = ["load"]
 
@@ -20,6 +21,8 @@ SUFFIXES = {
 SYNONYMS = {
     "text": ("utterance", "sentence", "prompt", "input", "query", "testo", "frase"),
     "label": ("intent", "category", "class", "target", "etichetta", "classe", "categoria"),
+    "prompt": ("instruction", "query", "question", "input", "user", "domanda"),
+    "answer": ("completion", "response", "output", "reply", "assistant", "risposta"),
 }
 MAX_TEXT = 1_000_000  # characters; a "sentence" longer than this is a broken file
 REPORT_EVERY = 20_000
@@ -29,21 +32,21 @@ Row = tuple[int, Mapping[str, Any]]
 
 def load(
     path: Path,
+    task: Task,
     columns: Mapping[str, str],
     *,
-    to_example: Callable[[Mapping[str, str]], Example],
     format: str = "auto",
     encoding: str = "utf-8",
     name: str = "",
     origin: str = "",
     progress: Progress = silent,
 ) -> Dataset:
-    """Read a labelled file.
+    """Read the rows of a task from a file.
 
     Args:
         path: CSV, TSV, JSONL, JSON or Parquet.
-        columns: Field that the task wants → column that holds it.
-        to_example: The task's reading of a row.
+        task: Says which fields there are, and reads a row.
+        columns: Field → column that holds it, where it is not called like the field.
         format: `auto`, or how the file is written.
         encoding: Of text files.
         name: Of the data set, for messages.
@@ -53,34 +56,28 @@ def load(
     Raises:
         DataError: The file or a row cannot be used; the message has the line and the fix.
     """
-    kind, found = _rows(path, format, encoding)
+    kind, found = _rows(path, format, encoding, task.answer)
     examples: list[Example] = []
     bad: dict[str, list[int]] = {}
     mapping: dict[str, str] | None = None
     for number, row in found:
         if mapping is None:
-            mapping = dict.fromkeys(columns, "") if kind != "columns" else _map(path, row, columns)
-            if kind != "columns":
-                mapping = {field: field for field in columns if field in row}
-        fields: dict[str, str] = {}
-        for field, column in mapping.items():
-            value = row.get(column)
-            if value is None or not str(value).strip():
+            mapping = _map(path, row, task, columns, kind)
+        fields = {field: _value(row.get(column)) for field, column in mapping.items()}
+        for field, value in fields.items():
+            if field in task.columns and not str(value).strip():
                 bad.setdefault(field, []).append(number)
-            fields[field] = "" if value is None else _text(value)
-        if len(fields.get("text", "")) > MAX_TEXT:
-            raise DataError(
-                f"{path}, line {number}: a text of {len(fields['text']):,} characters.",
-                fix="Split it; is a quote missing before it?",
-            )
-        examples.append(replace(to_example(fields), origin=f"{origin or path.name}:{number}"))
+            if isinstance(value, str) and len(value) > MAX_TEXT:
+                raise DataError(
+                    f"{path}, line {number}: a text of {len(value):,} characters.",
+                    fix="Split it; is a quote missing before it?",
+                )
+        examples.append(replace(task.to_example(fields), origin=f"{origin or path.name}:{number}"))
         if len(examples) % REPORT_EVERY == 0:
             progress(f"reading {path.name}", len(examples), 0)
     if not examples:
-        raise DataError(f"{path} has no rows.", fix="Give a file with labelled rows.")
+        raise DataError(f"{path} has no rows.", fix="Give a file with rows to learn from.")
     for field, numbers in bad.items():
-        if field == "group":
-            continue  # a row without a group is its own group
         shown = ", ".join(map(str, numbers[:5]))
         raise DataError(
             f"{path}: {len(numbers)} row(s) have no {field} (line {shown}).",
@@ -90,6 +87,13 @@ def load(
     return Dataset(name or path.name, tuple(examples), read)
 
 
+def _value(value: Any) -> Any:
+    """Turns and tools as they are; all else as text."""
+    if isinstance(value, tuple):
+        return value
+    return "" if value is None else _text(value)
+
+
 def _text(value: Any) -> str:
     """Text as it is; a whole number that Parquet or JSON gave as a float loses its .0."""
     if isinstance(value, bool):
@@ -97,8 +101,8 @@ def _text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _rows(path: Path, form: str, encoding: str) -> tuple[str, Iterator[Row]]:
-    """The rows of a file, conversations already turned into text and label."""
+def _rows(path: Path, form: str, encoding: str, answer: str) -> tuple[str, Iterator[Row]]:
+    """The rows of a file; of a chat file as the kind of answer wants them."""
     suffix = path.suffix.lower()
     container = SUFFIXES.get(suffix) if form in {"auto", "messages", "sharegpt", "alpaca"} else form
     if container is None:
@@ -124,26 +128,66 @@ def _rows(path: Path, form: str, encoding: str) -> tuple[str, Iterator[Row]]:
     kind = detect(first[1]) if form == "auto" else form
     found = chain([first], found)
     if kind == "alpaca":
-        return kind, iter(from_alpaca(found))
-    if kind in {"messages", "sharegpt"}:
-        key = "messages" if kind == "messages" else "conversations"
-        return kind, ((n, from_turns(row, key, f"{path}, line {n}")) for n, row in found)
+        pairs = from_alpaca(found)
+        if answer == "label":
+            pairs = [(n, {"text": row["prompt"], "label": row["answer"]}) for n, row in pairs]
+        return kind, iter(pairs)
+    if kind in TURNS:
+        return kind, (
+            (n, _spoken(row, TURNS[kind], f"{path}, line {n}", answer)) for n, row in found
+        )
     return "columns", found
 
 
-def _map(path: Path, row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, str]:
+def _spoken(row: Mapping[str, Any], key: str, where: str, answer: str) -> dict[str, Any]:
+    """A conversation as a labelled text or as its turns, with the other columns of its row."""
+    said = turns(row, key, where)
+    rest = {name: value for name, value in row.items() if name not in {key, "tools", "system"}}
+    if answer == "label":
+        return rest | labelled(said)
+    return rest | {"messages": said, "tools": tools_of(row, where)}
+
+
+def _map(
+    path: Path, row: Mapping[str, Any], task: Task, columns: Mapping[str, str], kind: str
+) -> dict[str, str]:
     """Find the column of each field, by its name or a usual synonym of it."""
+    if "messages" in row and task.answer == "text" and kind in TURNS:
+        more = {field: columns.get(field, field) for field in task.optional}
+        own = {field: column for field, column in more.items() if column in row}
+        return {"messages": "messages", "tools": "tools"} | own | _group(row, columns)
     mapping: dict[str, str] = {}
-    for field, column in columns.items():
+    for field in (*task.columns, *task.optional):
+        column = columns.get(field, field) if kind == "columns" else field
         if column in row:
             mapping[field] = column
             continue
         known = [name for name in SYNONYMS.get(field, ()) if name in row]
         if column == field and len(known) == 1:
             mapping[field] = known[0]
-            continue
+        elif field in task.columns or column != field:
+            raise DataError(
+                f"{path}: no column {column!r}; it has {', '.join(map(str, row))}.",
+                fix=f"Set {_setting(field)} to the column that holds it; "
+                f"{nearest(column, map(str, row))}",
+            )
+    return mapping | _group(row, columns, path)
+
+
+def _group(
+    row: Mapping[str, Any], columns: Mapping[str, str], path: Path | None = None
+) -> dict[str, str]:
+    """The column of groups, where one is asked for."""
+    column = columns.get("group")
+    if column is None:
+        return {}
+    if column not in row and path is not None:
         raise DataError(
             f"{path}: no column {column!r}; it has {', '.join(map(str, row))}.",
-            fix=f"Set data.{field}: to the column that holds it; {nearest(column, map(str, row))}",
+            fix=f"Set data.group: to the column that holds it; {nearest(column, map(str, row))}",
         )
-    return mapping
+    return {"group": column} if column in row else {}
+
+
+def _setting(field: str) -> str:
+    return f"data.{field}:" if field in {"text", "label"} else f"data.columns.{field}:"

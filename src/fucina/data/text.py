@@ -25,7 +25,7 @@ def require_file(path: Path) -> None:
         hint = nearest(path.name, near) if near else "its folder does not exist either."
         raise DataError(f"no file {path}.", fix=f"Check the path; {hint}")
     if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty.", fix="Give a file with labelled rows.")
+        raise DataError(f"{path} is empty.", fix="Give a file with rows to learn from.")
 
 
 def lines(path: Path, encoding: str) -> Iterator[str]:

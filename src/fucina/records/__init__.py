@@ -15,7 +15,7 @@ from fucina.records.judgment import (
     Outcome,
 )
 from fucina.records.progress import Progress, silent
-from fucina.records.rows import Dataset, Example, Finding, Fold, Repair, Split
+from fucina.records.rows import Dataset, Example, Finding, Fold, Message, Repair, Role, Split
 
 __all__ = [
     "Calibration",
@@ -30,11 +30,13 @@ __all__ = [
     "Fold",
     "Interval",
     "LearningCurve",
+    "Message",
     "MustFix",
     "Outcome",
     "Predictions",
     "Progress",
     "Repair",
+    "Role",
     "Slice",
     "Split",
     "WorstError",

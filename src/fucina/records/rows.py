@@ -1,11 +1,32 @@
 """Rows, what was noticed about them, and how they are divided."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
-__all__ = ["Dataset", "Example", "Finding", "Fold", "Repair", "Split"]
+__all__ = ["Dataset", "Example", "Finding", "Fold", "Message", "Repair", "Role", "Split"]
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation.
+
+    Attributes:
+        role: Who speaks.
+        content: What is said; may be empty where the assistant only calls tools.
+        tool_calls: What the assistant calls, in OpenAI's form, `arguments` as an object:
+            {"type": "function", "function": {"name", "arguments"}}.
+        name: Of the tool that answers.
+    """
+
+    role: Role
+    content: str
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -13,16 +34,52 @@ class Example:
     """One row as the model sees it.
 
     Attributes:
-        prompt: What goes in.
-        target: What must come out; for a label task the label's name.
+        prompt: What goes in; of a conversation, all that is said before the last answer, without
+            the system's turn.
+        target: What must come out: a label's name, or the last answer.
         group: Rows of one group never stand on both sides of a split; empty is "its own group".
         origin: File and row it was read from, for messages: `train.csv:17`.
+        messages: The whole conversation where the row is one; its last turn is the target.
+        tools: What the assistant may call, in OpenAI's form.
     """
 
     prompt: str
     target: str
     group: str = ""
     origin: str = ""
+    messages: tuple[Message, ...] = ()
+    tools: tuple[Mapping[str, Any], ...] = ()
+
+    @classmethod
+    def of_conversation(
+        cls,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        group: str = "",
+    ) -> "Example":
+        """Make a row of a conversation; turns after the last answer are left out.
+
+        Args:
+            messages: With at least one turn of the assistant.
+            tools: What it may call.
+            group: Of the row.
+
+        Example:
+            >>> turns = [("user", "ciao"), ("assistant", "Ciao!"), ("user", "?")]
+            >>> row = Example.of_conversation([Message(role, text) for role, text in turns])
+            >>> row.prompt, row.target, len(row.messages)
+            ('ciao', 'Ciao!', 2)
+        """
+        last = max(i for i, message in enumerate(messages) if message.role == "assistant")
+        before = [message.content for message in messages[:last] if message.role != "system"]
+        target = messages[last].content or json.dumps(
+            [dict(call) for call in messages[last].tool_calls], ensure_ascii=False
+        )
+        return cls(
+            "\n".join(before), target, group,
+            messages=tuple(messages[: last + 1]), tools=tuple(tools),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,7 +120,7 @@ class Dataset:
         """
         digest = hashlib.sha256()
         for example in self.examples:
-            for part in (example.prompt, example.target, example.group):
+            for part in _parts(example):
                 encoded = part.encode("utf-8", "surrogatepass")
                 # The length goes first, so that ("ab", "c") and ("a", "bc") differ.
                 digest.update(len(encoded).to_bytes(8, "little") + encoded)
@@ -72,6 +129,15 @@ class Dataset:
     def take(self, rows: Sequence[int], *, name: str = "") -> "Dataset":
         """The examples at `rows`, in that order."""
         return Dataset(name or self.name, tuple(self.examples[row] for row in rows), self.columns)
+
+
+def _parts(example: Example) -> list[str]:
+    """All that a model can see of a row, as texts."""
+    parts = [example.prompt, example.target, example.group]
+    if example.messages:
+        seen = [[asdict(message) for message in example.messages], list(example.tools)]
+        parts.append(json.dumps(seen, sort_keys=True, default=dict))
+    return parts
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ entry-point group `fucina.tasks`, whose objects are `Task` records.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from fucina.errors import RecipeError, nearest
 from fucina.records import Example
@@ -26,15 +26,18 @@ class Task:
         summary: One line for people.
         answer: The kind of answer, which decides head, loss and metrics.
         columns: The fields a row must have, and what they hold.
-        to_example: Row, keyed by those fields, to example.
+        to_example: Row, keyed by those fields, to example. A row of a chat file that answers with
+            text holds `messages` and `tools` instead.
+        optional: Fields that a row may have.
         headline: The metric that decides which epoch and model is best.
     """
 
     name: str
     summary: str
-    answer: Literal["label"]
+    answer: Literal["label", "text"]
     columns: Mapping[str, str]
-    to_example: Callable[[Mapping[str, str]], Example]
+    to_example: Callable[[Mapping[str, Any]], Example]
+    optional: Mapping[str, str] = field(default_factory=dict)
     headline: str = "balanced_accuracy"
 
 

@@ -1,6 +1,6 @@
 """Look at the rows before anything is trained on them: one module a check."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fucina.data.audit import (
     duplicates,
@@ -18,8 +18,24 @@ from fucina.records import Finding, Progress, silent
 
 __all__ = ["Subject", "audit", "gate", "raise_errors"]
 
-GATES = (labels, duplicates)  # quick, and what they call an error makes a run impossible
-CHECKS = (*GATES, near_duplicates, length, encoding, language, personal, label_noise)
+Check = Callable[[Subject], list[Finding]]
+
+# Quick, and what they call an error makes a run impossible.
+GATES: dict[str, tuple[Check, ...]] = {
+    "label": (labels.check, duplicates.check),
+    "text": (duplicates.check,),
+}
+REST: dict[str, tuple[Check, ...]] = {
+    "label": (label_noise.check,),
+    "text": (),
+}
+ALWAYS: tuple[Check, ...] = (
+    near_duplicates.check,
+    length.check,
+    encoding.check,
+    language.check,
+    personal.check,
+)
 ORDER = {"error": 0, "warning": 1, "note": 2}
 
 
@@ -37,15 +53,16 @@ def audit(subject: Subject, *, progress: Progress = silent) -> list[Finding]:
         MissingExtraError: A library of a check is not installed.
     """
     found: list[Finding] = []
-    for number, check in enumerate(CHECKS):
-        progress(f"check {check.__name__.rsplit('.', 1)[-1]}", number, len(CHECKS))
-        found += check.check(subject)
+    checks = (*GATES[subject.answer], *ALWAYS, *REST[subject.answer])
+    for number, check in enumerate(checks):
+        progress(f"check {check.__module__.rsplit('.', 1)[-1]}", number, len(checks))
+        found += check(subject)
     return sorted(found, key=lambda finding: ORDER[finding.severity])
 
 
 def gate(subject: Subject) -> list[Finding]:
     """Run the checks that every training begins with; findings come errors first."""
-    found = [finding for check in GATES for finding in check.check(subject)]
+    found = [finding for check in GATES[subject.answer] for finding in check(subject)]
     return sorted(found, key=lambda finding: ORDER[finding.severity])
 
 

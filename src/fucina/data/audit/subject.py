@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from fucina.records import Dataset, Predictions
+
+if TYPE_CHECKING:
+    from fucina.models.template import Template
 
 __all__ = ["SHOWN", "Subject", "shown"]
 
@@ -20,21 +24,25 @@ class Subject:
         train: The rows to learn from.
         validation: The rows to choose the best epoch on, when they come from their own file.
         test: The rows to judge on, when they come from their own file.
+        answer: The kind of answer of the task.
         folds: K, or 0.
         allow_duplicates: Rows of train may be in test.
         max_length_tokens: Longer texts are cut.
         count_tokens: Gives the token counts of n texts; None where no tokenizer is at hand.
         out_of_fold: Answers of a k-fold run on these rows; None where there is none.
+        template: How the base model wants conversations; None where no tokenizer is at hand.
     """
 
     train: Dataset
     validation: Dataset | None = None
     test: Dataset | None = None
+    answer: Literal["label", "text"] = "label"
     folds: int = 0
     allow_duplicates: bool = False
     max_length_tokens: int = 0
     count_tokens: Callable[[Sequence[str]], np.ndarray] | None = None
     out_of_fold: Predictions | None = None
+    template: "Template | None" = None
 
     @property
     def sides(self) -> list[Dataset]:

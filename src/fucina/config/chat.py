@@ -1,0 +1,32 @@
+"""The conversation around a prompt: only for tasks that answer with text."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fucina.config.settings import Settings
+
+__all__ = ["ChatConfig"]
+
+
+class ChatConfig(Settings):
+    """The conversation around a prompt, for tasks that answer with text."""
+
+    system: Annotated[
+        str | None,
+        Field(description="What the system says first where a row does not say it itself."),
+    ] = None
+    template: Annotated[
+        str,
+        Field(
+            description="How turns are written for the model: auto (the tokenizer's own, else "
+            "chatml), chatml, or a Jinja file."
+        ),
+    ] = "auto"
+    supervise: Annotated[
+        Literal["assistant", "last"],
+        Field(description="Which turns are learnt: all of the assistant, or the last one."),
+    ] = "assistant"
+    constitution: Annotated[
+        str | None, Field(description="YAML file of rules that every answer must keep.")
+    ] = None

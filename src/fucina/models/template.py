@@ -1,0 +1,353 @@
+"""Conversations as a model reads them: the chat template, and which tokens are learnt."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from fucina.errors import DataError, ModelError
+from fucina.records import Example, Message
+
+__all__ = ["CHATML", "Rendered", "Template", "open_template"]
+
+# The turns of https://github.com/openai/openai-python/blob/release-v0.28.0/chatml.md; `end` is its
+# end token where the tokenizer has it, else the tokenizer's own.
+CHATML = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + END + '\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+MARK = "Zq{}Kx"  # stands for the n-th text of a conversation while its place is looked for
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A conversation as tokens.
+
+    Attributes:
+        text: As the template writes it.
+        ids: L token ids.
+        supervised: L booleans: this token is learnt.
+    """
+
+    text: str
+    ids: np.ndarray
+    supervised: np.ndarray
+
+
+@dataclass(frozen=True)
+class Template:
+    """How a tokenizer's model wants turns to be written.
+
+    Attributes:
+        tokenizer: Turns text into tokens.
+        source: Jinja.
+        name: Where it comes from, for people.
+        system: What the system says where a row does not say it itself; None for nothing.
+        supervise: Whether every turn of the assistant is learnt, or only the last.
+    """
+
+    tokenizer: Any
+    source: str
+    name: str
+    system: str | None = None
+    supervise: Literal["assistant", "last"] = "assistant"
+
+    @cached_property
+    def end(self) -> str:
+        """The special token that ends a turn of the assistant.
+
+        Raises:
+            ModelError: The template writes none, so a model could never learn to stop.
+        """
+        asked, said = Message("user", MARK.format(0)), Message("assistant", MARK.format(1))
+        text = self.write([asked, said, Message("user", MARK.format(2))])
+        after = text.partition(MARK.format(1))[2].partition(MARK.format(2))[0]
+        special = self._special
+        ids = self.tokenizer(after, add_special_tokens=False)["input_ids"]
+        found = next((number for number in ids if number in special), None)
+        if found is None:
+            raise ModelError(
+                f"the chat template ({self.name}) ends an answer with no special token of the "
+                f"tokenizer: the model could not learn when to stop.",
+                fix="Set chat.template: chatml, or give a template that writes eos_token after "
+                "each answer.",
+            )
+        return special[found]
+
+    @cached_property
+    def _special(self) -> dict[int, str]:
+        added = self.tokenizer.added_tokens_decoder
+        named = dict(
+            zip(self.tokenizer.all_special_ids, self.tokenizer.all_special_tokens, strict=True)
+        )
+        return {number: token.content for number, token in added.items() if token.special} | named
+
+    @property
+    def end_id(self) -> int:
+        """The number of `end`."""
+        return next(number for number, token in self._special.items() if token == self.end)
+
+    def control_tokens(self, text: str) -> list[str]:
+        """Special tokens that stand written in a text, where they would be taken for real ones."""
+        return [token for token in self._special.values() if token and token in text]
+
+    def conversation(self, example: Example) -> tuple[Message, ...]:
+        """The turns of a row: its own, or its prompt and target as two; the system's first."""
+        turns = example.messages or (
+            Message("user", example.prompt), Message("assistant", example.target)
+        )  # fmt: skip
+        if self.system is None or turns[0].role == "system":
+            return turns
+        return (Message("system", self.system), *turns)
+
+    def write(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] = (),
+        *,
+        asking: bool = False,
+    ) -> str:
+        """Write turns as the template does.
+
+        Args:
+            messages: The turns.
+            tools: What may be called.
+            asking: End where the assistant begins to speak.
+
+        Raises:
+            DataError: The template refuses these turns.
+        """
+        from jinja2 import TemplateError
+
+        try:
+            return self._apply(messages, tools, asking=asking)
+        except TemplateError as error:
+            if messages[0].role != "system" or len(messages) < 2:
+                raise _refused(self.name, error) from error
+        # Some templates have no turn of the system: its words go before the first question.
+        system, first, *rest = messages
+        joined = Message(first.role, f"{system.content}\n\n{first.content}", first.tool_calls)
+        try:
+            return self._apply([joined, *rest], tools, asking=asking)
+        except TemplateError as error:
+            raise _refused(self.name, error) from error
+
+    def _apply(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], *, asking: bool
+    ) -> str:
+        return self.tokenizer.apply_chat_template(
+            _plain(messages),
+            tools=[dict(tool) for tool in tools] or None,
+            chat_template=self.source,
+            tokenize=False,
+            add_generation_prompt=asking,
+            enable_thinking=False,  # a model that thinks aloud first is asked to answer at once
+            END=self._chatml_end,
+        )
+
+    @property
+    def _chatml_end(self) -> str:
+        vocabulary = self.tokenizer.get_vocab()
+        return "<|im_end|>" if "<|im_end|>" in vocabulary else self.tokenizer.eos_token or ""
+
+    def render(self, example: Example) -> Rendered:
+        """Write a row with its answers, and mark what is learnt of it.
+
+        Learnt are the texts and tool calls of the assistant, each with the token that ends its
+        turn; never what the template writes before them, because at use it is there already.
+
+        Raises:
+            DataError: The template refuses these turns, or loses an answer.
+        """
+        messages = self.conversation(example)
+        text = self.write(messages, example.tools)
+        spans = self._spans(messages, example, text)
+        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        offsets = np.array(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
+        learnt = np.zeros(len(offsets), dtype=bool)
+        for begin, end in spans:
+            # A token that begins before the answer belongs to what is there already at use.
+            learnt |= (offsets[:, 0] >= begin) & (offsets[:, 1] <= end) & (offsets[:, 1] > begin)
+        return Rendered(text, np.array(encoded["input_ids"], dtype=np.int64), learnt)
+
+    def asked(self, example: Example) -> np.ndarray:
+        """The tokens of a row up to where its last answer begins: what a model is given at use."""
+        messages = self.conversation(example)[:-1]
+        text = self.write(messages, example.tools, asking=True)
+        return np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int64)
+
+    def _spans(
+        self, messages: Sequence[Message], example: Example, text: str
+    ) -> list[tuple[int, int]]:
+        """Where the learnt parts begin and end in the text."""
+        turns = [i for i, message in enumerate(messages) if message.role == "assistant"]
+        learnt = turns if self.supervise == "assistant" else turns[-1:]
+        begins = self._begins(messages, example, text, learnt)
+        asking = self.write(messages[:-1], example.tools, asking=True)
+        if text.startswith(asking):
+            begins[-1] = len(asking)
+        spans = []
+        for begin, follow in zip(begins, [*begins[1:], len(text)], strict=True):
+            end = text.find(self.end, begin, follow)
+            # Some templates end the last turn with nothing; then nothing but the text is learnt.
+            spans.append((begin, follow if end < 0 else end + len(self.end)))
+        return spans
+
+    def _begins(
+        self, messages: Sequence[Message], example: Example, text: str, learnt: Sequence[int]
+    ) -> list[int]:
+        """Where the answers begin: marks are written in their place, and what is around them kept.
+
+        Templates write earlier turns otherwise than the last, and strip texts, so that neither
+        searching for an answer nor writing the turns before it alone finds its place.
+        """
+        marked = list(messages)
+        for i in learnt:
+            marked[i] = Message("assistant", MARK.format(i), messages[i].tool_calls)
+        pieces = _around(self.write(marked, example.tools), [MARK.format(i) for i in learnt])
+        begins, place = [], 0
+        for number, (i, piece) in enumerate(zip(learnt, pieces, strict=False)):
+            if not text.startswith(piece, place):
+                return self._begins_one_by_one(messages, example, text, learnt)
+            place += len(piece)
+            begins.append(place - len(self._lead) if piece.endswith(self._lead) else place)
+            after = pieces[number + 1]
+            said = messages[i].content
+            for written in (said, said.strip()):
+                if text.startswith(written + after, place):
+                    place += len(written)
+                    break
+            else:
+                return self._begins_one_by_one(messages, example, text, learnt)
+        return begins
+
+    @cached_property
+    def _lead(self) -> str:
+        """What stands between where the assistant begins to speak and its text, such as a space."""
+        asked, said = Message("user", MARK.format(0)), Message("assistant", MARK.format(1))
+        before, whole = self.write([asked], asking=True), self.write([asked, said])
+        after = whole[len(before) :] if whole.startswith(before) else ""
+        return after.partition(MARK.format(1))[0] if MARK.format(1) in after else ""
+
+    def _begins_one_by_one(
+        self, messages: Sequence[Message], example: Example, text: str, learnt: Sequence[int]
+    ) -> list[int]:
+        """The same by writing all turns before each answer: for turns of calls without a text."""
+        begins = []
+        for i in learnt:
+            before = self.write(messages[:i], example.tools, asking=True)
+            if not text.startswith(before):
+                raise DataError(
+                    f"{example.origin}: the chat template ({self.name}) writes turn {i + 1} in a "
+                    "way that its answer cannot be found again.",
+                    fix="Set chat.supervise: last, or give another chat.template.",
+                )
+            begins.append(len(before))
+        return begins
+
+
+def _around(text: str, marks: Sequence[str]) -> list[str]:
+    """The parts of a text between marks, one more than there are marks where all are found."""
+    pieces, rest = [], text
+    for mark in marks:
+        piece, found, rest = rest.partition(mark)
+        if not found:
+            return []
+        pieces.append(piece)
+    return [*pieces, rest]
+
+
+def _plain(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Turns as templates expect them; calls get numbers, which some of them demand."""
+    plain: list[dict[str, Any]] = []
+    open_calls: Iterator[str] = iter(())
+    for message in messages:
+        turn: dict[str, Any] = {"role": message.role, "content": message.content}
+        if message.tool_calls:
+            names = [
+                f"call{len(plain):03d}{number:02d}" for number in range(len(message.tool_calls))
+            ]
+            calls = zip(message.tool_calls, names, strict=True)
+            turn["tool_calls"] = [{**call, "id": name} for call, name in calls]
+            open_calls = iter(names)
+        if message.role == "tool":
+            turn["tool_call_id"] = next(open_calls, f"call{len(plain):03d}00")
+            turn |= {"name": message.name} if message.name else {}
+        plain.append(turn)
+    return plain
+
+
+def _refused(name: str, error: Exception) -> DataError:
+    return DataError(
+        f"the chat template ({name}) refuses a conversation: {str(error).splitlines()[0][:200]}.",
+        fix="Mend the order of its turns (fucina audit shows where), or set chat.template: chatml.",
+    )
+
+
+def open_template(
+    tokenizer: Any,
+    choice: str = "auto",
+    *,
+    root: Path = Path(),
+    system: str | None = None,
+    supervise: Literal["assistant", "last"] = "assistant",
+) -> Template:
+    """Find the template that a recipe asks for.
+
+    Args:
+        tokenizer: Of the base model.
+        choice: `auto`, `chatml`, or a Jinja file.
+        root: The folder that the file is relative to.
+        system: What the system says where a row does not say it itself.
+        supervise: Which turns are learnt.
+
+    Raises:
+        ModelError: The file cannot be read, or the tokenizer has no token that ends an answer.
+    """
+    own = getattr(tokenizer, "chat_template", None)
+    if choice == "auto" and isinstance(own, str):
+        source, name = own, "the tokenizer's own"
+    elif choice in {"auto", "chatml"}:
+        source, name = CHATML, "chatml"
+    else:
+        source, name = _read(root / choice), choice
+    template = Template(tokenizer, source, name, system, supervise)
+    if source == CHATML and not template._chatml_end:
+        raise ModelError(
+            "the tokenizer of model.base has neither a chat template nor an end token.",
+            fix="Use a base whose tokenizer has an eos_token; encoders such as minilm have none.",
+        )
+    with _explained(name):
+        template.end  # noqa: B018  found once, so that a template without one is refused at once
+    return template
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(
+            f"chat.template: {path} cannot be read ({error}).",
+            fix="Give a Jinja file relative to the recipe, auto, or chatml.",
+        ) from error
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """A template that is no Jinja, or refuses a plain question and answer."""
+    from jinja2 import TemplateError
+
+    try:
+        yield
+    except (TemplateError, DataError) as error:
+        problem = getattr(error, "problem", None) or str(error)
+        raise ModelError(
+            f"chat.template: {name} cannot write a question and its answer ({problem}).",
+            fix="Mend the Jinja file, or set chat.template: chatml.",
+        ) from error
