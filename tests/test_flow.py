@@ -44,7 +44,7 @@ def test_a_run_holds_all_that_later_verbs_need(make_base, labelled):
     again = using.judge(folder)
     assert again.scores["log_loss"].value == pytest.approx(outcome.model.scores["log_loss"].value)
     metrics = run.read_json(folder / "metrics.json")
-    kept = [member["balanced_accuracy"] for member in metrics["members"]]
+    kept = [member["score"] for member in metrics["members"]]
     assert metrics["folds"]["balanced_accuracy"]["values"] == pytest.approx(kept)
     assert metrics["folds"]["balanced_accuracy"]["mean"] == pytest.approx(np.mean(kept))
     assert metrics["folds"]["log_loss"]["std"] == pytest.approx(np.std(outcome.folds["log_loss"]))

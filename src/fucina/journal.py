@@ -21,7 +21,7 @@ from fucina.train.members import Hooks, Member
 from fucina.train.signs import Signs, met
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from fucina.config import Recipe
     from fucina.models.stack import Stack
@@ -143,7 +143,7 @@ class Journal:
                 "member": member.index + 1,
                 "kept_epoch": member.kept_epoch,
                 "best_epoch": member.best.epoch,
-                "balanced_accuracy": member.best.balanced_accuracy,
+                "score": member.best.score,
                 "validation_loss": member.best.loss,
                 "ended": member.reason,
             }
@@ -170,7 +170,7 @@ class Journal:
         self.log(
             f"member {epoch.member + 1} epoch {epoch.epoch}: train loss {train}, "
             f"validation loss {epoch.validation_loss:.4f}, "
-            f"balanced accuracy {epoch.balanced_accuracy:.4f}"
+            f"{_told(epoch.scores)}"
         )
         self._board(epoch.member, epoch.epoch, facts)
         for sentence in self.signs.see(epoch):
@@ -186,15 +186,11 @@ class Journal:
     def _board(self, member: int, step: int, facts: dict[str, Any]) -> None:
         if self.board is None:
             self.board = _open_board(self.folder / "tensorboard")
-        for key in (
-            "train_loss",
-            "validation_loss",
-            "balanced_accuracy",
-            "gradient_norm",
-            "learning_rate",
-        ):
-            if facts[key] is not None:
-                self.board.add_scalar(f"{key}/member_{member + 1}", facts[key], step)
+        kept = ("train_loss", "validation_loss", "gradient_norm", "learning_rate")
+        shown = {**{key: facts[key] for key in kept}, **facts["scores"]}
+        for key, value in shown.items():
+            if value is not None:
+                self.board.add_scalar(f"{key}/member_{member + 1}", value, step)
 
     def _improved(self, stack: "Stack", member: Member) -> None:
         if member.best.state is not None:
@@ -203,7 +199,7 @@ class Journal:
                 save_member(folder, stack, self.recipe, member.best.state, None)
         self.log(
             f"member {member.index + 1}: best so far at epoch {member.best.epoch}, "
-            f"balanced accuracy {member.best.balanced_accuracy:.4f}; saved"
+            f"validation loss {member.best.loss:.4f}; saved"
         )
 
     def _every_epoch(self, stack: "Stack", member: int, epoch: int, state: Tensor) -> None:
@@ -231,6 +227,11 @@ class Journal:
 
 def _ignore(stack: "Stack", member: int, epoch: int, state: Tensor) -> None:
     """Keep nothing: only the best is saved."""
+
+
+def _told(scores: "Mapping[str, float]") -> str:
+    """Scores as the log shows them."""
+    return ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in scores.items())
 
 
 def _peaks() -> dict[str, float]:

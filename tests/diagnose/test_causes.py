@@ -42,7 +42,7 @@ def _answers(rows, *, accuracy=0.9, seed=0, labels=LABELS):
 def _epochs(train=(0.6, 0.4, 0.3, 0.25), held=(0.7, 0.55, 0.5, 0.48, 0.478)):
     losses = [float("nan"), *train]
     return tuple(
-        Epoch(0, n, losses[n], held[n], 0.6 + n / 100, 0.6, 1.0, 5e-4, 1.0)
+        Epoch(0, n, losses[n], held[n], {"balanced_accuracy": 0.6 + n / 100}, 1.0, 5e-4, 1.0)
         for n in range(len(held))
     )
 
@@ -212,9 +212,7 @@ def test_two_labels_that_nobody_can_tell_apart():
 
 def test_curves_are_means_of_the_members_still_training():
     epochs = [
-        Epoch(
-            member, n, [float("nan"), 1.0 + member, 0.5][n], 1.0 + n + member, 0.5, 0.5, 1, 1e-3, 1
-        )
+        Epoch(member, n, [float("nan"), 1.0 + member, 0.5][n], 1.0 + n + member, {}, 1, 1e-3, 1)
         for member in range(2)
         for n in range(3 - member)
     ]

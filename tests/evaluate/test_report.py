@@ -37,7 +37,7 @@ def _facts(labels, *, members=2, baselines=True, errors=()):
         "folds": {} if members < 2 else {
             name: {"mean": 0.7, "std": 0.05, "values": [0.65, 0.75]} for name in names
         },
-        "members": [{"member": m + 1, "kept_epoch": 1, "best_epoch": 1, "balanced_accuracy": 0.7,
+        "members": [{"member": m + 1, "kept_epoch": 1, "best_epoch": 1, "score": 0.7,
                      "validation_loss": 0.9, "ended": "ran all epochs"} for m in range(members)],
     }  # fmt: skip
 
@@ -45,7 +45,7 @@ def _facts(labels, *, members=2, baselines=True, errors=()):
 def _events(members=2):
     return [
         {"event": "epoch", "member": m, "epoch": e, "train_loss": None if e == 0 else 1 / e,
-         "validation_loss": 1.0, "balanced_accuracy": 0.5, "gradient_norm": 0.4 if e else None,
+         "validation_loss": 1.0, "scores": {"balanced_accuracy": 0.5}, "gradient_norm": 0.4 if e else None,
          "learning_rate": 1e-3 if e else None, "seconds": 1.0}
         for m in range(members) for e in range(3)
     ]  # fmt: skip

@@ -14,7 +14,7 @@ def _epochs(train, held, *, norms=None, seconds=None, accuracy=None, member=0):
     norms, seconds = norms or [1.0] * count, seconds or [1.0] * count
     accuracy = accuracy or [0.5] * count
     return [
-        Epoch(member, n, train[n], held[n], accuracy[n], accuracy[n], norms[n], 1e-3, seconds[n])
+        Epoch(member, n, train[n], held[n], {"accuracy": accuracy[n]}, norms[n], 1e-3, seconds[n])
         for n in range(count)
     ]
 

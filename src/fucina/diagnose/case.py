@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,7 @@ class Curves:
     Attributes:
         train: Training loss of epochs 1, 2, ...
         held: Held-out loss of epochs 0, 1, ...
-        accuracy: Held-out balanced accuracy of epochs 0, 1, ...
+        accuracy: The first held-out score, balanced accuracy or that of tokens, of epochs 0, 1, ...
         norms: Gradient norm of epochs 1, 2, ...
         not_a_number: Epochs of single members whose loss was not a number.
     """
@@ -60,8 +60,8 @@ class Curves:
         """Average over the members that were still training."""
         last = max((epoch.epoch for epoch in epochs), default=0)
 
-        def mean(name: str, first: int) -> tuple[float, ...]:
-            each = [[getattr(e, name) for e in epochs if e.epoch == n] for n in range(last + 1)]
+        def mean(value: Callable[[Epoch], float], first: int) -> tuple[float, ...]:
+            each = [[value(e) for e in epochs if e.epoch == n] for n in range(last + 1)]
             return tuple(
                 float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
                 for values in each[first:]
@@ -69,8 +69,9 @@ class Curves:
 
         broken = sum(not math.isfinite(e.train_loss) for e in epochs if e.epoch)
         return cls(
-            mean("train_loss", 1), mean("validation_loss", 0), mean("balanced_accuracy", 0),
-            mean("gradient_norm", 1), broken,
+            mean(lambda e: e.train_loss, 1), mean(lambda e: e.validation_loss, 0),
+            mean(lambda e: next(iter(e.scores.values()), math.nan), 0),
+            mean(lambda e: e.gradient_norm, 1), broken,
         )  # fmt: skip
 
     @property

@@ -10,10 +10,13 @@ from fucina.evaluate.trust import sentences
 
 __all__ = ["report"]
 
+SCORES = {
+    "balanced_accuracy": "balanced accuracy on held-out rows",
+    "token_accuracy": "accuracy of single tokens on held-out rows",
+}
 CURVES = {
     "train_loss": "training loss",
     "validation_loss": "validation loss",
-    "balanced_accuracy": "balanced accuracy on held-out rows",
     "gradient_norm": "gradient norm before clipping",
     "learning_rate": "learning rate",
 }
@@ -198,10 +201,11 @@ def _trust(facts: Mapping[str, Any]) -> str:
 def _curves(epochs: Sequence[Mapping[str, Any]]) -> str:
     if not epochs:
         return ""
+    flat = [{**epoch, **epoch["scores"]} for epoch in epochs]
     drawn = [
-        _figure(charts.curves(epochs, key, name))
-        for key, name in CURVES.items()
-        if any(epoch[key] is not None for epoch in epochs)
+        _figure(charts.curves(flat, key, name))
+        for key, name in {**CURVES, **SCORES}.items()
+        if any(epoch.get(key) is not None for epoch in flat)
     ]
     return _section(
         "How training went",
@@ -227,11 +231,11 @@ def _expected(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _members(members: Sequence[Mapping[str, Any]]) -> str:
     rows = [
-        (m["member"], m["kept_epoch"], f"{m['balanced_accuracy']:.3f}",
+        (m["member"], m["kept_epoch"], f"{m['score']:.3f}",
          f"{m['validation_loss']:.3f}", m["ended"])
         for m in members
     ]  # fmt: skip
-    header = ("member", "epoch kept", "balanced accuracy", "validation loss", "ended because")
+    header = ("member", "epoch kept", "best score", "validation loss", "ended because")
     how = "Each model, on the rows it held out, and why its training ended."
     return _section("Members", how, _table(header, rows)) if rows else ""
 

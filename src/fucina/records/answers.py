@@ -1,5 +1,6 @@
 """What a model answered while it was trained and afterwards."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,15 +14,15 @@ __all__ = ["Epoch", "Predictions"]
 class Epoch:
     """What one member did in one epoch; epoch 0 is the state before training.
 
-    Losses are means in nats, `seconds` is wall time shared by all members of the stack.
+    Losses are means in nats over rows, or over learnt tokens of texts; `scores` are those of the
+    held-out rows by name, `seconds` is wall time shared by all members of the stack.
     """
 
     member: int
     epoch: int
     train_loss: float
     validation_loss: float
-    balanced_accuracy: float
-    accuracy: float
+    scores: Mapping[str, float]
     gradient_norm: float
     learning_rate: float
     seconds: float

@@ -8,7 +8,7 @@ import numpy as np
 from fucina.models.trunk import CHUNK_TOKENS
 from fucina.records import Fold
 
-__all__ = ["Chunk", "chunks", "epoch_batches"]
+__all__ = ["Chunk", "at_most", "chunks", "epoch_batches"]
 
 BUCKET_BATCHES = 50  # rows are sorted by length inside buckets of this many batches
 NO_ROW = -1
@@ -96,3 +96,13 @@ def chunks(batch: np.ndarray, lengths: np.ndarray) -> list[Chunk]:
         Chunk(rows[:, part == index], real[:, part == index].astype(np.float32))
         for index in np.unique(part)
     ]
+
+
+def at_most(parts: list[Chunk], rows: int) -> list[Chunk]:
+    """Cut chunks further, so that none holds more than `rows` rows of a member."""
+    cut: list[Chunk] = []
+    for part in parts:
+        for begin in range(0, part.rows.shape[1], rows):
+            end = begin + rows
+            cut.append(Chunk(part.rows[:, begin:end], part.counts[:, begin:end]))
+    return cut

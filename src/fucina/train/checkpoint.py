@@ -51,7 +51,7 @@ def pack(epoch: int, stack: "Stack", optimizer: "Optimizer", members: "Sequence[
                 "bad_steps": member.bad_steps,
                 "kept_epoch": member.kept_epoch,
                 "reason": member.reason,
-                "best": [member.best.epoch, member.best.balanced_accuracy, member.best.loss],
+                "best": [member.best.epoch, member.best.score, member.best.loss],
                 "stopping": [
                     member.stopping.best_loss,
                     member.stopping.no_gain,
@@ -72,7 +72,7 @@ def unpack(
         name = f"member.{member.index}"
         member.steps, member.kept_epoch = facts["steps"], facts["kept_epoch"]
         member.bad_steps, member.reason = facts["bad_steps"], facts["reason"]
-        member.best.epoch, member.best.balanced_accuracy, member.best.loss = facts["best"]
+        member.best.epoch, member.best.score, member.best.loss = facts["best"]
         member.best.state = tensors[f"{name}.best"]
         member.state = tensors[f"{name}.state"]
         member.held_out = np.asarray(tensors[f"{name}.held_out"])

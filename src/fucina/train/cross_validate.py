@@ -19,8 +19,9 @@ from fucina.models.trunk import Activations, activations, assemble, chunks_by_le
 from fucina.records import Predictions, Split, silent
 from fucina.train.checkpoint import State
 from fucina.train.fit import fit
+from fucina.train.labels import LABELS, LabelMaterial
 from fucina.train.loss import make_loss
-from fucina.train.members import Hooks, Material, Member
+from fucina.train.members import Hooks, Member
 from fucina.train.stopping import max_ratio
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def cross_validate(
             workers=count(threads),
         )
         stack.bind(stack.adapters, heads[group])
-        material = Material(
+        material = LabelMaterial(
             encoded,
             targets,
             tuple(split.folds[i] for i in group),
@@ -159,6 +160,7 @@ def cross_validate(
         done = fit(
             stack,
             material,
+            LABELS,
             recipe.training,
             recipe.stopping,
             run=(recipe.seed, max_ratio(recipe.stopping, recipe.training.loss), threads),

@@ -6,19 +6,16 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from fucina.errors import TrainingError
-from fucina.metrics import balanced_accuracy
 from fucina.models.stack import Stack
 from fucina.models.threads import release
 from fucina.records import Epoch, silent
 from fucina.train.batches import epoch_batches
 from fucina.train.checkpoint import State, pack, unpack
-from fucina.train.members import Hooks, Loop, Material, Member
+from fucina.train.members import Hooks, Kind, Loop, Material, Member
 from fucina.train.optimizer import Optimizer
-from fucina.train.passes import first_logits, held_out_logits
 from fucina.train.schedule import rate, warmup_steps
 from fucina.train.step import BAD_STEPS, all_bad, step
 from fucina.train.stopping import BestModel, EarlyStopping
@@ -32,6 +29,7 @@ __all__ = ["fit"]
 def fit(
     stack: Stack,
     material: Material,
+    kind: Kind,
     config: "TrainingConfig",
     stopping: "StoppingConfig",
     *,
@@ -45,7 +43,8 @@ def fit(
     Args:
         stack: Members with their start values; left at the last state of those that finished
             last.
-        material: Rows, folds and offsets.
+        material: Rows and folds.
+        kind: How they answer.
         config: Epochs, batches, rates.
         stopping: Patience and which weights to keep.
         run: Seed, largest loss ratio, and the threads that compute (one core each).
@@ -69,7 +68,13 @@ def fit(
     totals = [config.epochs * -(-len(fold.train) // effective) for fold in material.folds]
     warmups = [warmup_steps(config.warmup, total) for total in totals]
     loop = Loop(
-        stack, material, list(members), Optimizer(stack, config), effective, config.batch_size
+        stack,
+        material,
+        kind,
+        list(members),
+        Optimizer(stack, config),
+        effective,
+        config.batch_size,
     )
     if max(warmups) >= min(totals):
         hooks.tell(
@@ -87,8 +92,7 @@ def fit(
             break
         began = time.perf_counter()
         folds = [material.folds[member.index] for member in loop.active]
-        lengths = material.encoded.lengths
-        batches = epoch_batches(lengths, folds, effective, seed=seed, epoch=epoch)
+        batches = epoch_batches(material.lengths, folds, effective, seed=seed, epoch=epoch)
         sums = np.zeros((len(loop.active), 3))
         for number, batch in enumerate(batches, start=1):
             shares = [
@@ -133,22 +137,17 @@ def _judge(
 ) -> None:
     """Score each active member on its held-out rows and remember the best."""
     states = loop.stack.states()
-    logits_of = held_out_logits if epoch else first_logits
-    for i, (member, logits) in enumerate(zip(loop.active, logits_of(loop, threads), strict=True)):
-        rows = np.array(loop.material.folds[member.index].held_out)
-        targets = loop.material.targets[rows]
-        scores = torch.from_numpy(logits)
-        loss = float(loop.material.losses[member.index](scores, torch.from_numpy(targets)).mean())
+    judged = loop.kind.judge(loop, threads, not epoch)
+    for i, (member, held) in enumerate(zip(loop.active, judged, strict=True)):
+        loss = held.loss
         if not epoch and not np.isfinite(loss):
             raise TrainingError(
                 f"{loop.stack.base.name} gives no numbers on the held-out rows before training.",
                 fix="Set training.precision=float32, or use another model.base.",
             )
-        answers = logits.argmax(axis=1)
-        accuracy = balanced_accuracy(targets, answers, loop.stack.labels)
         state = states[i].clone()
-        if np.isfinite(loss) and member.best.see(epoch, accuracy, loss, state):
-            member.held_out = torch.softmax(scores.double(), dim=-1).numpy()
+        if np.isfinite(loss) and member.best.see(epoch, held.score, loss, state):
+            member.held_out = held.answers
             hooks.improved(loop.stack, member)
         hooks.every_epoch(loop.stack, member.index, epoch, state)
         train_loss = float(train[0][i]) if train else float("nan")
@@ -163,8 +162,7 @@ def _judge(
                 epoch=epoch,
                 train_loss=train_loss,
                 validation_loss=loss,
-                balanced_accuracy=float(accuracy),
-                accuracy=float((answers == targets).mean()),
+                scores=held.scores,
                 gradient_norm=float(train[1][i]) if train else float("nan"),
                 learning_rate=config.learning_rate * train[3][i] if train and config else 0.0,
                 seconds=train[2] if train else 0.0,
@@ -179,7 +177,7 @@ def _retire(loop: Loop, epoch: int, config: "StoppingConfig", hooks: Hooks) -> N
             if member.bad_steps < BAD_STEPS:  # else the present weights are the last good ones
                 member.kept_epoch, member.state = member.stopping.rollback()
             choice = (
-                f"; the best balanced accuracy was at epoch {member.best.epoch}, which is kept"
+                f"; the best score was at epoch {member.best.epoch}, which is kept"
                 if config.keep == "best"
                 else ""
             )

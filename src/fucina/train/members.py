@@ -1,48 +1,74 @@
 """What the loop remembers of its members, and how it reaches the outside."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fucina.models.stack import Stack
-from fucina.models.trunk import Activations
 from fucina.records import Epoch, Fold, Progress, silent
+from fucina.train.batches import Chunk
 from fucina.train.optimizer import Optimizer
 from fucina.train.stopping import BestModel, EarlyStopping
 
-if TYPE_CHECKING:
-    from fucina.models.tokenize import Encoded
+__all__ = ["Gradients", "HeldOut", "Hooks", "Kind", "Loop", "Material", "Member"]
 
-__all__ = ["Hooks", "Loop", "Material", "Member"]
+Gradients = tuple[Tensor, Tensor, np.ndarray]
 
 Tell = Callable[[str], None]
 
 
+class Material(Protocol):
+    """What a stack learns from, as far as the loop must know it."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of the n rows that a pass computes."""
+
+    @property
+    def weights(self) -> np.ndarray:
+        """What each of the n rows counts in the mean of a step: 1, or its learnt tokens."""
+
+    @property
+    def folds(self) -> tuple[Fold, ...]:
+        """Training and held-out rows of each of the k members."""
+
+
 @dataclass(frozen=True)
-class Material:
-    """What a stack learns from.
+class HeldOut:
+    """What a member did on the rows held out for it.
 
     Attributes:
-        encoded: n development texts.
-        targets: n label indices.
-        folds: Training and held-out rows of each of the k members.
-        offsets: k x n x c scores added to the logits (the lexical part), float32.
-        store: Trunk activations of the texts; None to run the trunk each time.
-        losses: One per-row loss a member.
-        vectors: n x d pooled vectors of the frozen base; None when nobody needed them.
+        loss: Mean, in nats.
+        score: Decides which epoch is kept; higher is better.
+        scores: For people, by name.
+        answers: Kept with the best epoch; n rows.
     """
 
-    encoded: "Encoded"
-    targets: np.ndarray
-    folds: tuple[Fold, ...]
-    offsets: np.ndarray
-    store: Activations | None
-    losses: tuple[Callable[[Tensor, Tensor], Tensor], ...]
-    vectors: np.ndarray | None = None
+    loss: float
+    score: float
+    scores: Mapping[str, float]
+    answers: np.ndarray
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the loop leaves to the kind of answer.
+
+    Attributes:
+        gradients: The loop, the passes of one step, the weight of each member's rows in it, the
+            threads, and what seeds dropout, to the gradients of adapters and heads and the summed
+            losses of the members.
+        judge: The loop, the threads, and whether nothing was trained yet, to what each active
+            member does on its held-out rows.
+    """
+
+    gradients: "Callable[[Loop, list[Chunk], np.ndarray, Executor, int], Gradients]"
+    judge: "Callable[[Loop, Executor, bool], list[HeldOut]]"
 
 
 @dataclass
@@ -79,6 +105,7 @@ class Loop:
     Attributes:
         stack: Members and their parameters.
         material: What they learn from.
+        kind: How they answer.
         active: The members that still train, in the order of the stack.
         optimizer: Moves them.
         step_rows: Rows a member sees in one step.
@@ -87,6 +114,7 @@ class Loop:
 
     stack: Stack
     material: Material
+    kind: Kind
     active: list[Member]
     optimizer: Optimizer
     step_rows: int

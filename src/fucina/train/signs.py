@@ -32,7 +32,7 @@ class Signs:
     Example:
         >>> from fucina.config import ExpectationsConfig
         >>> signs = Signs(ExpectationsConfig())
-        >>> epochs = [Epoch(0, n, 1.0, 1.1, 0.3, 0.3, 2.0, 5e-4, 1.0) for n in range(4)]
+        >>> epochs = [Epoch(0, n, 1.0, 1.1, {"accuracy": 0.3}, 2.0, 5e-4, 1.0) for n in range(4)]
         >>> [sentence for epoch in epochs for sentence in signs.see(epoch)][0][:40]
         'the training loss is not falling: 1.000 '
     """
@@ -87,7 +87,7 @@ class Signs:
 
     def _expected(self, past: list[Epoch]) -> dict[str, str]:
         want, now, found = self.expected, past[-1], {}
-        score = getattr(now, want.metric)
+        score = now.scores.get(want.metric, 0.0)
         name = want.metric.replace("_", " ")
         if len(past) == 2 and want.loss_initial is not None:
             off = now.train_loss / want.loss_initial - 1
@@ -140,7 +140,7 @@ def met(
     losses = [float(np.mean([e.train_loss for e in epochs if e.epoch == n])) for n in trained]
     best: dict[int, float] = {}
     for epoch in epochs:
-        score = getattr(epoch, expected.metric)
+        score = epoch.scores.get(expected.metric, 0.0)
         best[epoch.member] = max(best.get(epoch.member, 0.0), score)
     score = float(np.mean(list(best.values()))) if best else 0.0
     first, last = (losses[0], losses[-1]) if losses else (float("nan"), float("nan"))

@@ -4,15 +4,13 @@ from collections.abc import Callable
 from concurrent.futures import Executor, wait
 
 import numpy as np
-from torch import Tensor
 
 from fucina.errors import ResourceError
 from fucina.models import memory
-from fucina.train.batches import chunks
-from fucina.train.members import Loop
-from fucina.train.passes import at_most, gradients
+from fucina.train.batches import Chunk, at_most, chunks
+from fucina.train.members import Gradients, Loop
 
-__all__ = ["BAD_STEPS", "all_bad", "step"]
+__all__ = ["BAD_STEPS", "all_bad", "step", "summed"]
 
 BAD_STEPS = 3  # in a row; fewer may be one strange batch, more will not mend themselves
 
@@ -39,15 +37,17 @@ def step(
         tell: Takes a sentence for people.
 
     Returns:
-        Per member: summed loss, rows and gradient norm; zeros where it stood still.
+        Per member: summed loss, its weight and gradient norm; zeros where it stood still.
 
     Raises:
         ResourceError: A single row does not fit in memory.
     """
-    rows = (batch >= 0).sum(axis=1)
+    weights = np.where(batch >= 0, loop.material.weights[batch], 0.0).sum(axis=1)
     while True:
+        # Accumulation bounds memory too: no pass holds more rows of a member than one batch.
+        parts = at_most(chunks(batch, loop.material.lengths), loop.batch_rows)
         try:
-            adapters, heads, losses = _gradients(loop, batch, rows, threads, noise)
+            adapters, heads, losses = loop.kind.gradients(loop, parts, weights, threads, noise)
             break
         except Exception as error:
             if not memory.ran_out(error):
@@ -55,9 +55,9 @@ def step(
             _halve(loop, error, tell)
         memory.free()
     sound = np.isfinite(losses)
-    norms = loop.optimizer.step(adapters, heads, (rows > 0) & sound, shares)
+    norms = loop.optimizer.step(adapters, heads, (weights > 0) & sound, shares)
     sound &= np.isfinite(norms)
-    for member, count, good in zip(loop.active, rows, sound, strict=True):
+    for member, count, good in zip(loop.active, weights, sound, strict=True):
         member.steps += int(count > 0)
         member.bad_steps = 0 if good else member.bad_steps + 1
         if not good and member.bad_steps <= BAD_STEPS:
@@ -66,17 +66,25 @@ def step(
                 f"member {member.index + 1}: loss or gradient of step {member.steps} is not a "
                 f"number, the step is skipped{end}."
             )
-    return np.where(sound[:, None], np.stack([losses, rows, norms], axis=1), 0.0)
+    return np.where(sound[:, None], np.stack([losses, weights, norms], axis=1), 0.0)
 
 
-def _gradients(
-    loop: Loop, batch: np.ndarray, rows: np.ndarray, threads: Executor, noise: int
-) -> tuple[Tensor, Tensor, np.ndarray]:
-    parts = at_most(chunks(batch, loop.material.encoded.lengths), loop.batch_rows)
-    # Accumulation bounds memory too: no pass holds more rows of a member than one batch.
+def summed(
+    gradients: Callable[[Chunk, int], Gradients],
+    parts: list[Chunk],
+    threads: Executor,
+    noise: int,
+) -> Gradients:
+    """Compute the gradients of all passes of a step, and add them up.
+
+    Args:
+        gradients: A pass and what seeds its dropout, to its gradients.
+        parts: The passes.
+        threads: Where they run.
+        noise: Seeds dropout.
+    """
     jobs = [
-        threads.submit(gradients, loop, part, rows, noise * 4099 + number)
-        for number, part in enumerate(parts)
+        threads.submit(gradients, part, noise * 4099 + number) for number, part in enumerate(parts)
     ]
     wait(jobs)  # also those that follow a failed one: they hold memory until they end
     results = [job.result() for job in jobs]

@@ -90,11 +90,11 @@ class EarlyStopping:
 
 @dataclass
 class BestModel:
-    """Remembers the state of the best epoch: balanced accuracy first, then validation loss.
+    """Remembers the state of the best epoch: score first, then validation loss.
 
     Example:
         >>> best = BestModel()
-        >>> [best.see(e, acc, loss, f"w{e}") for e, (acc, loss) in
+        >>> [best.see(e, score, loss, f"w{e}") for e, (score, loss) in
         ...  enumerate([(0.5, 1.0), (0.7, 0.9), (0.7, 0.8), (0.6, 0.1)])]
         [True, True, True, False]
         >>> best.epoch, best.state
@@ -102,14 +102,13 @@ class BestModel:
     """
 
     epoch: int = -1
-    balanced_accuracy: float = -1.0
+    score: float = float("-inf")
     loss: float = float("inf")
     state: "Tensor | None" = None
 
-    def see(self, epoch: int, balanced_accuracy: float, loss: float, state: "Tensor") -> bool:
+    def see(self, epoch: int, score: float, loss: float, state: "Tensor") -> bool:
         """Take note of an epoch; returns whether it is the best so far."""
-        if (balanced_accuracy, -loss) <= (self.balanced_accuracy, -self.loss):
+        if (score, -loss) <= (self.score, -self.loss):
             return False
-        self.epoch, self.balanced_accuracy = epoch, balanced_accuracy
-        self.loss, self.state = loss, state
+        self.epoch, self.score, self.loss, self.state = epoch, score, loss, state
         return True

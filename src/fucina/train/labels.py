@@ -1,33 +1,69 @@
-"""Passes through the network: gradients of a chunk, and scores of held-out rows."""
+"""Answers that are labels: gradients of a step, and scores of held-out rows."""
 
+from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fucina.models.trunk import assemble, chunks_by_length
+from fucina.metrics import balanced_accuracy
+from fucina.models.tokenize import Encoded
+from fucina.models.trunk import Activations, assemble, chunks_by_length
+from fucina.records import Fold
 from fucina.train.batches import Chunk
-from fucina.train.members import Loop
+from fucina.train.members import Gradients, HeldOut, Kind, Loop
+from fucina.train.step import summed
 
-__all__ = ["at_most", "first_logits", "gradients", "held_out_logits"]
-
-
-def at_most(parts: list[Chunk], rows: int) -> list[Chunk]:
-    """Cut chunks further, so that none holds more than `rows` rows of a member."""
-    cut: list[Chunk] = []
-    for part in parts:
-        for begin in range(0, part.rows.shape[1], rows):
-            end = begin + rows
-            cut.append(Chunk(part.rows[:, begin:end], part.counts[:, begin:end]))
-    return cut
+__all__ = ["LABELS", "LabelMaterial", "first_logits", "held_out_logits"]
 
 
-def gradients(
-    loop: Loop, part: Chunk, rows: np.ndarray, noise: int
-) -> tuple[Tensor, Tensor, np.ndarray]:
+@dataclass(frozen=True)
+class LabelMaterial:
+    """What a stack learns labels from.
+
+    Attributes:
+        encoded: n development texts.
+        targets: n label indices.
+        folds: Training and held-out rows of each of the k members.
+        offsets: k x n x c scores added to the logits (the lexical part), float32.
+        store: Trunk activations of the texts; None to run the trunk each time.
+        losses: One per-row loss a member.
+        vectors: n x d pooled vectors of the frozen base; None when nobody needed them.
+    """
+
+    encoded: Encoded
+    targets: np.ndarray
+    folds: tuple[Fold, ...]
+    offsets: np.ndarray
+    store: Activations | None
+    losses: tuple[Callable[[Tensor, Tensor], Tensor], ...]
+    vectors: np.ndarray | None = None
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of the n texts."""
+        return self.encoded.lengths
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Every row counts the same."""
+        return np.ones(len(self.encoded))
+
+
+def _step(
+    loop: Loop, parts: list[Chunk], rows: np.ndarray, threads: Executor, noise: int
+) -> Gradients:
+    """The gradients of one step."""
+    return summed(partial(_gradients, loop, rows=rows), parts, threads, noise)
+
+
+def _gradients(loop: Loop, part: Chunk, noise: int, *, rows: np.ndarray) -> Gradients:
     """Compute the gradients of one chunk in whichever replica is free."""
-    material, stack = loop.material, loop.stack
+    material, stack = _material(loop), loop.stack
     worker = stack.borrow()
     try:
         pad = stack.base.tokenizer.pad_token_id
@@ -50,10 +86,13 @@ def gradients(
     return adapters, heads, losses.detach().sum(dim=1).double().cpu().numpy()
 
 
+def _material(loop: Loop) -> LabelMaterial:
+    return cast("LabelMaterial", loop.material)
+
+
 def _offsets(loop: Loop, rows: np.ndarray) -> Tensor:
-    picked = np.stack(
-        [loop.material.offsets[member.index][rows[i]] for i, member in enumerate(loop.active)]
-    )
+    offsets = _material(loop).offsets
+    picked = np.stack([offsets[member.index][rows[i]] for i, member in enumerate(loop.active)])
     return torch.from_numpy(picked).to(loop.stack.device)
 
 
@@ -63,7 +102,7 @@ def first_logits(loop: Loop, threads: Executor) -> list[np.ndarray]:
     Adapters start as the identity, so they need no pass through the network: the head sees the
     vectors of the frozen base, or is zero.
     """
-    material, stack = loop.material, loop.stack
+    material, stack = _material(loop), loop.stack
     vectors = material.vectors
     if vectors is None and stack.heads.any():
         return held_out_logits(loop, threads)
@@ -80,7 +119,7 @@ def first_logits(loop: Loop, threads: Executor) -> list[np.ndarray]:
 
 def held_out_logits(loop: Loop, threads: Executor) -> list[np.ndarray]:
     """Scores of each active member for its own held-out rows, b x c each."""
-    material, stack = loop.material, loop.stack
+    material, stack = _material(loop), loop.stack
     lengths = material.encoded.lengths
     owns = [np.array(material.folds[member.index].held_out) for member in loop.active]
     ordered = [own[np.argsort(lengths[own], kind="stable")] for own in owns]
@@ -107,3 +146,30 @@ def held_out_logits(loop: Loop, threads: Executor) -> list[np.ndarray]:
         back = np.argsort(np.argsort(lengths[own], kind="stable"), kind="stable")
         results.append(scores[member, width - len(own) :][back])
     return results
+
+
+def _judge(loop: Loop, threads: Executor, untrained: bool) -> list[HeldOut]:
+    """Loss and accuracy of each active member on its held-out rows."""
+    material, found = _material(loop), []
+    logits_of = first_logits if untrained else held_out_logits
+    for member, logits in zip(loop.active, logits_of(loop, threads), strict=True):
+        targets = material.targets[list(material.folds[member.index].held_out)]
+        scores = torch.from_numpy(logits)
+        losses = material.losses[member.index](scores, torch.from_numpy(targets))
+        answers = logits.argmax(axis=1)
+        balanced = float(balanced_accuracy(targets, answers, loop.stack.labels))
+        found.append(
+            HeldOut(
+                loss=float(losses.mean()),
+                score=balanced,
+                scores={
+                    "balanced_accuracy": balanced,
+                    "accuracy": float((answers == targets).mean()),
+                },
+                answers=torch.softmax(scores.double(), dim=-1).numpy(),
+            )
+        )
+    return found
+
+
+LABELS = Kind(gradients=_step, judge=_judge)
