@@ -285,7 +285,7 @@ def test_tensorboard_shows_the_numbers_of_the_events(make_base, labelled):
     flow.train(_recipe(make_base("bert"), labelled, "evaluation.baselines=[]"), labelled)
     folder = run.find(labelled / "runs" / "a")
     board = EventAccumulator(str(folder / "tensorboard")).Reload()
-    epochs = [event for event in run.read_events(folder) if event["event"] == "epoch"]
+    epochs = [{**e, **e["scores"]} for e in run.read_events(folder) if e["event"] == "epoch"]
     for key in ("validation_loss", "balanced_accuracy", "train_loss", "learning_rate"):
         drawn = {scalar.step: scalar.value for scalar in board.Scalars(f"{key}/member_1")}
         told = {e["epoch"]: e[key] for e in epochs if e[key] is not None}
