@@ -101,6 +101,65 @@ def decoder_tokenizer():
 
 
 @pytest.fixture(scope="session")
+def make_decoder(decoder_tokenizer, tmp_path_factory):
+    """Give a function: architecture name → folder of a tiny random model that writes."""
+    import transformers
+
+    tokenizer = decoder_tokenizer()
+    tokenizer.pad_token = "<|end|>"
+    vocabulary = len(tokenizer)
+    size = {"vocab_size": vocabulary, "hidden_size": 32, "num_hidden_layers": 4,
+            "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 64,
+            "max_position_embeddings": 256, "head_dim": 8}  # fmt: skip
+    own = {"vocab_size": vocabulary, "n_embd": 32, "n_layer": 4, "n_head": 4, "n_positions": 256}
+    kinds = {
+        "llama": lambda: transformers.LlamaConfig(**size, tie_word_embeddings=True),
+        "qwen3": lambda: transformers.Qwen3Config(**size),
+        # Windows shorter than a row, so that a mask without them is seen to be wrong.
+        "gemma3": lambda: transformers.Gemma3TextConfig(
+            **size, sliding_window=6, sliding_window_pattern=2, query_pre_attn_scalar=8
+        ),
+        "mistral": lambda: transformers.MistralConfig(**size, sliding_window=6),
+        "phi": lambda: transformers.PhiConfig(**{k: v for k, v in size.items() if k != "head_dim"}),
+        "gpt2": lambda: transformers.GPT2Config(**own),
+        "gpt_bigcode": lambda: transformers.GPTBigCodeConfig(**own),
+    }
+    made: dict[str, Path] = {}
+
+    def make(kind: str) -> Path:
+        if kind not in made:
+            folder = tmp_path_factory.mktemp(kind)
+            torch.manual_seed(0)
+            model = transformers.AutoModelForCausalLM.from_config(kinds[kind]())
+            # As random weights are drawn small, attention would hardly matter.
+            for name, parameter in model.named_parameters():
+                if parameter.dim() > 1 and "norm" not in name:
+                    torch.nn.init.normal_(parameter, std=0.15)
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            made[kind] = folder
+        return made[kind]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def load_decoder(make_decoder):
+    """Give a function: architecture name → loaded float32 base that writes."""
+    from dataclasses import replace
+
+    from fucina.config import ModelConfig
+    from fucina.models import base
+    from fucina.models.template import open_template
+
+    def load(kind):
+        loaded = base.load(ModelConfig(base=str(make_decoder(kind))), answer="text")
+        return replace(loaded, template=open_template(loaded.tokenizer))
+
+    return load
+
+
+@pytest.fixture(scope="session")
 def load_base(make_base):
     """Give a function: architecture name → loaded float32 base."""
     from fucina.config import ModelConfig

@@ -5,7 +5,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import nn
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from fucina.config import ModelConfig
+    from fucina.models.template import Template
 
 __all__ = ["Base", "find_layers", "layers_of", "load"]
 
@@ -30,9 +31,13 @@ class Base:
 
     Attributes:
         name: What the recipe called it.
-        network: The bare transformer (no task head), in eval mode, parameters frozen.
+        network: The bare transformer, or with its head that writes tokens; in eval mode, frozen.
         tokenizer: Its tokenizer, with a pad token.
         pooling: `mean`, `cls` or `last`: how a sentence becomes one vector.
+        body: Dotted name of the bare transformer inside `network`; empty where it is all of it.
+        head: Dotted name of the layer that writes tokens; empty without one.
+        cap: Logits of tokens are bent to stay within this; 0 for not.
+        template: How it wants conversations; None where it does not write.
         layers: Dotted name of the list of transformer layers inside `network`.
         depth: How many layers there are.
         width: Size d of a hidden state.
@@ -53,9 +58,15 @@ class Base:
     max_length_tokens: int
     precision: str
     fingerprint: str
+    body: str = ""
+    head: str = ""
+    cap: float = 0.0
+    template: "Template | None" = None
 
 
-def load(config: "ModelConfig", precision: str = "float32") -> Base:
+def load(
+    config: "ModelConfig", precision: str = "float32", answer: Literal["label", "text"] = "label"
+) -> Base:
     """Load the base model that a recipe names.
 
     Only safetensors weights are read and no code from the model's folder is run. It computes on
@@ -64,9 +75,11 @@ def load(config: "ModelConfig", precision: str = "float32") -> Base:
     Args:
         config: Which model, and how its states are pooled.
         precision: Of the frozen weights, `float32` or `bfloat16`.
+        answer: What it is to answer with; `text` needs a decoder.
 
     Raises:
-        ModelError: The model cannot be had, has no safetensors, or has no layers.
+        ModelError: The model cannot be had, has no safetensors, or has no layers; or it is to
+            write text and reads both ways.
         MissingExtraError: The package behind an alias is not installed.
 
     Example:
@@ -76,8 +89,8 @@ def load(config: "ModelConfig", precision: str = "float32") -> Base:
         ('mean', 6, 384, 'encoder.layer')
     """
     source = locate(config.base)
-    network, tokenizer = read(config.base, source)
-    if getattr(network.config, "is_encoder_decoder", False):
+    network, tokenizer = read(config.base, source, answer)
+    if answer == "label" and getattr(network.config, "is_encoder_decoder", False):
         network = network.get_encoder()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if precision == "bfloat16":
@@ -93,7 +106,13 @@ def load(config: "ModelConfig", precision: str = "float32") -> Base:
         # Padding is always masked, so the choice of token does not matter.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     layers, stack = find_layers(network)
-    causal, tuple_output = _probe(network, stack)
+    body = network.base_model_prefix if answer == "text" else ""
+    causal, tuple_output = _probe(network.get_submodule(body), stack)
+    if answer == "text" and not causal:
+        raise ModelError(
+            f"model.base: {config.base} reads both ways, so it cannot write text.",
+            fix="Give a decoder, such as a folder or hub id of SmolLM2, Qwen3 or Gemma.",
+        )
     return Base(
         name=config.base,
         network=network,
@@ -106,7 +125,16 @@ def load(config: "ModelConfig", precision: str = "float32") -> Base:
         max_length_tokens=min(config.max_length_tokens, _positions(network, tokenizer)),
         precision=precision,
         fingerprint=_fingerprint(network),
+        body=body,
+        head=_head(network) if answer == "text" else "",
+        cap=getattr(network.config, "final_logit_softcapping", None) or 0.0,
     )
+
+
+def _head(network: "PreTrainedModel") -> str:
+    """Where the layer that writes tokens is."""
+    head = network.get_output_embeddings()
+    return next(name for name, module in network.named_modules() if module is head)
 
 
 def _positions(network: "PreTrainedModel", tokenizer: Any) -> int:
@@ -164,13 +192,13 @@ def _pooling(source: str, causal: bool) -> str:
     return "last" if causal else "mean"
 
 
-def _probe(network: "PreTrainedModel", layers: nn.ModuleList) -> tuple[bool, bool]:
+def _probe(network: nn.Module, layers: nn.ModuleList) -> tuple[bool, bool]:
     """See by trying whether attention is causal and whether layers return tuples."""
     returned: list[bool] = []
     hook = layers[0].register_forward_hook(
         lambda *called: returned.append(isinstance(called[2], tuple))
     )
-    size = int(network.config.vocab_size)
+    size = int(cast("PreTrainedModel", network).config.vocab_size)
     try:
         with torch.no_grad():
             ids = torch.tensor([[5 % size, 6 % size, 7 % size], [5 % size, 6 % size, 8 % size]])

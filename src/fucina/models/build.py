@@ -151,10 +151,14 @@ def _adapt(
 def _unfreeze(stack: Stack, network: nn.Module, depth: int) -> Tensor:
     """Make own copies of the weights to train; returns them as 1 x P."""
     row: list[Tensor] = []
+    places: dict[int, list[str]] = {}
+    for name, parameter in network.named_parameters(remove_duplicate=False):
+        places.setdefault(id(parameter), []).append(name)
     for name, parameter in trained_whole(network, stack.base.layers, depth):
         own = nn.Parameter(parameter.detach().clone())
-        path, last = name.rsplit(".", 1) if "." in name else ("", name)
-        setattr(network.get_submodule(path), last, own)
+        for place in places[id(parameter)]:  # embeddings are often the head that writes, too
+            path, last = place.rsplit(".", 1) if "." in place else ("", place)
+            setattr(network.get_submodule(path), last, own)
         stack.full[name] = own
         stack.names.append((name, own.shape))
         row.append(own.detach().flatten())

@@ -31,10 +31,15 @@ def locate(name: str) -> str:
     return str(Path(found.submodule_search_locations[0]) / folder)
 
 
-def read(name: str, source: str) -> tuple[Any, Any]:
+def read(name: str, source: str, answer: str = "label") -> tuple[Any, Any]:
     """Read network and tokenizer of a folder or hub id, in float32.
 
     Only safetensors weights are read and no code that lies beside them is run.
+
+    Args:
+        name: What the recipe calls it.
+        source: Folder or hub id.
+        answer: `text` reads the head that writes tokens too.
 
     Raises:
         ModelError: They cannot be had.
@@ -43,7 +48,8 @@ def read(name: str, source: str) -> tuple[Any, Any]:
 
     tokenizer = read_tokenizer(name, source)
     with _reading(name, source) as (place, local):
-        network = transformers.AutoModel.from_pretrained(
+        kind = transformers.AutoModelForCausalLM if answer == "text" else transformers.AutoModel
+        network = kind.from_pretrained(
             place,
             trust_remote_code=False,
             use_safetensors=True,

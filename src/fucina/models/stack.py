@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from fucina.models.adapter import AdapterSlot, Noise
 from fucina.models.base import Base
+from fucina.models.conversations import TextBatch
+from fucina.models.prefix import Prefix, begin, run_after
 from fucina.models.trunk import Batch, Inject, Trunk
 
 __all__ = ["Replica", "Stack", "pool"]
@@ -84,6 +86,8 @@ class Stack:
             self.leaves.append(leaf)
             path, part = name.rsplit(".", 1)
             setattr(self.slots[path], part, leaf)
+        if not self.labels:
+            return
         width = self.base.width
         split = width * self.labels
         self.head = heads[:, :split].view(members, width, self.labels).detach().requires_grad_()
@@ -107,6 +111,62 @@ class Stack:
         pooled = pool(states.float(), batch.mask, self.base.pooling)
         return pooled.view(batch.members, -1, pooled.shape[-1])
 
+    def begin(
+        self,
+        ids: Tensor,
+        worker: int = 0,
+        noise_seed: int | None = None,
+        *,
+        hidden: Tensor | None = None,
+    ) -> Prefix:
+        """Run the beginning that all rows share, once for each member.
+
+        Args:
+            ids: P tokens.
+            worker: Which replica computes.
+            noise_seed: Seeds dropout; None switches dropout off.
+            hidden: P x d, what the trunk makes of them.
+        """
+        own = self._silenced(worker, noise_seed)
+        k = self.members
+        if own.inject is not None and hidden is not None:
+            own.inject.hidden = hidden.expand(k, -1, -1)
+        return begin(own.network.get_submodule(self.base.body), ids.expand(k, -1))
+
+    def foretelling(
+        self,
+        batch: TextBatch,
+        worker: int = 0,
+        noise_seed: int | None = None,
+        *,
+        prefix: Prefix | None = None,
+    ) -> tuple[Tensor, nn.Module]:
+        """The states that foretell the learnt tokens of k members, and the head that reads them.
+
+        Args:
+            batch: Rows of all k members.
+            worker: Which replica computes; one thread each.
+            noise_seed: Seeds dropout; None switches dropout off.
+            prefix: What the rows begin with.
+
+        Returns:
+            T x d, and a layer from d to the vocabulary.
+        """
+        own = self._silenced(worker, noise_seed)
+        if own.inject is not None:
+            own.inject.hidden = batch.hidden
+        body = own.network.get_submodule(self.base.body)
+        states = run_after(body, batch.ids, batch.mask, prefix)
+        return states.flatten(0, 1)[batch.places], own.network.get_submodule(self.base.head)
+
+    def _silenced(self, worker: int, noise_seed: int | None) -> Replica:
+        """A replica with its dropout seeded, or off."""
+        own = self.replicas[worker]
+        own.noise.active = noise_seed is not None
+        if noise_seed is not None:
+            own.noise.generator.manual_seed(noise_seed)
+        return own
+
     def _trunk_states(self, batch: Batch) -> Tensor | None:
         if batch.hidden is not None or self.trunk is None:
             return batch.hidden
@@ -120,10 +180,7 @@ class Stack:
             worker: Which replica computes; one thread each.
             noise_seed: Seeds dropout; None switches dropout off.
         """
-        noise = self.replicas[worker].noise
-        noise.active = noise_seed is not None
-        if noise_seed is not None:
-            noise.generator.manual_seed(noise_seed)
+        self._silenced(worker, noise_seed)
         return torch.baddbmm(self.bias, self.features(batch, worker), self.head)
 
     @property
@@ -137,13 +194,11 @@ class Stack:
 
     def split_gradients(self, gradients: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Flatten gradients of `leaves` to the shapes of `adapters` and `heads`."""
-        members = self.members
-        rows = [gradient.reshape(members, -1) for gradient in gradients]
+        rows = [gradient.reshape(self.members, -1) for gradient in gradients]
         count = len(self.names)
-        heads = torch.cat(rows[count:], dim=1)
-        if not count:
-            return torch.zeros(members, 0, device=heads.device), heads
-        return torch.cat(rows[:count], dim=1), heads
+        none = torch.zeros(self.members, 0, device=self.device)
+        heads = torch.cat(rows[count:], dim=1) if rows[count:] else none
+        return torch.cat(rows[:count], dim=1) if count else none, heads
 
 
 def pool(states: Tensor, mask: Tensor, pooling: str) -> Tensor:

@@ -4,13 +4,13 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 
-__all__ = ["across", "count", "processors", "release", "start"]
+__all__ = ["across", "across_cores", "count", "processors", "release", "start"]
 
 
 Given = TypeVar("Given")
@@ -64,14 +64,21 @@ def across(
     if len(work) != 1:
         yield from pool.map(job, work)
         return
+    with across_cores(pool):
+        yield job(work[0])
+
+
+@contextmanager
+def across_cores(pool: Executor) -> Iterator[None]:
+    """Compute here on as many cores as the pool has, while its threads wait."""
     before = torch.get_num_threads()
     torch.set_num_threads(count(pool))
     try:
-        yield job(work[0])
+        yield
     finally:
         torch.set_num_threads(before)
 
 
-def count(pool: ThreadPoolExecutor) -> int:
+def count(pool: Executor) -> int:
     """How many threads a pool has; it does not tell it in public."""
-    return pool._max_workers
+    return cast("ThreadPoolExecutor", pool)._max_workers

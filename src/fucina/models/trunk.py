@@ -5,15 +5,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fucina.models.base import Base, layers_of
+from fucina.models.prefix import Prefix, begin, run_after
 from fucina.models.tokenize import Encoded
 from fucina.records import Progress, silent
+
+if TYPE_CHECKING:
+    from fucina.models.conversations import TextBatch, Written
 
 __all__ = [
     "Activations",
@@ -25,6 +29,7 @@ __all__ = [
     "assemble",
     "chunks_by_length",
     "replica",
+    "text_activations",
 ]
 
 CHUNK_TOKENS = 2048  # a pass of about this many rows of the matrix product runs at full speed
@@ -162,11 +167,23 @@ class Trunk:
 
     def run(self, batch: Batch) -> Tensor:
         """Hidden states after the trunk, b x L x d, without gradients."""
+        return self._kept(lambda body: body(input_ids=batch.ids, attention_mask=batch.mask))[1]
+
+    def begin(self, ids: Tensor) -> tuple[Prefix, Tensor]:
+        """What the trunk remembers of a beginning of P tokens, and its states, 1 x P x d."""
+        return self._kept(lambda body: begin(body, ids[None]))
+
+    def run_after(self, batch: "TextBatch", prefix: Prefix | None) -> Tensor:
+        """Hidden states after the trunk of rows behind a shared beginning, b x L x d."""
+        return self._kept(lambda body: run_after(body, batch.ids, batch.mask, prefix))[1]
+
+    def _kept(self, run: Callable[[nn.Module], Any]) -> tuple[Any, Tensor]:
+        """Run the trunk in whichever replica is free; returns what came of it and its states."""
         own, kept = self._free.get()
         try:
             with torch.no_grad():
-                own(input_ids=batch.ids, attention_mask=batch.mask)
-            return kept.pop()
+                found = run(own.get_submodule(self.base.body))
+            return found, kept.pop()
         finally:
             self._free.put((own, kept))
 
@@ -206,3 +223,41 @@ def activations(
     for done, _ in enumerate(threads.map(run, chunks), start=1):
         progress("reading the texts once", done, len(chunks))
     return Activations(flat, starts[:-1])
+
+
+def text_activations(
+    trunk: Trunk, written: "Written", *, threads: Executor, progress: Progress = silent
+) -> tuple[Activations, Tensor | None]:
+    """Run the trunk once over all conversations, and once over the beginning they share.
+
+    Args:
+        trunk: The frozen layers.
+        written: n conversations.
+        threads: Where chunks run; each thread must compute on one core.
+        progress: Told after each chunk.
+
+    Returns:
+        What comes out for the rows behind the beginning, and for the beginning, P x d.
+    """
+    from fucina.models.conversations import assemble_texts
+
+    base = trunk.base
+    parameter = next(base.network.parameters())
+    prefix, first = None, None
+    if written.prefix:
+        shared = torch.from_numpy(written.ids[0][: written.prefix]).to(parameter.device)
+        prefix, first = trunk.begin(shared)
+    lengths = written.lengths
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    flat = torch.zeros(int(starts[-1]) + 1, base.width, dtype=parameter.dtype)
+
+    def run(rows: np.ndarray) -> None:
+        batch = assemble_texts(written, rows[None], base.tokenizer.pad_token_id)
+        hidden = trunk.run_after(batch.to(parameter.device), prefix).to(flat.device)
+        for i, row in enumerate(rows):
+            flat[starts[row] : starts[row + 1]] = hidden[i, : lengths[row]]
+
+    chunks = chunks_by_length(lengths, np.arange(len(written)))
+    for done, _ in enumerate(threads.map(run, chunks), start=1):
+        progress("reading the conversations once", done, len(chunks))
+    return Activations(flat, starts[:-1]), None if first is None else first[0]

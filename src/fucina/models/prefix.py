@@ -1,0 +1,136 @@
+"""A beginning that all rows share runs once: its keys and values serve every row.
+
+Attention lets no token look ahead, so what a layer computes for the beginning is the same in
+every row. Rows then hold only what differs; positions go on counting behind the beginning.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache
+
+__all__ = ["Prefix", "attend", "begin", "run_after"]
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What layers remember of a shared beginning of P tokens.
+
+    Attributes:
+        layers: Number of a layer to its keys and values, k x heads x P x width each.
+        length: P.
+    """
+
+    layers: dict[int, tuple[Tensor, Tensor]]
+    length: int
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All keys and values, in the order of the layers."""
+        return [tensor for pair in self.layers.values() for tensor in pair]
+
+    def replaced(self, tensors: Sequence[Tensor]) -> "Prefix":
+        """The same with other tensors, in the order of `tensors`."""
+        pairs = zip(tensors[::2], tensors[1::2], strict=True)
+        return Prefix(dict(zip(self.layers, pairs, strict=True)), self.length)
+
+    def cache(self, rows: int) -> DynamicCache:
+        """A cache for k * rows rows, each member's beginning before each of its rows."""
+        cache = DynamicCache()  # plain layers: windows are in the masks
+        for layer, (keys, values) in self.layers.items():
+            cache.update(_repeated(keys, rows), _repeated(values, rows), layer)
+        return cache
+
+
+def _repeated(tensor: Tensor, rows: int) -> Tensor:
+    """Each of k matrices `rows` times, as a view where k is 1."""
+    k, *rest = tensor.shape
+    return tensor[:, None].expand(k, rows, *rest).reshape(k * rows, *rest)
+
+
+def attend(mask: Tensor, past: int, window: int | None = None) -> Tensor:
+    """Who may look at whom, b x 1 x L x (past + L) booleans.
+
+    Args:
+        mask: b x L, 1 where there is a token.
+        past: Tokens before the first of these; all of them may be seen.
+        window: A token sees only so many tokens, itself included; None for all.
+
+    Example:
+        >>> attend(torch.tensor([[1, 1]]), 1).int().tolist()
+        [[[[1, 1, 0], [1, 1, 1]]]]
+    """
+    length = mask.shape[1]
+    here = torch.arange(past, past + length, device=mask.device)[:, None]
+    there = torch.arange(past + length, device=mask.device)[None]
+    seen = there <= here
+    if window is not None:
+        seen = seen & (here - there < window)
+    real = torch.cat([mask.new_ones(mask.shape[0], past), mask], dim=1).bool()
+    # What fills up sees itself, or attention would divide by nothing.
+    return (seen & real[:, None, None, :]) | (here == there)
+
+
+def begin(body: nn.Module, ids: Tensor) -> Prefix:
+    """Run a shared beginning, k x P tokens, and keep what its layers remember."""
+    cache: Any = DynamicCache()
+    body(
+        input_ids=ids,
+        attention_mask=masks(body, torch.ones_like(ids), 0),
+        position_ids=torch.arange(ids.shape[1], device=ids.device).expand(len(ids), -1),
+        past_key_values=cache,
+        use_cache=True,
+    )
+    kept = {
+        number: (layer.keys, layer.values)
+        for number, layer in enumerate(cache.layers)
+        if layer.is_initialized
+    }
+    return Prefix(kept, ids.shape[1])
+
+
+def run_after(
+    body: nn.Module, ids: Tensor, mask: Tensor, prefix: Prefix | None, cache: Any | None = None
+) -> Tensor:
+    """Run a decoder over rows, behind a shared beginning where there is one.
+
+    Args:
+        body: The bare transformer.
+        ids: b x L tokens.
+        mask: b x L, 1 where there is a token.
+        prefix: The beginning; None for none.
+        cache: Where keys and values are added; None to use that of the beginning.
+
+    Returns:
+        Hidden states, b x L x d.
+    """
+    if prefix is None and cache is None:
+        return body(input_ids=ids, attention_mask=mask).last_hidden_state
+    past = prefix.length if prefix else 0
+    if cache is None and prefix is not None:
+        members = prefix.tensors[0].shape[0]
+        cache = prefix.cache(ids.shape[0] // members)
+    positions = torch.arange(past, past + ids.shape[1], device=ids.device)[None]
+    return body(
+        input_ids=ids,
+        attention_mask=masks(body, mask, past),
+        position_ids=positions.expand(len(ids), -1),
+        past_key_values=cache,
+        use_cache=True,
+    ).last_hidden_state
+
+
+def masks(body: nn.Module, mask: Tensor, past: int) -> Tensor | dict[str, Tensor]:
+    """The mask of a network, or one for each kind of layer where it has several."""
+    config: Any = body.config
+    window = getattr(config, "sliding_window", None)
+    if getattr(config, "use_sliding_window", True) is False:
+        window = None
+    kinds = set(getattr(config, "layer_types", None) or ())
+    full = attend(mask, past)
+    if "sliding_attention" in kinds:
+        return {"full_attention": full, "sliding_attention": attend(mask, past, window)}
+    return attend(mask, past, window) if window is not None else full

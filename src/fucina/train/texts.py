@@ -1,0 +1,209 @@
+"""Answers that are texts: gradients of a step, and the loss of held-out rows.
+
+Only positions that foretell a learnt token reach the head, and the beginning that all rows share
+runs once a step: its gradients are gathered from the passes and sent back through it at the end.
+"""
+
+import math
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fucina.models.conversations import TextBatch, Written, assemble_texts
+from fucina.models.prefix import Prefix
+from fucina.models.threads import across_cores
+from fucina.models.trunk import Activations, chunks_by_length
+from fucina.models.word_loss import token_losses, token_scores
+from fucina.records import Fold
+from fucina.train.batches import Chunk
+from fucina.train.members import Gradients, HeldOut, Kind, Loop
+from fucina.train.step import summed
+
+__all__ = ["TEXTS", "TextMaterial"]
+
+
+@dataclass(frozen=True)
+class TextMaterial:
+    """What a stack learns texts from.
+
+    Attributes:
+        written: n conversations as tokens.
+        folds: Training and held-out rows of each of the k members.
+        store: Trunk activations of the rows; None to run the trunk each time.
+        first: P x d, trunk activations of the beginning they share; None without.
+    """
+
+    written: Written
+    folds: tuple[Fold, ...]
+    store: Activations | None = None
+    first: Tensor | None = None
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of the n rows behind their beginning."""
+        return self.written.lengths
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Learnt tokens of the n rows."""
+        return self.written.weights
+
+
+def _material(loop: Loop) -> TextMaterial:
+    return cast("TextMaterial", loop.material)
+
+
+def _step(
+    loop: Loop, parts: list[Chunk], weights: np.ndarray, threads: Executor, noise: int
+) -> Gradients:
+    """The gradients of one step."""
+    stack = loop.stack
+    whole = _begin(loop, threads, noise)
+    # The passes see copies of the keys and values; what they want changed is summed behind them.
+    seen = None if whole is None else whole.replaced([_leaf(tensor) for tensor in whole.tensors])
+    wanted: dict[int, tuple[Tensor, ...]] = {}
+
+    def gradients(part: Chunk, own_noise: int) -> Gradients:
+        found, losses = _gradients(loop, part, weights, seen, own_noise)
+        count = len(stack.leaves)
+        wanted[own_noise] = found[count:]
+        adapters, heads = stack.split_gradients(list(found[:count]))
+        return adapters, heads, losses
+
+    adapters, heads, losses = summed(gradients, parts, threads, noise)
+    if whole is not None:
+        order = sorted(wanted)  # always the same, so that sums are
+        sums = [sum(found[1:], found[0]) for found in zip(*(wanted[n] for n in order), strict=True)]
+        adapters = adapters + _through(loop, whole, sums, threads)
+    return adapters, heads, losses
+
+
+def _through(loop: Loop, whole: Prefix, sums: list[Tensor], threads: Executor) -> Tensor:
+    """What the beginning adds to the gradients of the adapters, k x P."""
+    live = [tensor for tensor in whole.tensors if tensor.requires_grad]
+    leaves = loop.stack.leaves
+    if not live:
+        return torch.zeros_like(loop.stack.adapters)
+    with across_cores(threads):
+        found = torch.autograd.grad(live, leaves, sums, allow_unused=True)
+    # The highest adapters have no part in what is remembered of the beginning.
+    whole_row = [
+        torch.zeros_like(leaf) if own is None else own
+        for leaf, own in zip(leaves, found, strict=True)
+    ]
+    return loop.stack.split_gradients(whole_row)[0]
+
+
+def _leaf(tensor: Tensor) -> Tensor:
+    return tensor.detach().requires_grad_(tensor.requires_grad)
+
+
+def _begin(loop: Loop, threads: Executor, noise: int | None) -> Prefix | None:
+    """Run the shared beginning, on all cores because nothing else runs meanwhile."""
+    material, stack = _material(loop), loop.stack
+    if not material.written.prefix:
+        return None
+    ids = torch.from_numpy(material.written.ids[0][: material.written.prefix]).to(stack.device)
+    hidden = material.first
+    if hidden is None and stack.trunk is not None:
+        hidden = stack.trunk.begin(ids)[1][0]
+    worker = stack.borrow()
+    try:
+        with across_cores(threads):
+            seed = None if noise is None else noise * 4099 - 1
+            return stack.begin(ids, worker, seed, hidden=hidden)
+    finally:
+        stack.give_back(worker)
+
+
+def _gradients(
+    loop: Loop, part: Chunk, weights: np.ndarray, prefix: Prefix | None, noise: int
+) -> tuple[tuple[Tensor, ...], np.ndarray]:
+    """Gradients of the leaves and of the beginning, and summed losses of the members."""
+    stack = loop.stack
+    worker = stack.borrow()
+    try:
+        batch = _assemble(loop, part.rows, prefix)
+        hidden, head = stack.foretelling(batch, worker, noise, prefix=prefix)
+        losses = token_losses(hidden, head, batch.targets, cap=stack.base.cap)
+        counts = torch.from_numpy(part.counts.reshape(-1)).to(stack.device)
+        losses = losses * counts[batch.rows]
+        member = batch.rows // part.rows.shape[1]
+        # The mean is over the learnt tokens of the whole step, not of this pass.
+        share = torch.from_numpy(1.0 / np.maximum(weights, 1.0)).float().to(stack.device)
+        wanted = [*stack.leaves]
+        if prefix is not None:
+            wanted += [tensor for tensor in prefix.tensors if tensor.requires_grad]
+        found = torch.autograd.grad((losses * share[member]).sum(), wanted)
+    finally:
+        stack.give_back(worker)
+    sums = torch.zeros(len(weights), device=stack.device).index_add_(0, member, losses.detach())
+    return found, sums.double().cpu().numpy()
+
+
+def _assemble(loop: Loop, rows: np.ndarray, prefix: Prefix | None) -> TextBatch:
+    material, stack = _material(loop), loop.stack
+    pad = stack.base.tokenizer.pad_token_id
+    batch = assemble_texts(material.written, rows, pad, store=material.store).to(stack.device)
+    if batch.hidden is None and stack.trunk is not None:
+        below = None
+        if prefix is not None:
+            ids = torch.from_numpy(material.written.ids[0][: material.written.prefix])
+            below = stack.trunk.begin(ids.to(stack.device))[0]
+        batch = batch.with_hidden(stack.trunk.run_after(batch, below))
+    return batch
+
+
+def _judge(loop: Loop, threads: Executor, untrained: bool) -> list[HeldOut]:
+    """Loss and perplexity of each active member on its held-out rows, given the true turns before.
+
+    An untrained stack is judged like any other: its adapters are the identity.
+    """
+    del untrained
+    material, stack = _material(loop), loop.stack
+    owns = [np.array(material.folds[member.index].held_out) for member in loop.active]
+    width = max(map(len, owns))
+    table = np.stack([np.concatenate([np.full(width - len(own), own[0]), own]) for own in owns])
+    longest = material.lengths[table].max(axis=0) * len(owns)
+    columns = chunks_by_length(longest, np.arange(width))
+    with torch.no_grad():
+        prefix = _begin(loop, threads, None)
+
+    def run(part: np.ndarray) -> np.ndarray:
+        worker = stack.borrow()
+        try:
+            with torch.no_grad():
+                batch = _assemble(loop, table[:, part], prefix)
+                hidden, head = stack.foretelling(batch, worker, prefix=prefix)
+                losses, hits = token_scores(hidden, head, batch.targets, cap=stack.base.cap)
+            sums = torch.zeros(2, len(owns) * len(part), device=stack.device)
+            sums.index_add_(1, batch.rows, torch.stack([losses, hits.float()]))
+            return sums.view(2, len(owns), len(part)).cpu().numpy()
+        finally:
+            stack.give_back(worker)
+
+    sums = np.zeros((2, len(owns), width))
+    for part, found in zip(columns, threads.map(run, columns), strict=True):
+        sums[:, :, part] = found
+    return [
+        _held_out(sums[:, i, width - len(own) :], material.weights[own])
+        for i, own in enumerate(owns)
+    ]
+
+
+def _held_out(sums: np.ndarray, tokens: np.ndarray) -> HeldOut:
+    """Sums over learnt tokens of n rows, 2 x n losses and hits, as what a member did."""
+    total = max(float(tokens.sum()), 1.0)
+    loss = float(sums[0].sum() / total)
+    scores = {
+        "token_accuracy": float(sums[1].sum() / total),
+        "perplexity": math.exp(min(loss, 700.0)),
+    }
+    return HeldOut(loss, -loss, scores, np.stack([sums[0], tokens], axis=1))
+
+
+TEXTS = Kind(gradients=_step, judge=_judge)
