@@ -15,7 +15,7 @@ from fucina.errors import RunError
 from fucina.models.tokenize import encode
 from fucina.models.trunk import chunks_by_length
 from fucina.train.batches import at_most, chunks, epoch_batches
-from fucina.train.cross_validate import STORE_SHARE
+from fucina.train.prepare_labels import STORE_SHARE
 
 if TYPE_CHECKING:
     from fucina.config import Recipe

@@ -35,7 +35,14 @@ def trunk_depth(config: "AdapterConfig", layers: int) -> int:
 
 
 def build(
-    base: Base, config: "AdapterConfig", *, members: int, labels: int, seed: int, workers: int
+    base: Base,
+    config: "AdapterConfig",
+    *,
+    members: int,
+    labels: int,
+    seed: int,
+    workers: int,
+    whole: bool = False,
 ) -> Stack:
     """Put k fresh adapters and zero heads on a base.
 
@@ -46,6 +53,7 @@ def build(
         labels: c.
         seed: Draws the adapters; member f of a stack of any size starts the same.
         workers: How many threads will compute at once.
+        whole: Run the frozen layers with the others, as for writing token by token.
 
     Raises:
         ModelError: `target_modules` match nothing.
@@ -53,13 +61,13 @@ def build(
     """
     depth = trunk_depth(config, base.depth)
     stack = Stack(base, depth, labels, config.alpha / config.rank)
-    if depth:
-        stack.trunk = Trunk(base, depth, workers)
     network = replica(base.network)
     layers = layers_of(network, base.layers)
-    for index in range(depth):
-        layers[index] = Skip(tuple_output=base.tuple_output)
-    if depth:
+    apart = bool(depth) and not whole
+    if apart:
+        stack.trunk = Trunk(base, depth, workers)
+        for index in range(depth):
+            layers[index] = Skip(tuple_output=base.tuple_output)
         layers[depth - 1] = Inject(tuple_output=base.tuple_output)
     noise = Noise(torch.Generator(_device(base)))
     if config.kind == "full":
@@ -75,7 +83,7 @@ def build(
         adapters = torch.zeros(members, 0, device=_device(base))
     for _ in range(workers):
         own = _copy(network, stack, noise)
-        inject = cast("Inject", layers_of(own.network, base.layers)[depth - 1]) if depth else None
+        inject = cast("Inject", layers_of(own.network, base.layers)[depth - 1]) if apart else None
         stack.give_back(len(stack.replicas))
         stack.replicas.append(Replica(own.network, inject, own.noise))
     heads = torch.zeros(members, (base.width + 1) * labels, device=_device(base))

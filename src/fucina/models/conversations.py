@@ -14,7 +14,7 @@ from fucina.records import Example, Progress, silent
 if TYPE_CHECKING:
     from fucina.models.trunk import Activations
 
-__all__ = ["TextBatch", "Written", "assemble_texts", "write"]
+__all__ = ["TextBatch", "Written", "assemble_texts", "common_beginning", "write"]
 
 LEAST_SHARED = 16  # tokens; a shorter beginning is not worth a pass of its own
 
@@ -144,8 +144,7 @@ def write(
             marks = np.concatenate([marks[:shared], marks[begin:]])
         ids.append(tokens)
         learnt.append(np.zeros_like(marks) if row in lost else marks)
-    prefix = shared if shared >= LEAST_SHARED and len(found) > 1 else 0
-    return Written(tuple(ids), tuple(learnt), prefix, tuple(cut), tuple(lost), longest)
+    return Written(tuple(ids), tuple(learnt), shared, tuple(cut), tuple(lost), longest)
 
 
 def _last_answer(marks: np.ndarray) -> int:
@@ -169,17 +168,27 @@ def _shorter(example: Example, template: Template, most: int) -> Rendered:
             return rendered
 
 
+def common_beginning(rows: Sequence[np.ndarray]) -> int:
+    """How many tokens n rows begin with, at least one less than the shortest has; 0 where few.
+
+    Example:
+        >>> common_beginning([np.arange(20), np.arange(30)]), common_beginning([np.arange(3)] * 2)
+        (19, 0)
+    """
+    if len(rows) < 2:
+        return 0
+    most = min(map(len, rows)) - 1
+    for row in rows:
+        same = row[:most] == rows[0][:most]
+        most = most if same.all() else int(same.argmin())
+    return most if most >= LEAST_SHARED else 0
+
+
 def _shared(rows: Sequence[Rendered]) -> int:
     """How many tokens all rows begin with, before any that is learnt or foretells one."""
-    if not rows:
-        return 0
-    first, most = rows[0].ids, min(len(row.ids) for row in rows) - 1
-    for row in rows:
-        if row.supervised.any():
-            most = min(most, int(row.supervised.argmax()) - 1)
-        same = row.ids[:most] == first[:most]
-        most = most if same.all() else int(same.argmin())
-    return max(most, 0)
+    firsts = [int(row.supervised.argmax()) for row in rows if row.supervised.any()]
+    most = min(common_beginning([row.ids for row in rows]), max(min(firsts, default=0) - 1, 0))
+    return most if most >= LEAST_SHARED else 0
 
 
 def assemble_texts(

@@ -12,7 +12,11 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-__all__ = ["Prefix", "attend", "begin", "run_after"]
+__all__ = ["Prefix", "agrees", "attend", "begin", "run_after", "window_of"]
+
+
+AGREES = 1e-4  # of the length of the states; sums in another order differ by a hundredth of it
+AGREES_COARSELY = 3e-2  # in bfloat16
 
 
 @dataclass(frozen=True)
@@ -123,14 +127,42 @@ def run_after(
     ).last_hidden_state
 
 
-def masks(body: nn.Module, mask: Tensor, past: int) -> Tensor | dict[str, Tensor]:
-    """The mask of a network, or one for each kind of layer where it has several."""
+def agrees(body: nn.Module, ids: Tensor, length: int) -> bool:
+    """Whether a row gives the same states whole, and behind a beginning that was run before.
+
+    It does where attention looks back only and positions are given; a network that does anything
+    else with them is found out here.
+
+    Args:
+        body: The bare transformer.
+        ids: L tokens of a row.
+        length: P, how many of them are its beginning.
+    """
+    row = ids[None]
+    with torch.no_grad():
+        whole = body(input_ids=row, attention_mask=torch.ones_like(row)).last_hidden_state
+        rest = row[:, length:]
+        try:
+            behind = run_after(body, rest, torch.ones_like(rest), begin(body, row[:, :length]))
+        except (RuntimeError, TypeError, ValueError, KeyError, AttributeError):
+            return False  # a network that takes no positions, or no masks of this shape
+    off = (whole[:, length:] - behind).float().norm() / whole[:, length:].float().norm()
+    return bool(off < (AGREES if whole.dtype == torch.float32 else AGREES_COARSELY))
+
+
+def window_of(body: nn.Module) -> tuple[int | None, bool]:
+    """How far tokens of a network look back (None: all the way), and whether layers differ."""
     config: Any = body.config
     window = getattr(config, "sliding_window", None)
     if getattr(config, "use_sliding_window", True) is False:
         window = None
-    kinds = set(getattr(config, "layer_types", None) or ())
-    full = attend(mask, past)
-    if "sliding_attention" in kinds:
-        return {"full_attention": full, "sliding_attention": attend(mask, past, window)}
-    return attend(mask, past, window) if window is not None else full
+    return window, "sliding_attention" in (getattr(config, "layer_types", None) or ())
+
+
+def masks(body: nn.Module, mask: Tensor, past: int) -> Tensor | dict[str, Tensor]:
+    """The mask of a network, or one for each kind of layer where it has several."""
+    window, several = window_of(body)
+    if window is None:
+        return attend(mask, past)
+    near = attend(mask, past, window)
+    return {"full_attention": attend(mask, past), "sliding_attention": near} if several else near

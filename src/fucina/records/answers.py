@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Epoch", "Predictions"]
+__all__ = ["Epoch", "Predictions", "Texts"]
 
 
 @dataclass(frozen=True)
@@ -60,3 +60,24 @@ class Predictions:
     def answered(self) -> "np.ndarray":
         """Whether the model is sure enough to answer, n booleans."""
         return self.confidences >= self.threshold
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Answers of a model that are texts.
+
+    Attributes:
+        prompts: The n inputs.
+        targets: The n true answers.
+        answers: What the model wrote, n; empty where it wrote nothing.
+        losses: n sums over the learnt tokens of a row, in nats, given what truly stood before.
+        tokens: n counts of learnt tokens.
+        ended: n booleans: the model ended its answer itself.
+    """
+
+    prompts: tuple[str, ...]
+    targets: tuple[str, ...]
+    answers: tuple[str, ...]
+    losses: "np.ndarray"
+    tokens: "np.ndarray"
+    ended: "np.ndarray"

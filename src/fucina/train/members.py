@@ -1,6 +1,6 @@
 """What the loop remembers of its members, and how it reaches the outside."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fucina.models.lexical import Lexicon, Table
 from fucina.models.stack import Stack
-from fucina.records import Epoch, Fold, Progress, silent
+from fucina.records import Epoch, Fold, Predictions, Progress, Texts, silent
 from fucina.train.batches import Chunk
 from fucina.train.optimizer import Optimizer
 from fucina.train.stopping import BestModel, EarlyStopping
 
-__all__ = ["Gradients", "HeldOut", "Hooks", "Kind", "Loop", "Material", "Member"]
+__all__ = ["Gradients", "HeldOut", "Hooks", "Kind", "Loop", "Material", "Member", "Prepared"]
 
 Gradients = tuple[Tensor, Tensor, np.ndarray]
 
@@ -69,6 +70,33 @@ class Kind:
 
     gradients: "Callable[[Loop, list[Chunk], np.ndarray, Executor, int], Gradients]"
     judge: "Callable[[Loop, Executor, bool], list[HeldOut]]"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What all members need, made once before they train.
+
+    Attributes:
+        kind: How they answer.
+        labels: c; 0 for texts.
+        heads: k x H, where their heads start.
+        material: Numbers of members to what they learn from.
+        lexicon: The n-grams; None without a lexical part.
+        lexical: For each member what the n-grams say, or None.
+        out_of_fold: The finished members to their answers on the rows they held out.
+        truncated: Development rows longer than the limit.
+        longest_tokens: Tokens of the longest one.
+    """
+
+    kind: Kind
+    labels: int
+    heads: Tensor
+    material: "Callable[[Sequence[int]], Material]"
+    lexicon: Lexicon | None
+    lexical: tuple[Table | None, ...]
+    out_of_fold: "Callable[[Sequence[Member]], Predictions | Texts]"
+    truncated: tuple[int, ...]
+    longest_tokens: int
 
 
 @dataclass

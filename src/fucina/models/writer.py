@@ -1,0 +1,230 @@
+"""Trained members that write together: the most probable token under the mean of their odds."""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache
+
+from fucina.models.conversations import assemble_texts, common_beginning, write
+from fucina.models.prefix import Prefix, run_after, window_of
+from fucina.models.stack import Stack
+from fucina.models.template import Template
+from fucina.models.trunk import chunks_by_length
+from fucina.models.word_loss import token_scores
+from fucina.records import Example, Progress, Texts, silent
+
+if TYPE_CHECKING:
+    from fucina.models.base import Base
+
+__all__ = ["Writer"]
+
+ROWS = 16  # that are written at once
+
+
+@dataclass(frozen=True)
+class Writer:
+    """k members over one base, ready to write.
+
+    Attributes:
+        base: The frozen model, with its template.
+        stacks: One stack of k members, or k stacks of one when all weights were trained.
+        max_new_tokens: Tokens of an answer at most.
+    """
+
+    base: "Base"
+    stacks: tuple[Stack, ...]
+    max_new_tokens: int
+
+    @property
+    def template(self) -> Template:
+        """How the base wants conversations."""
+        return cast("Template", self.base.template)
+
+    def predict(
+        self,
+        examples: Sequence[Example],
+        *,
+        threads: Executor,
+        foretell: bool = True,
+        progress: Progress = silent,
+    ) -> Texts:
+        """Write the last answer of n conversations, given what truly stood before it.
+
+        Args:
+            examples: The conversations; their last answers are not shown to the model.
+            threads: Where chunks run.
+            foretell: Also say how likely the true answers were.
+            progress: Told after each chunk.
+        """
+        answers, ended = self._write(examples, threads, progress)
+        losses, tokens = np.zeros(len(examples)), np.zeros(len(examples))
+        if foretell:
+            losses, tokens = self.foretell(examples, threads=threads)
+        return Texts(
+            tuple(example.prompt for example in examples),
+            tuple(example.target for example in examples),
+            tuple(answers), losses, tokens, np.array(ended, dtype=bool),
+        )  # fmt: skip
+
+    def foretell(
+        self, examples: Sequence[Example], *, threads: Executor
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Summed loss and count of the learnt tokens of n conversations."""
+        written = write(examples, self.template, max_length_tokens=self.base.max_length_tokens)
+        written = written.without_prefix()
+        pad = self.base.tokenizer.pad_token_id
+
+        def run(rows: np.ndarray) -> np.ndarray:
+            losses = []
+            for stack in self.stacks:
+                k = stack.members
+                batch = assemble_texts(written, np.tile(rows, (k, 1)), pad).to(stack.device)
+                worker = stack.borrow()
+                try:
+                    with torch.no_grad():
+                        hidden, head = stack.foretelling(batch, worker)
+                        own, _ = token_scores(hidden, head, batch.targets, cap=self.base.cap)
+                finally:
+                    stack.give_back(worker)
+                losses.append(own.view(k, -1).double())
+            each = torch.cat(losses)  # the mean of the members' probabilities of each token
+            mean = np.log(len(each)) - torch.logsumexp(-each, dim=0)
+            sums = torch.zeros(len(rows), dtype=torch.float64, device=mean.device)
+            return sums.index_add_(0, batch.rows[: len(mean)], mean).cpu().numpy()
+
+        sums = np.zeros(len(examples))
+        chunks = chunks_by_length(written.lengths, np.arange(len(examples))) if examples else []
+        for rows, found in zip(chunks, threads.map(run, chunks), strict=True):
+            sums[rows] = found
+        return sums, written.weights
+
+    def _write(
+        self, examples: Sequence[Example], threads: Executor, progress: Progress
+    ) -> tuple[list[str], list[bool]]:
+        most = self.base.max_length_tokens
+        asked = [self.template.asked(example)[-most:] for example in examples]
+        shared = common_beginning(asked)
+        order = np.argsort([len(row) for row in asked], kind="stable")
+        parts = [order[begin : begin + ROWS] for begin in range(0, len(order), ROWS)]
+        begun = [self._begin(stack, asked[0][:shared]) if shared else None for stack in self.stacks]
+
+        def run(part: np.ndarray) -> list[list[int]]:
+            return self._answer([asked[row][shared:] for row in part], begun)
+
+        answers, ended = [""] * len(examples), [False] * len(examples)
+        for done, (part, found) in enumerate(zip(parts, threads.map(run, parts), strict=True), 1):
+            for row, tokens in zip(part, found, strict=True):
+                ended[row] = bool(tokens) and tokens[-1] == self.template.end_id
+                text = tokens[:-1] if ended[row] else tokens
+                answers[row] = self.base.tokenizer.decode(text, skip_special_tokens=True).strip()
+            progress("writing answers", done, len(parts))
+        return answers, ended
+
+    def _begin(self, stack: Stack, tokens: np.ndarray) -> Prefix:
+        with torch.no_grad():
+            return stack.begin(torch.from_numpy(tokens).to(stack.device))
+
+    def _answer(self, prompts: list[np.ndarray], begun: Sequence[Prefix | None]) -> list[list[int]]:
+        """The tokens of the answers to some prompts, each up to its end token."""
+        voices = [
+            _Voice(stack, prompts, prefix, self.base)
+            for stack, prefix in zip(self.stacks, begun, strict=True)
+        ]
+        answers: list[list[int]] = [[] for _ in prompts]
+        going = np.ones(len(prompts), dtype=bool)
+        odds = torch.cat([voice.first() for voice in voices]).mean(dim=0)
+        for number in range(self.max_new_tokens):
+            tokens = odds.argmax(dim=-1)
+            for row in np.flatnonzero(going):
+                answers[row].append(int(tokens[row]))
+                going[row] = answers[row][-1] != self.template.end_id
+            if not going.any() or number + 1 == self.max_new_tokens:
+                break
+            odds = torch.cat([voice.next(tokens) for voice in voices]).mean(dim=0)
+        return answers
+
+
+class _Voice:
+    """One stack that writes answers to b prompts token by token.
+
+    Remembers keys and values, and the position of each column of them.
+    """
+
+    def __init__(
+        self, stack: Stack, prompts: list[np.ndarray], prefix: Prefix | None, base: "Base"
+    ) -> None:
+        self.stack, self.base, self.prefix = stack, base, prefix
+        self.past = prefix.length if prefix else 0
+        self.rows, self.k, longest = len(prompts), stack.members, max(map(len, prompts))
+        ids = np.full((self.rows, longest), base.tokenizer.pad_token_id, dtype=np.int64)
+        mask = np.zeros((self.rows, longest), dtype=np.int64)
+        for i, tokens in enumerate(prompts):
+            ids[i, : len(tokens)], mask[i, : len(tokens)] = tokens, 1
+        self.ids = torch.from_numpy(ids).repeat(self.k, 1).to(stack.device)
+        self.mask = torch.from_numpy(mask).repeat(self.k, 1).to(stack.device)
+        self.cache: Any = prefix.cache(self.rows) if prefix else DynamicCache()
+        self.lengths = self.mask.sum(dim=1)
+        columns = torch.arange(self.past + longest, device=stack.device)
+        self.columns = columns.expand(len(self.ids), -1)
+        before = self.mask.new_ones(len(self.ids), self.past)
+        self.real = torch.cat([before, self.mask], dim=1).bool()
+
+    def first(self) -> Tensor:
+        """Odds of the first token, k x b x vocabulary."""
+        worker = self.stack.borrow()
+        try:
+            with torch.no_grad():
+                body, head = self._parts(worker)
+                states = run_after(body, self.ids, self.mask, self.prefix, self.cache)
+                last = states[torch.arange(len(states), device=states.device), self.lengths - 1]
+                return self._odds(head, last)
+        finally:
+            self.stack.give_back(worker)
+
+    def next(self, tokens: Tensor) -> Tensor:
+        """Odds of the token after b tokens that were written just now, k x b x vocabulary."""
+        given = tokens.repeat(self.k)[:, None]
+        here = (self.past + self.lengths)[:, None]
+        self.lengths = self.lengths + 1
+        self.columns = torch.cat([self.columns, here], dim=1)
+        self.real = torch.cat([self.real, torch.ones_like(here, dtype=torch.bool)], dim=1)
+        worker = self.stack.borrow()
+        try:
+            with torch.no_grad():
+                body, head = self._parts(worker)
+                states = body(
+                    input_ids=given,
+                    attention_mask=self._mask(body, here),
+                    position_ids=here,
+                    past_key_values=self.cache,
+                    use_cache=True,
+                ).last_hidden_state
+                return self._odds(head, states[:, 0])
+        finally:
+            self.stack.give_back(worker)
+
+    def _mask(self, body: nn.Module, here: Tensor) -> Tensor | dict[str, Tensor]:
+        """Which columns one token sees, b x 1 x 1 x columns."""
+        window, several = window_of(body)
+        full = self.real[:, None, None, :]
+        if window is None:
+            return full
+        near = full & (here - self.columns < window)[:, None, None, :]
+        return {"full_attention": full, "sliding_attention": near} if several else near
+
+    def _parts(self, worker: int) -> tuple[nn.Module, nn.Module]:
+        own = self.stack.replicas[worker]
+        own.noise.active = False
+        network = own.network
+        return network.get_submodule(self.base.body), network.get_submodule(self.base.head)
+
+    def _odds(self, head: nn.Module, states: Tensor) -> Tensor:
+        logits = head(states).double()
+        cap = self.base.cap
+        logits = cap * torch.tanh(logits / cap) if cap else logits
+        return torch.softmax(logits, dim=-1).view(self.k, self.rows, -1)
