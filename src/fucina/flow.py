@@ -24,6 +24,7 @@ from fucina.records import (
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
+    from fucina.judging import Demands
 
 __all__ = ["audit", "forge", "learning_curve", "read", "read_file", "read_subject", "train"]
 
@@ -122,23 +123,24 @@ def forge(
     """
     from fucina import forecast
     from fucina.journal import Journal
+    from fucina.judging import judge_run
     from fucina.models import base as bases
-    from fucina.models import precision, saved, threads
+    from fucina.models import precision, threads
     from fucina.train.cross_validate import cross_validate
 
-    written = recipe.evaluation.rules
-    rules = evaluate.load_rules(root / written, split.labels) if written else None
-    demanded = recipe.evaluation.must_fix
-    cases = read_file(recipe, root / demanded, progress=progress) if demanded else None
-    if cases is not None:
-        evaluate.require_known(cases, split.labels)
-    base = bases.load(recipe.model, precision.choose(recipe))
+    demands = _demands(recipe, root, split, progress)
+    answer = tasks.get(recipe.task).answer
+    base = bases.load(recipe.model, precision.choose(recipe), answer)
+    if answer == "text":
+        base = bases.with_template(base, recipe.chat, root / recipe.chat.template)
     folder = (
         run.reopen(recipe, split)
         if resume
         else run.begin(recipe, split, precision=base.precision, root=root)
     )
-    journal = Journal(folder, recipe, progress, say, laps or run.Laps())
+    journal = Journal(folder, recipe, split, progress, say, laps or run.Laps())
+    if base.template is not None:
+        run.write_text(folder / "chat_template.jinja", base.template.source)
     journal.lap("loading")
     for finding in findings:
         journal.tell(f"{finding.severity}: {finding.message}")
@@ -147,40 +149,34 @@ def forge(
         f"member(s), {len(split.test)} test rows; {base.name} in {base.precision}"
     )
     with threads.start() as pool:
-        journal.plan(*forecast.estimate(split, base, recipe, pool), resumed=resume)
+        if answer == "label":
+            journal.plan(*forecast.estimate(split, base, recipe, pool), resumed=resume)
         fit = cross_validate(
             split, base, recipe, threads=pool, hooks=journal.hooks(), memory=journal.memory()
         )
         journal.keep(fit)
         journal.lap("saving")
-        # Single members answered the held-out rows: their temperature says nothing about votes.
-        votes = recipe.folds.ensemble == "vote" and recipe.folds.count > 0
-        trusting = recipe.evaluation.model_copy(update={"calibrate": False} if votes else {})
-        calibration = evaluate.calibrate(fit.out_of_fold, trusting, seed=recipe.seed)
-        journal.trust(calibration)
-        journal.lap("calibrating")
-        model = saved.load(folder, recipe, base, split.labels, workers=threads.count(pool))
-        outcome = evaluate.outcome(
-            model,
-            split,
-            fit.out_of_fold,
-            calibration,
-            recipe,
-            rules=rules,
-            threads=pool,
-            progress=progress,
-            lap=journal.lap,
+        outcome = judge_run(
+            fit.out_of_fold, split, base, recipe, demands, journal=journal, pool=pool
         )
-        outcome = replace(outcome, folder=str(folder))
-        if cases is not None:
-            learned = set(split.development.prompts)
-            found = evaluate.must_fix(model, cases, learned, threads=pool)
-            outcome = replace(outcome, must_fix=found)
     journal.finish(outcome, fit)
     journal.lap("report")
     journal.compare_with_plan()
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     return outcome
+
+
+def _demands(recipe: "Recipe", root: Path, split: Split, progress: Progress) -> "Demands":
+    """Read what the model will be held against, so that a mistake in it shows before training."""
+    from fucina.judging import Demands
+
+    written = recipe.evaluation.rules
+    rules = evaluate.load_rules(root / written, split.labels) if written else None
+    demanded = recipe.evaluation.must_fix
+    cases = read_file(recipe, root / demanded, progress=progress) if demanded else None
+    if cases is not None:
+        evaluate.require_known(cases, split.labels)
+    return Demands(rules, cases)
 
 
 def read(
@@ -201,6 +197,7 @@ def read(
         config=recipe.data,
         folds=recipe.folds.count,
         seed=recipe.seed,
+        labelled=subject.answer == "label",
     )
     return split, findings
 

@@ -14,7 +14,7 @@ from fucina.evaluate import as_csv, facts, report
 from fucina.models.memory import peak_memory_mib, peak_vram_mib
 from fucina.models.saved import member_folder, save_lexicon, save_member
 from fucina.plan import Estimate
-from fucina.records import Calibration, Epoch, Outcome, Progress
+from fucina.records import Calibration, Epoch, Outcome, Progress, Split, Texts
 from fucina.train.checkpoint import State
 from fucina.train.cross_validate import Fit, Memory
 from fucina.train.members import Hooks, Member
@@ -36,6 +36,7 @@ class Journal:
     Attributes:
         folder: The run folder.
         recipe: What is trained.
+        split: On which rows.
         progress: Shows steps to whoever started the run.
         say: Shows a message to them; the log gets it too.
         laps: What the stages before this took; the next ones are added.
@@ -43,6 +44,7 @@ class Journal:
 
     folder: Path
     recipe: "Recipe"
+    split: Split
     progress: Progress
     say: "Callable[[str], None]"
     laps: run.Laps = field(default_factory=run.Laps)
@@ -100,6 +102,8 @@ class Journal:
         """Write what the run took beside what was planned; later plans learn from it."""
         epochs = max((epoch.epoch for epoch in run.read_epochs(self.folder)), default=0)
         peaks = _peaks()
+        if not self.planned:
+            return
         truth = {
             "seconds": {lap.stage: lap.seconds for lap in self.laps.done},
             "cpu_s": {lap.stage: lap.cpu_s for lap in self.laps.done},
@@ -127,7 +131,11 @@ class Journal:
             )
         if fit.lexicon is not None:
             save_lexicon(self.folder, fit.lexicon)
-        run.write_predictions(self.folder / "out_of_fold.parquet", fit.out_of_fold)
+        if isinstance(fit.out_of_fold, Texts):
+            rows = [self.split.development.examples[row] for row in fit.held_out]
+            run.write_texts(self.folder / "out_of_fold.parquet", fit.out_of_fold, rows)
+        else:
+            run.write_predictions(self.folder / "out_of_fold.parquet", fit.out_of_fold)
         if self.board is not None:
             self.board.close()
 
@@ -154,7 +162,11 @@ class Journal:
         found["expectations"] = self._met()
         found["environment"] = run.read_json(self.folder / "environment.json")
         page = report(found, run.read_events(self.folder), self.recipe.model_dump(mode="json"))
-        run.write_predictions(self.folder / "predictions.parquet", outcome.predictions)
+        if isinstance(outcome.predictions, Texts):
+            rows = self.split.test.examples
+            run.write_texts(self.folder / "predictions.parquet", outcome.predictions, rows)
+        else:
+            run.write_predictions(self.folder / "predictions.parquet", outcome.predictions)
         run.write_text(self.folder / "metrics.csv", as_csv(outcome.model, outcome.baselines))
         run.write_text(self.folder / "report.html", page)
         run.write_json(self.folder / "metrics.json", found)

@@ -9,19 +9,29 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fucina import evaluate, flow, run
+from fucina import evaluate, flow, run, tasks
 from fucina.errors import RunError
-from fucina.records import Comparison, Dataset, Evaluation, Example, Predictions, Progress, silent
+from fucina.records import (
+    Comparison,
+    Dataset,
+    Evaluation,
+    Example,
+    Predictions,
+    Progress,
+    Texts,
+    silent,
+)
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.models.ensemble import Ensemble
+    from fucina.models.writer import Writer
 
 __all__ = ["compare", "judge", "load_model", "predict", "report", "test_set"]
 
 
-def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Ensemble"]:
-    """Load the trained model of a run folder.
+def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Ensemble | Writer"]:
+    """Load the trained model of a run folder: one that labels, or one that writes.
 
     Raises:
         RunError: The run is not complete, or a file is broken.
@@ -35,15 +45,28 @@ def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Ensemble"]:
     if not (folder / "metrics.json").is_file():
         raise RunError(f"{folder} is not complete.", fix="Finish it: fucina train RECIPE --resume.")
     precision = run.read_json(folder / "environment.json")["precision"]
-    base = bases.load(recipe.model, precision)
+    answer = tasks.get(recipe.task).answer
+    base = bases.load(recipe.model, precision, answer)
+    if answer == "text":
+        kept = recipe.chat.model_copy(update={"template": "chat_template.jinja"})
+        base = bases.with_template(base, kept, folder / "chat_template.jinja")
+        return recipe, saved.load_writer(folder, recipe, base, workers=workers)
     return recipe, saved.load(folder, recipe, base, facts["labels"], workers=workers)
 
 
-def predict(folder: Path, prompts: Sequence[str], *, progress: Progress = silent) -> Predictions:
+def predict(
+    folder: Path, prompts: Sequence[str], *, progress: Progress = silent
+) -> Predictions | Texts:
     """Answer prompts with the model of a run."""
+    from fucina.models.ensemble import Ensemble
+
     with _threads() as pool:
         _, model = load_model(folder, workers=_count(pool))
-        return model.predict(prompts, threads=pool, progress=progress)
+        if isinstance(model, Ensemble):
+            return model.predict(prompts, threads=pool, progress=progress)
+        # The answer is not known; it only stands for where the model begins to write.
+        asked = [Example(prompt, "") for prompt in prompts]
+        return model.predict(asked, threads=pool, foretell=False, progress=progress)
 
 
 def judge(folder: Path, path: Path | None = None, *, progress: Progress = silent) -> Evaluation:
@@ -52,17 +75,18 @@ def judge(folder: Path, path: Path | None = None, *, progress: Progress = silent
     Raises:
         RunError: The stored test set is not the one the run was locked to.
     """
+    from fucina.models.ensemble import Ensemble
+
     with _threads() as pool:
         recipe, model = load_model(folder, workers=_count(pool))
         rows = test_set(folder) if path is None else flow.read_file(recipe, path, progress=progress)
-        return evaluate.measure(
-            model,
-            rows,
-            recipe.evaluation,
-            seed=recipe.seed,
-            threads=pool,
-            name="model",
-            progress=progress,
+        config, seed = recipe.evaluation, recipe.seed
+        if isinstance(model, Ensemble):
+            return evaluate.measure(
+                model, rows, config, seed=seed, threads=pool, name="model", progress=progress
+            )[0]
+        return evaluate.measure_texts(
+            model, rows, config, seed=seed, threads=pool, name="model", progress=progress
         )[0]
 
 
@@ -73,14 +97,12 @@ def test_set(folder: Path) -> Dataset:
         RunError: They were changed after training.
     """
     folder = run.find(folder)
-    predictions = run.read_predictions(folder / "predictions.parquet")
-    rows = Dataset(
-        "test",
-        tuple(
-            Example(prompt, target)
-            for prompt, target in zip(predictions.prompts, predictions.targets, strict=True)
-        ),
-    )
+    if _answers_with_text(folder):
+        rows, _ = run.read_texts(folder / "predictions.parquet")
+    else:
+        predictions = run.read_predictions(folder / "predictions.parquet")
+        pairs = zip(predictions.prompts, predictions.targets, strict=True)
+        rows = Dataset("test", tuple(Example(prompt, target) for prompt, target in pairs))
     if rows.fingerprint != run.read_json(folder / "data.json")["test"]["sha256"]:
         raise RunError(
             f"the test rows in {folder} were changed after training.",
@@ -93,14 +115,22 @@ def compare(first: Path, second: Path) -> Comparison:
     """Compare two runs on the test rows they share."""
     folders = [run.find(folder) for folder in (first, second)]
     recipe = run.read_recipe(folders[0])
-    pairs = [
-        (
-            f"{folder.parent.name}/{folder.name}",
-            run.read_predictions(folder / "predictions.parquet"),
+    names = [f"{folder.parent.name}/{folder.name}" for folder in folders]
+    paths = [folder / "predictions.parquet" for folder in folders]
+    kinds = [_answers_with_text(folder) for folder in folders]
+    if kinds[0] != kinds[1]:
+        raise RunError(
+            f"{names[0]} and {names[1]} answer different tasks.", fix="Compare runs of one task."
         )
-        for folder in folders
-    ]
+    if kinds[0]:
+        texts = [(name, run.read_texts(path)[1]) for name, path in zip(names, paths, strict=True)]
+        return evaluate.compare_texts(texts[0], texts[1], recipe.evaluation, seed=recipe.seed)
+    pairs = [(name, run.read_predictions(path)) for name, path in zip(names, paths, strict=True)]
     return evaluate.compare(pairs[0], pairs[1], recipe.evaluation, seed=recipe.seed)
+
+
+def _answers_with_text(folder: Path) -> bool:
+    return tasks.get(run.read_recipe(folder).task).answer == "text"
 
 
 def report(folder: Path) -> Path:

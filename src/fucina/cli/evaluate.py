@@ -30,8 +30,9 @@ def command(
         return
     name = "its test set" if data is None else str(data)
     console.print(score_table(evaluation, title=f"{folder} on {evaluation.rows} rows of {name}"))
-    console.print()
-    console.print(per_label_table(evaluation.per_label))
+    if evaluation.per_label:
+        console.print()
+        console.print(per_label_table(evaluation.per_label))
     cost = evaluation.cost
     console.print(
         f"\none prompt takes {cost['latency_mean_ms']:.1f} ms "

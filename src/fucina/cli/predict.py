@@ -2,9 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from fucina.records import Predictions, Texts
 
 __all__ = ["command"]
 
@@ -18,8 +21,9 @@ def command(
 ) -> None:
     """Answer texts with a trained model."""
     from fucina import using
-    from fucina.cli.screen import print_json, reporting
+    from fucina.cli.screen import reporting
     from fucina.errors import DataError
+    from fucina.records import Texts
     from fucina.run import find
 
     folder = find(run)
@@ -39,6 +43,28 @@ def command(
         )
     with reporting(quiet=as_json or len(texts) == 1) as (progress, _):
         predictions = using.predict(folder, texts, progress=progress)
+    if isinstance(predictions, Texts):
+        _show_texts(texts, predictions, as_json=as_json)
+    else:
+        _show_labels(texts, predictions, as_json=as_json)
+
+
+def _show_texts(asked: list[str], texts: "Texts", *, as_json: bool) -> None:
+    from fucina.cli.screen import print_json
+
+    if as_json:
+        rows = zip(asked, texts.answers, texts.ended.tolist(), strict=True)
+        print_json([{"text": text, "answer": said, "ended": ended} for text, said, ended in rows])
+        return
+    for text, answer, ended in zip(asked, texts.answers, texts.ended, strict=True):
+        if len(asked) > 1:
+            typer.echo(f"> {text}")
+        typer.echo(answer if ended else f"{answer} …")
+
+
+def _show_labels(texts: list[str], predictions: "Predictions", *, as_json: bool) -> None:
+    from fucina.cli.screen import print_json
+
     if as_json:
         print_json(
             [

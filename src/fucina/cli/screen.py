@@ -121,18 +121,25 @@ def baseline_table(
     model: "Evaluation", baselines: "Sequence[Evaluation]", against: "Sequence[Comparison]"
 ) -> Table:
     """The model beside what costs nothing, on the same rows."""
+    percent = "accuracy" in model.scores
+    name, gained = ("accuracy", "accuracy") if percent else ("perplexity", "token_loss")
     table = Table(title="Beside free baselines", title_justify="left", box=None, pad_edge=False)
     table.add_column("answered by")
-    table.add_column("accuracy", justify="right")
-    table.add_column("model is ahead by", justify="right")
+    table.add_column(name, justify="right")
+    table.add_column("model is ahead by" if percent else "model's loss", justify="right")
     table.add_column("p", justify="right")
-    table.add_row("model", interval(model.scores["accuracy"], percent=True), "", "")
+    table.add_row("model", interval(model.scores[name], percent=percent), "", "")
     for evaluation, comparison in zip(baselines, against, strict=True):
-        gain = comparison.differences["accuracy"]
+        gain = comparison.differences[gained]
+        shown = (
+            f"{gain.value:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]"
+            if percent
+            else f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+        )
         table.add_row(
             evaluation.name,
-            interval(evaluation.scores["accuracy"], percent=True),
-            f"{gain.value:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]",
+            interval(evaluation.scores[name], percent=percent),
+            shown,
             f"{comparison.p_value:.3f}" if comparison.p_value >= 0.001 else "<0.001",
         )
     return table

@@ -8,9 +8,12 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fucina.records import LearningCurve, Outcome
+    from fucina.records import LearningCurve, Outcome, Texts
 
 __all__ = ["command"]
+
+SAMPLES = 3  # answers that are shown
+LETTERS = 240  # of each
 
 
 def command(
@@ -82,6 +85,17 @@ def command(
         raise typer.Exit(1)
 
 
+def _show_answers(texts: "Texts") -> None:
+    """A few answers as they were written, whatever they are like."""
+    from fucina.cli.screen import console
+
+    for asked, target, answer in list(zip(texts.prompts, texts.targets, texts.answers))[:SAMPLES]:  # noqa: B905
+        for name, said in (("asked", asked), ("true", target), ("written", answer)):
+            console.print(f"[dim]{name:8}[/dim] ", end="")
+            console.print(" ".join(said.split())[-LETTERS:], markup=False)
+        console.print()
+
+
 def _show(outcome: "Outcome", curve: "LearningCurve | None", missed: "Sequence[str]") -> None:
     from fucina import run
     from fucina.cli.screen import baseline_table, console, fold_table, interval, score_table
@@ -96,8 +110,11 @@ def _show(outcome: "Outcome", curve: "LearningCurve | None", missed: "Sequence[s
     console.print()
     console.print(baseline_table(outcome.model, outcome.baselines, outcome.against))
     console.print()
-    for sentence in sentences(facts(outcome)):
-        console.print(sentence, markup=False)
+    if outcome.calibration is not None:
+        for sentence in sentences(facts(outcome)):
+            console.print(sentence, markup=False)
+    else:
+        _show_answers(outcome.predictions)
     for row in run.read_json(Path(outcome.folder) / "metrics.json")["expectations"]:
         word = "met" if row["met"] else "missed"
         console.print(

@@ -6,7 +6,7 @@ The command line, the JSON schema and the docs read the settings from these clas
 
 from fucina.config.chat import ChatConfig
 from fucina.config.data import DataConfig
-from fucina.config.evaluation import METRIC_NAMES, EvaluationConfig, Metric
+from fucina.config.evaluation import LOW_IS_GOOD, METRIC_NAMES, EvaluationConfig, Metric
 from fucina.config.expectations import ExpectationsConfig
 from fucina.config.model import AdapterConfig, ModelConfig
 from fucina.config.prepare import (
@@ -21,6 +21,7 @@ from fucina.config.settings import section
 from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, TrainingConfig
 
 __all__ = [
+    "LOW_IS_GOOD",
     "METRIC_NAMES",
     "AdapterConfig",
     "AugmentConfig",

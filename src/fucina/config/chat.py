@@ -27,6 +27,9 @@ class ChatConfig(Settings):
         Literal["assistant", "last"],
         Field(description="Which turns are learnt: all of the assistant, or the last one."),
     ] = "assistant"
+    max_new_tokens: Annotated[
+        int, Field(ge=1, le=32768, description="Tokens of an answer at most.")
+    ] = 256
     constitution: Annotated[
         str | None, Field(description="YAML file of rules that every answer must keep.")
     ] = None

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from fucina.config.settings import Settings
 
-__all__ = ["METRIC_NAMES", "EvaluationConfig", "Metric"]
+__all__ = ["LOW_IS_GOOD", "METRIC_NAMES", "EvaluationConfig", "Metric"]
 
 
 Metric = Literal[
@@ -17,6 +17,10 @@ Metric = Literal[
     "macro_f1",
     "log_loss",
     "ece",
+    "perplexity",
+    "token_loss",
+    "exact_match",
+    "ended",
 ]
 METRIC_NAMES = {
     "accuracy": "accuracy",
@@ -26,7 +30,12 @@ METRIC_NAMES = {
     "macro_f1": "macro F1",
     "log_loss": "log loss (lower is better)",
     "ece": "calibration error (lower is better)",
+    "perplexity": "perplexity (lower is better)",
+    "token_loss": "loss a token, nats (lower is better)",
+    "exact_match": "answers equal word for word",
+    "ended": "answers that end by themselves",
 }
+LOW_IS_GOOD = frozenset({"log_loss", "ece", "perplexity", "token_loss"})
 
 
 class EvaluationConfig(Settings):

@@ -11,6 +11,7 @@ from fucina.evaluate.outcome import facts, outcome
 from fucina.evaluate.report import report
 from fucina.evaluate.rules import load_rules
 from fucina.evaluate.summary import as_csv, missed_goals, verdict
+from fucina.evaluate.texts import compare_texts, judge_texts, measure_texts, text_outcome
 from fucina.evaluate.trust import sentences
 
 __all__ = [
@@ -18,16 +19,20 @@ __all__ = [
     "baseline",
     "calibrate",
     "compare",
+    "compare_texts",
     "facts",
     "judge",
+    "judge_texts",
     "learning_curve",
     "load_rules",
     "measure",
+    "measure_texts",
     "missed_goals",
     "must_fix",
     "outcome",
     "report",
     "require_known",
     "sentences",
+    "text_outcome",
     "verdict",
 ]

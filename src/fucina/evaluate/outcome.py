@@ -13,6 +13,7 @@ from fucina.evaluate.judge import codes, judge
 from fucina.evaluate.measure import measure
 from fucina.evaluate.rules import Rules
 from fucina.evaluate.summary import verdict
+from fucina.evaluate.texts import text_errors
 from fucina.metrics import (
     apply_temperature,
     expected_calibration_error,
@@ -23,7 +24,7 @@ from fucina.metrics import (
 )
 from fucina.models import features
 from fucina.models.ensemble import Ensemble
-from fucina.records import Calibration, Outcome, Predictions, Progress, Split, silent
+from fucina.records import Calibration, Outcome, Predictions, Progress, Split, Texts, silent
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -103,7 +104,7 @@ def outcome(
 def facts(outcome: Outcome) -> dict[str, Any]:
     """All numbers of an outcome as JSON can hold them."""
     predictions = outcome.predictions
-    return {
+    found: dict[str, Any] = {
         "verdict": outcome.verdict,
         "model": asdict(outcome.model),
         "out_of_fold": asdict(outcome.out_of_fold),
@@ -113,18 +114,21 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         },
         "baselines": [asdict(baseline) for baseline in outcome.baselines],
         "against": [asdict(comparison) for comparison in outcome.against],
-        "reliability": [
-            asdict(bin) for bin in reliability(predictions.probabilities, codes(predictions))
-        ],
-        "calibration": {**asdict(outcome.calibration), "test": _trusted(outcome)},
         "must_fix": [asdict(case) for case in outcome.must_fix],
-        "errors": _errors(predictions),
     }
+    if isinstance(predictions, Texts):
+        return {**found, "errors": text_errors(predictions)}
+    bins = reliability(predictions.probabilities, codes(predictions))
+    found["reliability"] = [asdict(bin) for bin in bins]
+    if outcome.calibration is not None:
+        trusted = _trusted(predictions, outcome.calibration)
+        found["calibration"] = {**asdict(outcome.calibration), "test": trusted}
+    return {**found, "errors": _errors(predictions)}
 
 
-def _trusted(outcome: Outcome) -> dict[str, Any]:
+def _trusted(predictions: Predictions, calibration: Calibration) -> dict[str, Any]:
     """What calibration and abstention came to on the test rows, which had no part in them."""
-    predictions, temperature = outcome.predictions, outcome.calibration.temperature
+    temperature = calibration.temperature
     targets, given = codes(predictions), predictions.probabilities
     # Scaling is undone by scaling back: softmax(log p / T) at 1 / T gives p again.
     raw = apply_temperature(given, 1 / temperature) if temperature != 1 else given

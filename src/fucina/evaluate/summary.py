@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fucina.config import LOW_IS_GOOD
 from fucina.records import Comparison, Evaluation, Outcome
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def missed_goals(outcome: Outcome, config: "EvaluationConfig") -> list[str]:
     missed = []
     for name, goal in config.goals.items():
         score = outcome.model.scores[name]
-        low_is_good = name in {"log_loss", "ece"}
+        low_is_good = name in LOW_IS_GOOD
         if score.value > goal if low_is_good else score.value < goal:
             word = "at most" if low_is_good else "at least"
             missed.append(f"{name} is {score}, {word} {goal:g} was asked.")

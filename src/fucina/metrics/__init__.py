@@ -18,6 +18,7 @@ from fucina.metrics.statistics import (
     bootstrap_scores,
     paired_bootstrap,
     paired_bootstrap_scores,
+    sign_flips,
 )
 
 __all__ = [
@@ -42,5 +43,6 @@ __all__ = [
     "reliability",
     "risk_coverage",
     "scores",
+    "sign_flips",
     "wilson",
 ]

@@ -15,6 +15,7 @@ __all__ = [
     "bootstrap_scores",
     "paired_bootstrap",
     "paired_bootstrap_scores",
+    "sign_flips",
 ]
 
 ECE_BINS = 15
@@ -83,6 +84,29 @@ def paired_bootstrap(
         return second - first
 
     return bootstrap(difference, rows, samples=samples, seed=seed, confidence=confidence)
+
+
+def sign_flips(differences: np.ndarray, *, samples: int = 10_000, seed: int = 0) -> float:
+    """The p value of a paired difference: how often random signs give a sum as far from zero.
+
+    Args:
+        differences: n differences of two models on the same rows.
+        samples: Random sets of signs; the observed one counts as one more.
+        seed: Of the signs.
+
+    Example:
+        >>> sign_flips(np.ones(20)) < 0.001, sign_flips(np.array([1.0, -1.0, 0.5, -0.5]))
+        (True, 1.0)
+    """
+    require_some(len(differences))
+    rng = np.random.default_rng(seed)
+    observed, far = abs(differences.sum()), 0
+    block = max(1, CELLS_AT_ONCE // len(differences))
+    for begin in range(0, samples, block):
+        count = min(block, samples - begin)
+        signs = 1.0 - 2.0 * rng.integers(2, size=(count, len(differences)))
+        far += int((np.abs(signs @ differences) >= observed - 1e-12).sum())
+    return (far + 1) / (samples + 1)
 
 
 def bootstrap_scores(

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -17,10 +17,10 @@ from fucina.models.source import locate, read
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from fucina.config import ModelConfig
+    from fucina.config import ChatConfig, ModelConfig
     from fucina.models.template import Template
 
-__all__ = ["Base", "find_layers", "layers_of", "load"]
+__all__ = ["Base", "find_layers", "layers_of", "load", "with_template"]
 
 _WEIGHT_SAMPLE_BYTES = 1 << 20  # hashing whole multi-gigabyte files would cost minutes
 
@@ -129,6 +129,24 @@ def load(
         head=_head(network) if answer == "text" else "",
         cap=getattr(network.config, "final_logit_softcapping", None) or 0.0,
     )
+
+
+def with_template(base: Base, config: "ChatConfig", path: Path) -> Base:
+    """Give a decoder the template that a recipe asks for.
+
+    Args:
+        base: The decoder.
+        config: Which template, what the system says, and what is learnt.
+        path: Of the Jinja file, where it asks for one.
+
+    Raises:
+        ModelError: There is no template that this tokenizer can use.
+    """
+    from fucina.models.template import open_template
+
+    choice = config.template if config.template in {"auto", "chatml"} else str(path)
+    found = open_template(base.tokenizer, choice, system=config.system, supervise=config.supervise)
+    return replace(base, template=found)
 
 
 def _head(network: "PreTrainedModel") -> str:

@@ -61,7 +61,7 @@ def adapter_config(stack: "Stack", config: "AdapterConfig") -> dict[str, Any]:
     transposed = any(is_transposed(stack.base.network.get_submodule(module)) for module in modules)
     return {
         "peft_type": "LORA",
-        "task_type": "FEATURE_EXTRACTION",
+        "task_type": "FEATURE_EXTRACTION" if stack.labels else "CAUSAL_LM",
         "base_model_name_or_path": stack.base.name,
         "r": config.rank,
         "lora_alpha": config.alpha,

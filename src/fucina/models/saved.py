@@ -15,14 +15,23 @@ from fucina.models.ensemble import Ensemble
 from fucina.models.lexical import Lexicon, Table
 from fucina.models.peft_format import adapter_config, from_tensors, to_tensors
 from fucina.models.stack import Stack
+from fucina.models.writer import Writer
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.models.base import Base
 
-__all__ = ["load", "member_folder", "save_lexicon", "save_member"]
+__all__ = [
+    "load",
+    "load_writer",
+    "member_folder",
+    "save_lexicon",
+    "save_member",
+    "untrained_writer",
+]
 
 FORMATS = {"lora": "peft", "full": "full", "head": "head"}
+WEIGHTS = {"lora": "adapter_model.safetensors", "full": "model.safetensors"}
 
 
 def member_folder(folder: Path, recipe: "Recipe", member: int) -> Path:
@@ -54,6 +63,14 @@ def save_member(
     """
     size = stack.adapters.shape[1]
     adapter, head = state[:size], state[size:]
+    facts = {"base_fingerprint": stack.base.fingerprint, "pooling": stack.base.pooling}
+    if recipe.adapter.kind == "lora":
+        run.write_tensors(folder / "adapter_model.safetensors", to_tensors(stack, adapter), facts)
+        run.write_json(folder / "adapter_config.json", adapter_config(stack, recipe.adapter))
+    elif recipe.adapter.kind == "full":
+        run.write_tensors(folder / "model.safetensors", to_tensors(stack, adapter), facts)
+    if not stack.labels:
+        return
     split = stack.base.width * stack.labels
     tensors = {
         "weight": head[:split].view(stack.base.width, stack.labels).t(),
@@ -62,12 +79,6 @@ def save_member(
     if lexical is not None:
         tensors["lexical"] = torch.from_numpy(lexical.weights.astype(np.float32))
         tensors["rarity"] = torch.from_numpy(lexical.rarity)
-    facts = {"base_fingerprint": stack.base.fingerprint, "pooling": stack.base.pooling}
-    if recipe.adapter.kind == "lora":
-        run.write_tensors(folder / "adapter_model.safetensors", to_tensors(stack, adapter))
-        run.write_json(folder / "adapter_config.json", adapter_config(stack, recipe.adapter))
-    elif recipe.adapter.kind == "full":
-        run.write_tensors(folder / "model.safetensors", to_tensors(stack, adapter))
     run.write_tensors(folder / "head.safetensors", tensors, facts)
 
 
@@ -79,17 +90,15 @@ def save_lexicon(folder: Path, lexicon: Lexicon) -> None:
 def load(
     folder: Path, recipe: "Recipe", base: "Base", labels: Sequence[str], *, workers: int
 ) -> Ensemble:
-    """Load all members of a run, ready to answer.
+    """Load all members of a run, ready to answer with labels.
 
     Raises:
         RunError: A file is missing or broken, or the base is not the one it was trained on.
     """
-    count = recipe.folds.count or 1
     lexicon = _lexicon(folder)
-    groups = [[i] for i in range(count)] if recipe.adapter.kind == "full" else [list(range(count))]
     stacks: list[Stack] = []
     lexical: list[Table | None] = []
-    for group in groups:
+    for group in _groups(recipe):
         stack = build(
             base, recipe.adapter, members=len(group), labels=len(labels), seed=0, workers=workers
         )
@@ -97,7 +106,7 @@ def load(
         for member in group:
             own = member_folder(folder, recipe, member)
             tensors = run.read_tensors(own / "head.safetensors")
-            _check_base(own, base)
+            _check_base(own / "head.safetensors", base)
             heads.append(torch.cat([tensors["weight"].t().flatten(), tensors["bias"]]))
             adapters.append(_adapter(own, stack, recipe))
             lexical.append(_table(tensors))
@@ -116,6 +125,40 @@ def load(
     )
 
 
+def load_writer(folder: Path, recipe: "Recipe", base: "Base", *, workers: int) -> Writer:
+    """Load all members of a run, ready to write.
+
+    Raises:
+        RunError: A file is missing or broken, or the base is not the one it was trained on.
+    """
+    stacks = []
+    for group in _groups(recipe):
+        stack = build(
+            base, recipe.adapter, members=len(group), labels=0, seed=0, workers=workers, whole=True
+        )
+        adapters = []
+        for member in group:
+            own = member_folder(folder, recipe, member)
+            adapters.append(_adapter(own, stack, recipe))
+            _check_base(own / WEIGHTS[recipe.adapter.kind], base)
+        stack.bind(torch.stack(adapters).to(stack.device), stack.heads)
+        stacks.append(stack)
+    return Writer(base, tuple(stacks), recipe.chat.max_new_tokens)
+
+
+def untrained_writer(recipe: "Recipe", base: "Base", *, workers: int) -> Writer:
+    """The base alone: adapters start as the identity."""
+    head = recipe.adapter.model_copy(update={"kind": "head"})
+    stack = build(base, head, members=1, labels=0, seed=0, workers=workers, whole=True)
+    return Writer(base, (stack,), recipe.chat.max_new_tokens)
+
+
+def _groups(recipe: "Recipe") -> list[list[int]]:
+    """Which members share a stack: all, or none where all weights were trained."""
+    every = range(recipe.folds.count or 1)
+    return [[i] for i in every] if recipe.adapter.kind == "full" else [list(every)]
+
+
 def _calibration(folder: Path) -> tuple[float, float]:
     """Temperature and threshold of a run; runs of older versions have none."""
     path = folder / "calibration.json"
@@ -132,15 +175,14 @@ def _table(tensors: dict[str, Tensor]) -> Table | None:
 def _adapter(folder: Path, stack: Stack, recipe: "Recipe") -> Tensor:
     if recipe.adapter.kind == "head":
         return torch.zeros(0)
-    name = "adapter_model.safetensors" if recipe.adapter.kind == "lora" else "model.safetensors"
-    return from_tensors(stack, run.read_tensors(folder / name))
+    return from_tensors(stack, run.read_tensors(folder / WEIGHTS[recipe.adapter.kind]))
 
 
-def _check_base(folder: Path, base: "Base") -> None:
-    facts = run.read_facts(folder / "head.safetensors")
+def _check_base(path: Path, base: "Base") -> None:
+    facts = run.read_facts(path)
     if facts.get("base_fingerprint") != base.fingerprint:
         raise RunError(
-            f"{folder.name} was trained on another version of {base.name}.",
+            f"{path.parent.name} was trained on another version of {base.name}.",
             fix="Put the base model it was trained on in place, or train again.",
         )
 

@@ -24,6 +24,7 @@ def split(
     config: "DataConfig",
     folds: int,
     seed: int,
+    labelled: bool = True,
 ) -> Split:
     """Divide rows into folds for development and a test set that no training sees.
 
@@ -37,19 +38,21 @@ def split(
         config: The shares.
         folds: 0 for one model with a validation set, else K of 2 or more.
         seed: Same seed, same split.
+        labelled: Targets are labels; else they are texts, and all rows are of one kind.
 
     Raises:
         DataError: Too few rows of a label to stand on every side.
     """
     development = train
     if test is None:
-        away = _share(train, config.test_share, seed, "test")
+        away = _share(train, config.test_share, seed, "test", labelled)
         rest = [row for row in range(len(train)) if row not in away]
         test = train.take(sorted(away), name=f"{train.name} (test)")
         development = train.take(rest)
-    labels = tuple(sorted(set(development.targets)))
+    strata = _strata(development, labelled)
+    labels = tuple(sorted(set(strata))) if labelled else ()
     if folds >= 2:
-        place = deal(development.targets, _groups(development), folds, seed=seed)
+        place = deal(strata, _groups(development), folds, seed=seed)
         parts = tuple(
             Fold(
                 tuple(int(row) for row in np.flatnonzero(place != fold)),
@@ -64,7 +67,7 @@ def split(
         )
         parts = (Fold(tuple(range(count)), tuple(range(count, len(development)))),)
     else:
-        held = _share(development, config.validation_share, seed + 1, "validation")
+        held = _share(development, config.validation_share, seed + 1, "validation", labelled)
         kept = tuple(row for row in range(len(development)) if row not in held)
         parts = (Fold(kept, tuple(sorted(held))),)
     for number, part in enumerate(parts, start=1):
@@ -148,6 +151,10 @@ def deal(targets: Sequence[str], groups: Sequence[str], parts: int, *, seed: int
     return place[members]
 
 
+def _strata(dataset: Dataset, labelled: bool) -> list[str]:
+    return dataset.targets if labelled else ["text"] * len(dataset)
+
+
 def _groups(dataset: Dataset) -> list[str]:
     """The group of each row; rows without one are grouped by their normalized text."""
     return [
@@ -158,7 +165,7 @@ def _groups(dataset: Dataset) -> list[str]:
     ]
 
 
-def _share(dataset: Dataset, share: float, seed: int, side: str) -> set[int]:
+def _share(dataset: Dataset, share: float, seed: int, side: str, labelled: bool = True) -> set[int]:
     """Pick about `share` of the rows of each label, whole groups, at least one row of each.
 
     Raises:
@@ -168,9 +175,10 @@ def _share(dataset: Dataset, share: float, seed: int, side: str) -> set[int]:
     rows_of: dict[str, list[int]] = {}
     for row, group in enumerate(groups):
         rows_of.setdefault(group, []).append(row)
-    counts = Counter(dataset.targets)
+    strata = _strata(dataset, labelled)
+    counts = Counter(strata)
     spread = {label: set() for label in counts}
-    for group, label in zip(groups, dataset.targets, strict=True):
+    for group, label in zip(groups, strata, strict=True):
         spread[label].add(group)
     alone = sorted(label for label, own in spread.items() if len(own) < 2)
     if alone:
@@ -187,7 +195,7 @@ def _share(dataset: Dataset, share: float, seed: int, side: str) -> set[int]:
     names = sorted(rows_of)
     for index in np.random.default_rng(seed).permutation(len(names)):
         rows = rows_of[names[index]]
-        own = Counter(dataset.targets[row] for row in rows)
+        own = Counter(strata[row] for row in rows)
         fits = all(taken[label] + count <= wanted[label] for label, count in own.items())
         # A group larger than the share still goes if its label would else have no row here.
         needed = any(taken[label] == 0 for label in own) and all(

@@ -69,7 +69,7 @@ class Texts:
     Attributes:
         prompts: The n inputs.
         targets: The n true answers.
-        answers: What the model wrote, n; empty where it wrote nothing.
+        answers: What the model wrote, n; none where it was not asked to write.
         losses: n sums over the learnt tokens of a row, in nats, given what truly stood before.
         tokens: n counts of learnt tokens.
         ended: n booleans: the model ended its answer itself.

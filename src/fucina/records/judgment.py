@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from fucina.records.answers import Predictions
+from fucina.records.answers import Predictions, Texts
 
 __all__ = ["Comparison", "Evaluation", "Interval", "Outcome"]
 
@@ -127,8 +127,11 @@ class MustFix:
     seen: bool
 
 
+Answers = TypeVar("Answers", Predictions, Texts)
+
+
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Generic[Answers]):
     """What a run came to.
 
     Attributes:
@@ -136,7 +139,7 @@ class Outcome:
         model: The model on the test set.
         predictions: Its answers there.
         out_of_fold: The members on the rows they held out.
-        calibration: How far confidence can be trusted.
+        calibration: How far confidence can be trusted; None for texts, which have none.
         folds: Metric to the score of each member on its fold; empty without folds.
         baselines: The free baselines on the test set, best first.
         against: The model against each baseline, in the same order.
@@ -146,9 +149,9 @@ class Outcome:
 
     folder: str
     model: Evaluation
-    predictions: Predictions
+    predictions: Answers
     out_of_fold: Evaluation
-    calibration: Calibration
+    calibration: Calibration | None
     folds: Mapping[str, tuple[float, ...]]
     baselines: tuple[Evaluation, ...]
     against: tuple[Comparison, ...]

@@ -27,7 +27,14 @@ from fucina.run.files import (
 )
 from fucina.run.folder import begin, find, latest, read_recipe, reopen
 from fucina.run.laps import Lap, Laps
-from fucina.run.tables import read_predictions, read_rows, write_predictions, write_rows
+from fucina.run.tables import (
+    read_predictions,
+    read_rows,
+    read_texts,
+    write_predictions,
+    write_rows,
+    write_texts,
+)
 
 __all__ = [
     "Lap",
@@ -46,6 +53,7 @@ __all__ = [
     "read_recipe",
     "read_rows",
     "read_tensors",
+    "read_texts",
     "removable",
     "reopen",
     "write_bytes",
@@ -54,4 +62,5 @@ __all__ = [
     "write_rows",
     "write_tensors",
     "write_text",
+    "write_texts",
 ]

@@ -1,13 +1,23 @@
 """Rows and answers of a run as Parquet."""
 
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fucina.errors import RunError
-from fucina.records import Dataset, Example, Predictions, Split
+from fucina.records import Dataset, Example, Message, Predictions, Split, Texts
 from fucina.run.files import write_bytes
 
-__all__ = ["read_predictions", "read_rows", "write_predictions", "write_rows"]
+__all__ = [
+    "read_predictions",
+    "read_rows",
+    "read_texts",
+    "write_predictions",
+    "write_rows",
+    "write_texts",
+]
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
@@ -61,10 +71,7 @@ def write_rows(path: Path, split: Split) -> None:
     for number, part in enumerate(split.folds):
         for row in part.held_out:
             fold[row] = number
-    columns = {
-        name: [getattr(example, name) for example in split.development.examples]
-        for name in ("prompt", "target", "group", "origin")
-    }
+    columns = _columns(split.development.examples)
     sink = pyarrow.BufferOutputStream()
     parquet.write_table(pyarrow.table({**columns, "fold": fold}), sink)
     write_bytes(path, sink.getvalue().to_pybytes())
@@ -77,9 +84,67 @@ def read_rows(path: Path) -> tuple[Dataset, list[int]]:
         RunError: The file is missing or broken.
     """
     table = _parquet(path)
-    columns = [table[name].to_pylist() for name in ("prompt", "target", "group", "origin")]
-    examples = tuple(Example(*row) for row in zip(*columns, strict=True))
-    return Dataset("train", examples), table["fold"].to_pylist()
+    return Dataset("train", _examples(table)), table["fold"].to_pylist()
+
+
+def write_texts(path: Path, texts: Texts, examples: Sequence[Example]) -> None:
+    """Write rows and what a model wrote: the row, answer, loss, tokens, ended."""
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.table(
+        {
+            **_columns(examples),
+            "answer": list(texts.answers) or [None] * len(examples),
+            "loss": texts.losses,
+            "tokens": texts.tokens,
+            "ended": texts.ended,
+        }
+    )
+    sink = pyarrow.BufferOutputStream()
+    parquet.write_table(table, sink)
+    write_bytes(path, sink.getvalue().to_pybytes())
+
+
+def read_texts(path: Path) -> tuple[Dataset, Texts]:
+    """Read what `write_texts` wrote.
+
+    Raises:
+        RunError: The file is missing or broken.
+    """
+    table = _parquet(path)
+    rows = Dataset("test", _examples(table))
+    numbers = [table[name].to_numpy() for name in ("loss", "tokens", "ended")]
+    answers = tuple(answer for answer in table["answer"].to_pylist() if answer is not None)
+    return rows, Texts(tuple(rows.prompts), tuple(rows.targets), answers, *numbers)
+
+
+def _columns(examples: Sequence[Example]) -> dict[str, list[str]]:
+    columns = {
+        name: [getattr(example, name) for example in examples]
+        for name in ("prompt", "target", "group", "origin")
+    }
+    if any(example.messages for example in examples):
+        said = [[asdict(message) for message in example.messages] for example in examples]
+        columns["messages"] = [json.dumps(turns, ensure_ascii=False) for turns in said]
+        columns["tools"] = [json.dumps(example.tools, ensure_ascii=False) for example in examples]
+    return columns
+
+
+def _examples(table: Any) -> tuple[Example, ...]:
+    names = ("prompt", "target", "group", "origin", "messages", "tools")
+    columns = [table[name].to_pylist() for name in names if name in table.column_names]
+    return tuple(
+        Example(*texts[:4], *([_turns(texts[4]), tuple(json.loads(texts[5]))] if texts[4:] else []))
+        for texts in zip(*columns, strict=True)
+    )
+
+
+def _turns(text: str) -> tuple[Message, ...]:
+    return tuple(
+        Message(turn["role"], turn["content"], tuple(turn["tool_calls"]), turn["name"])
+        for turn in json.loads(text)
+    )
 
 
 def _parquet(path: Path) -> Any:

@@ -127,7 +127,7 @@ def _out_of_fold(split: Split, members: Sequence[Member]) -> Texts:
     return Texts(
         prompts=tuple(split.development.prompts[row] for row in held),
         targets=tuple(split.development.targets[row] for row in held),
-        answers=("",) * len(held),
+        answers=(),
         losses=sums[:, 0],
         tokens=sums[:, 1],
         ended=np.zeros(len(held), dtype=bool),
