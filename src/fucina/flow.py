@@ -21,6 +21,7 @@ from fucina.records import (
     Split,
     silent,
 )
+from fucina.tasks.settings import refuse_idle
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -230,8 +231,10 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
     """Read the files of a recipe; rows are called by file and line, or by path if names repeat.
 
     Raises:
+        RecipeError: A setting does nothing for this task.
         DataError: A file cannot be read.
     """
+    refuse_idle(recipe)
     config = recipe.data
     given = [name for name in (config.train, config.validation, config.test) if name is not None]
     short = len({Path(name).name for name in given}) == len(given)
