@@ -57,9 +57,11 @@ def refuse_idle(recipe: "Recipe") -> None:
     Example:
         >>> from fucina.recipe import parse
         >>> recipe, _ = parse("{task: chat, name: a, data: {train: a}, model: {pooling: cls}}")
-        >>> refuse_idle(recipe)
-        Traceback (most recent call last):
-        fucina.errors.RecipeError: chat answers with text: model.pooling=cls does nothing. Fix: Leave it out.
+        >>> try:
+        ...     refuse_idle(recipe)
+        ... except RecipeError as error:
+        ...     print(error.problem)
+        chat answers with text: model.pooling=cls does nothing.
     """
     task = tasks.get(recipe.task)
     found = {
