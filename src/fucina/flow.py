@@ -21,7 +21,7 @@ from fucina.records import (
     Split,
     silent,
 )
-from fucina.tasks.settings import refuse_idle
+from fucina.tasks.settings import refuse_idle, require_labels
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -80,6 +80,7 @@ def learning_curve(
     Raises:
         FucinaError: Whatever is wrong with recipe, data, model or machine.
     """
+    require_labels(recipe, "a learning curve")
     split, findings = read(recipe, root, progress=progress)
     answered: list[Predictions] = []
     sizes: list[int] = []

@@ -307,9 +307,7 @@ def test_all_weights_of_a_writer_load_into_its_network(
 
 
 @pytest.mark.parametrize("adapter", ["{rank: 4, layers: 2}", "{kind: full, layers: 1}"])
-def test_a_writer_answers_after_loading_as_before(
-    adapter, load_decoder, make_decoder, pool, tmp_path
-):
+def test_a_writer_answers_after_loading_as_before(adapter, load_decoder, make_decoder, tmp_path):
     from fucina.models.saved import load_writer, untrained_writer
 
     recipe = _chat_recipe(make_decoder("llama"), adapter)

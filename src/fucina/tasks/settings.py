@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.tasks import Task
 
-__all__ = ["refuse_idle"]
+__all__ = ["refuse_idle", "require_labels"]
 
 LEAVE_OUT = "leave it out"
 # Setting to what does the same job there.
@@ -65,7 +65,7 @@ def refuse_idle(recipe: "Recipe") -> None:
     """
     task = tasks.get(recipe.task)
     found = {
-        f"{name}={_shown(value)}": fix
+        _shown(name, value): fix
         for name, fix in IDLE[task.answer].items()
         if (value := _written(recipe, name)) is not None
     }
@@ -82,8 +82,21 @@ def refuse_idle(recipe: "Recipe") -> None:
     orders = "; ".join(dict.fromkeys(fixes))
     raise RecipeError(
         f"{task.name} answers with {kind}: {', '.join(found)} {word} nothing.",
-        fix=f"{orders[0].upper()}{orders[1:]}.",
+        fix=f"{orders[0].upper()}{orders[1:]}{'' if orders.endswith('?') else '.'}",
     )
+
+
+def require_labels(recipe: "Recipe", what: str) -> None:
+    """Refuse what only works where answers are right or wrong.
+
+    Raises:
+        RecipeError: The task answers with text.
+    """
+    if tasks.get(recipe.task).answer == "text":
+        raise RecipeError(
+            f"{what} counts right labels, and {recipe.task} answers with text.",
+            fix="Train with parts of the rows, and compare the runs: fucina compare RUN RUN.",
+        )
 
 
 def _written(recipe: "Recipe", name: str) -> Any:
@@ -97,10 +110,10 @@ def _written(recipe: "Recipe", name: str) -> Any:
     return None if value == default or default is PydanticUndefined else value
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, BaseModel | dict):
-        return "…"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _shown(name: str, value: Any) -> str:
+    if isinstance(value, BaseModel):
+        return name  # a whole section
+    return f"{name}={str(value).lower() if isinstance(value, bool) else value}"
 
 
 def _goals(recipe: "Recipe", task: "Task") -> dict[str, str]:
@@ -124,4 +137,4 @@ def _columns(recipe: "Recipe", task: "Task") -> dict[str, str]:
     """Columns of fields that the task does not have."""
     known = {*task.columns, *task.optional, "group"}
     wrong = [name for name in recipe.data.columns if name not in known]
-    return {f"data.columns.{name}": nearest(name, known).rstrip(".?") for name in wrong}
+    return {f"data.columns.{name}": nearest(name, known).rstrip(".") for name in wrong}
