@@ -90,7 +90,7 @@ def _begins_one_by_one(
         before = template.write(messages[:i], example.tools, asking=True)
         if not text.startswith(before):
             raise DataError(
-                f"{example.origin}: the chat template ({template.name}) writes turn {i + 1} in a "
+                f"the chat template ({template.name}) writes turn {i + 1} in a "
                 "way that its answer cannot be found again.",
                 fix="Set chat.supervise: last, or give another chat.template.",
             )

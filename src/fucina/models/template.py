@@ -170,6 +170,13 @@ class Template:
         Raises:
             DataError: The template refuses these turns, or loses an answer.
         """
+        try:
+            return self._rendered(example)
+        except DataError as error:
+            where = f"{example.origin}: " if example.origin else ""
+            raise DataError(f"{where}{error.problem}", fix=error.fix) from error
+
+    def _rendered(self, example: Example) -> Rendered:
         messages = self.conversation(example)
         text = self.write(messages, example.tools)
         spans = find_answers(self, messages, example, text)
