@@ -5,6 +5,7 @@ The command line, the JSON schema and the docs read the settings from these clas
 """
 
 from fucina.config.chat import ChatConfig
+from fucina.config.constitution import ConstitutionConfig, RuleConfig
 from fucina.config.data import DataConfig
 from fucina.config.evaluation import METRIC_NAMES, EvaluationConfig, Metric
 from fucina.config.expectations import ExpectationsConfig
@@ -26,6 +27,7 @@ __all__ = [
     "AugmentConfig",
     "CaseConfig",
     "ChatConfig",
+    "ConstitutionConfig",
     "DataConfig",
     "EvaluationConfig",
     "ExpectationsConfig",
@@ -36,6 +38,7 @@ __all__ = [
     "PhaseConfig",
     "PromptConfig",
     "Recipe",
+    "RuleConfig",
     "StoppingConfig",
     "SynthesisConfig",
     "TrainingConfig",
