@@ -212,14 +212,22 @@ def audit(
 
     Raises:
         DataError: A file cannot be read.
-        ModelError: The tokenizer of the base model cannot be had.
+        RecipeError: The constitution cannot be read.
+        ModelError: The tokenizer of the base model cannot be had, or cannot write conversations.
         MissingExtraError: A library of a check is not installed.
     """
     from fucina.models import source
+    from fucina.models.template import open_template
     from fucina.models.tokenize import count_tokens
 
     subject = read_subject(recipe, root, progress=progress)
     tokenizer = source.read_tokenizer(recipe.model.base, source.locate(recipe.model.base))
+    if subject.answer == "text":
+        chat = recipe.chat
+        template = open_template(
+            tokenizer, chat.template, root=root, system=chat.system, supervise=chat.supervise
+        )
+        subject = replace(subject, template=template)
     subject = replace(
         subject,
         max_length_tokens=min(recipe.model.max_length_tokens, tokenizer.model_max_length),
@@ -234,8 +242,10 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
 
     Raises:
         DataError: A file cannot be read.
+        RecipeError: The constitution cannot be read.
     """
     config = recipe.data
+    written = recipe.chat.constitution
     given = [name for name in (config.train, config.validation, config.test) if name is not None]
     short = len({Path(name).name for name in given}) == len(given)
 
@@ -252,6 +262,7 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
         answer=tasks.get(recipe.task).answer,
         folds=recipe.folds.count,
         allow_duplicates=config.allow_duplicates,
+        rules=data.load_constitution(root / written) if written else (),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from fucina.data.audit.duplicates import same_text
+from fucina.data.audit.phrases import MACHINE, NO_VALUE, NOTHING, REFUSAL, SLOTS, UNDONE
 from fucina.data.audit.subject import Answer, Subject, answers, brief, conversation, prose, shown
 from fucina.metrics import sentences, words
 from fucina.records import Example, Finding
@@ -20,42 +21,6 @@ REPEATED_WORDS = 5  # shorter answers are names, numbers and thanks
 FORMULA = 0.1  # of the answers that begin or end with one sentence
 FORMULA_WORDS = 4
 BEGINNING = 300  # characters in which a refusal is said
-
-NOTHING = re.compile(
-    r"\W*(?:n/?a|undefined|tbd|todo|fixme|x{3,}|asdf\w*|placeholder|"
-    r"(?:your |insert |the )?(?:answer|text|response) (?:goes )?here|answer|response|"
-    r"risposta|inserire (?:la )?risposta|da (?:completare|fare|inserire)|[\W_]*)\W*",
-    re.IGNORECASE,
-)
-SLOT_NAMES = (
-    r"name|surname|first name|last name|full name|company|company name|date|address|city|country|"
-    r"e-?mail|phone|phone number|number|product|product name|title|position|amount|price|link|url|"
-    r"nome|cognome|azienda|nome azienda|data|indirizzo|città|telefono|numero|prodotto|importo"
-)
-SLOTS = re.compile(
-    r"\{\{\s*[^\W\d]\w*(?: \w+)*\s*\}\}|\[(?i:your|insert|enter|il tuo|la tua|inserire|inserisci)\b"
-    rf"[^\]\n]{{0,40}}\]|\[(?i:{SLOT_NAMES})\]|<(?i:(?:your |full |first |last )?name|nome|cognome)>|"
-    r"(?i:\blorem ipsum\b)"
-)
-UNDONE = re.compile(r"(?<![/\w])(?:TODO|FIXME|TBD)\b")
-NO_VALUE = {"None", "none", "null", "NULL", "nan", "NaN"}  # "None." is a word, this a missing cell
-MACHINE = re.compile(
-    r"\bas an? (?:ai|artificial intelligence)\b(?: language)?(?: model| assistant)?,? (?:i|my)\b|"
-    r"\b(?:an?|large) (?:ai )?language model\b|\bmy (?:knowledge cutoff|training data)\b|"
-    r"\b(?:come|in quanto|essendo) ?(?:un |una |un')?(?:modello (?:linguistic|di linguaggio)|"
-    r"intelligenza artificiale|assistente virtuale|(?:ia|ai)\b)|"
-    r"\bsono (?:solo |soltanto |semplicemente )?un(?:'| |a )(?:modello (?:linguistic|di linguag)|"
-    r"intelligenza artificiale)",
-    re.IGNORECASE,
-)
-REFUSAL = re.compile(
-    r"\bi(?:'m| am)(?: very| so)? (?:sorry|afraid),? (?:but )?(?:that )?i (?:can't|can ?not|am (?:not "
-    r"able|unable)|don't have)|\bi (?:can't|can ?not|am unable to|am not able to|won't) (?:assist|"
-    r"help (?:you )?with (?:that|this)|fulfill|comply|provide that|engage in)|\bagainst my (?:program"
-    r"ming|guidelines)|\b(?:mi dispiace|spiacente),? ?(?:ma )?non (?:posso|sono in grado)|\bnon (?:"
-    r"posso|sono in grado di) (?:aiutart|assistert|soddisfare|rispondere a|fornirti|esaudire)",
-    re.IGNORECASE,
-)
 
 
 def check(subject: Subject) -> list[Finding]:

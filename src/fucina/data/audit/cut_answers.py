@@ -16,6 +16,7 @@ RARE = 0.25  # more answers than this with the same open end: it is how these te
 FEW = 20  # answers, below which nothing is usual
 SHORT = 4  # words: shorter answers are names and numbers
 SHORT_SHARE = 0.005  # of the answers; where fewer are short and whole, a word alone is odd
+WORTH_SAYING = 0.002  # of the answers; fewer are slips of the pen
 PILE = 5  # answers of one length at the top; less is chance
 PILE_LENGTH = {"characters": 60, "words": 12, "tokens": 16}  # shorter answers are alike anyway
 SHOWN_END = 70  # characters
@@ -32,22 +33,24 @@ SIGNED = re.compile(
 )
 LIST_ITEM = re.compile(r"\s*(?:[-*•+–—]|\(?\w{1,3}[.)])\s")
 # Words that no sentence ends with.
-OPEN_WORDS = frozenset(
+_OPEN = (
     "the an and or of because than my your our their its every into onto upon whose "  # en
-    "il lo gli un uno una di da del dello della dei degli delle al allo alla ai agli alle dal dalla "
-    "dai dalle nel nello nella nei nelle sul sulla sui sulle con per tra fra ed ma oppure che "
-    "mio tuo suo nostro vostro cui perché mentre quando se come "  # it
-    "le les des du et ou avec el los las por para und oder der das ein eine mit für".split()
+    "il lo gli un uno una di da del dello della dei degli delle al allo alla ai agli alle dal "
+    "dalla dai dalle nel nello nella nei nelle sul sulla sui sulle con per tra fra ed ma oppure "
+    "che mio tuo suo nostro vostro cui perché mentre quando se come "  # it
+    "le les des du et avec el los las por para und oder der das ein eine mit für"
 )
+OPEN_WORDS = frozenset(_OPEN.split())
 ELISION = re.compile(
     r"(?:^|\s)(?:l|un|d|c|s|m|t|v|n|all|dall|dell|nell|sull|coll|quell|quest|bell|sant|com|dov|cos)['’]$",
     re.IGNORECASE,
 )
 QUERY = re.compile(r"\s*(?:select|with|insert|update|delete|create|alter)\s", re.IGNORECASE)
-QUERY_WORDS = frozenset(
-    "select from where and or join inner outer left on by group order having union intersect except "
-    "in not like between values set into distinct as when then else case".split()
+_QUERY = (
+    "select from where and or join inner outer left on by group order having union intersect "
+    "except in not like between values set into distinct as when then else case"
 )
+QUERY_WORDS = frozenset(_QUERY.split())
 DANGLING = re.compile(r"(?:,|\(|\[|\{|=|&&|\\|[–—]|(?<!\|)\|)$")
 
 
@@ -125,7 +128,7 @@ def _open(name: str, said: Sequence[Answer]) -> list[Finding]:
     reasons = ["" if _kind(reason) in usual else reason for reason in reasons]
     ends = np.array([closed(answer.text) for answer in said])
     if ends.mean() >= MOSTLY:
-        unclosed = [i for i in np.flatnonzero(~ends) if not reasons[i]]
+        unclosed = [int(i) for i in np.flatnonzero(~ends) if not reasons[i]]
         short = np.array([len(answer.text.split()) < SHORT for answer in said])
         odd = (short & ends).mean() < SHORT_SHARE
         for i in unclosed:
@@ -141,7 +144,8 @@ def _open(name: str, said: Sequence[Answer]) -> list[Finding]:
     origins = tuple(said[i].origin for i in order)
     return [
         Finding(
-            "cut_answer", "warning",
+            "cut_answer",
+            "warning" if len(order) > WORTH_SAYING * len(said) else "note",
             f"{len(order):,} of {len(said):,} answers of {name} look cut{usually}: {listed} "
             f"({shown(origins)}).",
             "Complete them or leave them out: a model that learns to stop anywhere will.",

@@ -48,7 +48,7 @@ def _within(
             tuple(f"cluster {i}: {rows[r][1].prompt}" for i, c in enumerate(inside, 1) for r in c),
         )
     ]  # fmt: skip
-    if mixed:
+    if mixed and subject.answer == "label":
         found.append(
             Finding(
                 "near_contradiction", "note",

@@ -1,6 +1,5 @@
 """What the model will really read: rows as the chat template writes them, learnt tokens marked."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -168,11 +167,9 @@ def _truncated(rows: Dataset, sizes: dict[str, _Sizes], limit: int) -> list[Find
 
 def _sample(subject: Subject, template: "Template") -> list[Finding]:
     """A short, a usual and a long row as the model reads them."""
-    able = []
-    for example in sorted(
-        subject.train.examples, key=lambda e: sum(len(t.content) for t in conversation(e))
-    ):
-        able.append(example)
+    able = sorted(
+        subject.train.examples, key=lambda e: sum(len(turn.content) for turn in conversation(e))
+    )
     places = dict.fromkeys(int(share * (len(able) - 1)) for share in (0.25, 0.5, 0.75))
     told = []
     for example in [able[place] for place in places][:ROWS_SHOWN]:
@@ -205,7 +202,7 @@ def marked(template: "Template", rendered: "Rendered") -> str:
     for learnt, ids in runs:
         text = _short(template.tokenizer.decode(ids).replace("‹", "<").replace("›", ">"))
         parts.append(f"‹{text}›" if learnt else text)
-    return "".join(parts)
+    return "".join(parts).rstrip("\n")
 
 
 def _short(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 from fucina.data.audit.subject import Subject, brief, shown
 from fucina.records import Dataset, Example, Finding, Message
@@ -18,7 +19,6 @@ FIXES = {
     "undeclared": "List what may be called beside messages, as tools: with name and parameters.",
     "left_out": "Write the answer to it, or delete the turns; nothing is learnt from them.",
 }
-SEVERITY = {"left_out": "note"}
 
 
 def check(subject: Subject) -> list[Finding]:
@@ -90,7 +90,7 @@ def _order(said: Sequence[Message]) -> list[tuple[str, str]]:
     found = []
     if spoken and spoken[0][1].role == "assistant":
         found.append(("beginning", "the assistant begins"))
-    for (_, before), (number, turn) in zip(spoken, spoken[1:], strict=False):
+    for (_, before), (number, turn) in pairwise(spoken):
         if before.role == turn.role and turn.role != "tool" and not before.tool_calls:
             found.append(("order", f"two turns of the {turn.role} in a row in turn {number}"))
     return found
@@ -120,13 +120,13 @@ def joined(said: Sequence[Message]) -> tuple[Message, ...]:
     person can tell.
 
     Example:
-        >>> turns = [Message("user", "Ciao"), Message("user", "Dove sei?"), Message("assistant", "Qui")]
-        >>> [turn.content for turn in joined(turns)]
-        ['Ciao\\nDove sei?', 'Qui']
+        >>> turns = [Message("user", said) for said in ("Ciao", "Dove sei?", "Dove sei?")]
+        >>> [turn.content.splitlines() for turn in joined(turns)]
+        [['Ciao', 'Dove sei?']]
     """
     kept: list[Message] = []
-    for turn in said:
-        if kept and turn == kept[-1] and turn.role in {"user", "assistant"}:
+    for before, turn in zip([None, *said], said, strict=False):
+        if turn == before and turn.role in {"user", "assistant"}:
             continue
         if kept and turn.role == kept[-1].role == "user":
             kept[-1] = Message("user", f"{kept[-1].content}\n{turn.content}")

@@ -22,8 +22,9 @@ PARTS = 3  # of the file, that are compared with the rest
 PICTURES = re.compile("[\U0001f300-\U0001faff\u2600-\u27bf]")
 MARKUP = re.compile(r"^\s*(?:[-*•]\s|\d+[.)]\s|#{1,6}\s|\|)|\*\*\S|```", re.MULTILINE)
 FORMAL = re.compile(
-    r"\b(?:Lei|Suo|Sua|Suoi|Sue|La (?:ringrazi|preg|inform|invit)\w*|Gentile|Egregi\w+|sig\.(?:ra)?|"
-    r"(?:mi |ci )?(?:scusi|dica|guardi|attenda|provi|verifichi|contatti|consulti))\b"
+    r"\b(?:Lei|Suo|Sua|Suoi|Sue|La (?:ringrazi|preg|inform|invit)\w*|Gentile|Egregi\w+|"
+    r"(?:[Mm]i |[Cc]i )?(?:[Ss]cusi|[Dd]ica|[Gg]uardi|[Aa]ttenda|[Pp]rovi|[Vv]erifichi|[Cc]ontatti|"
+    r"[Cc]onsulti))\b"
 )
 INFORMAL = re.compile(
     r"\b(?:tu|ti|te|tuo|tua|tuoi|tue|hai|sei|puoi|devi|vuoi|scusa|dimmi|guarda|aspetta|prova)\b",
@@ -35,19 +36,21 @@ CONTRACTIONS = re.compile(
 
 
 def _per_word(pattern: re.Pattern[str]) -> Callable[[str, int, int], float]:
-    return lambda text, count, _: 100 * len(pattern.findall(text)) / count
+    return lambda text, words, _parts: 100 * len(pattern.findall(text)) / words
 
 
 # Name in the plural, as in "31 words a sentence" → its value of a text, its words and sentences.
 FEATURES: dict[str, Callable[[str, int, int], float]] = {
-    "words a sentence": lambda _, count, parts: count / parts,
-    "words": lambda _, count, parts: float(count),
-    "commas in 100 words": lambda text, count, _: 100 * text.count(",") / count,
-    "exclamation marks a sentence": lambda text, _, parts: text.count("!") / parts,
-    "questions a sentence": lambda text, _, parts: text.count("?") / parts,
+    "words a sentence": lambda _text, words, parts: words / parts,
+    "words": lambda _text, words, _parts: float(words),
+    "commas in 100 words": lambda text, words, _parts: 100 * text.count(",") / words,
+    "exclamation marks a sentence": lambda text, _words, parts: (
+        len(re.findall(r"!(?![=\w])", text)) / parts  # != is no exclamation
+    ),
+    "questions a sentence": lambda text, _words, parts: text.count("?") / parts,
     "emoji in 100 words": _per_word(PICTURES),
-    "% of the letters capital": lambda text, count, _: 100 * _capitals(text),
-    "% of the lines list or markup": lambda text, count, _: (
+    "% of the letters capital": lambda text, _words, _parts: 100 * _capitals(text),
+    "% of the lines list or markup": lambda text, _words, _parts: (
         100 * len(MARKUP.findall(text)) / (text.count("\n") + 1)
     ),
     "digits in 100 words": _per_word(re.compile(r"\d")),
@@ -128,7 +131,7 @@ def _odd(said: Sequence[Answer], table: np.ndarray) -> list[Finding]:
         far = np.flatnonzero((z >= FAR) & (values >= LEAST[name]) & (values >= 2 * usual) & long)
         if len(far) > MINORITY * len(said):
             continue
-        for row in far:
+        for row in map(int, far):
             told = f"{values[row]:.0f} {name} where {usual:.0f} are usual"
             if values[row] < 10:
                 told = f"{values[row]:.1f} {name} where {usual:.1f} are usual"
@@ -162,7 +165,7 @@ def _address(said: Sequence[Answer], table: np.ndarray) -> list[Finding]:
     # Without Italian answers a few words look like it by chance; then neither is common.
     if few.sum() < 3 or many.sum() < 0.2 * len(said) or few.sum() > 0.7 * many.sum():
         return []
-    rows = np.flatnonzero(few)
+    rows = [int(row) for row in np.flatnonzero(few)]
     origins = tuple(said[row].origin for row in rows)
     return [
         Finding(

@@ -166,9 +166,10 @@ def prose(text: str) -> bool:
     """Whether the end of a text is words rather than code.
 
     Example:
-        >>> prose("Ci vediamo domani"), prose("SELECT a.id FROM a WHERE a.x = 3")
+        >>> prose("Ci vediamo domani"), prose("sed -i 's/a/b/' *.txt")
         (True, False)
     """
     end = text[-200:].rstrip()
     plain = sum(letter.isalpha() or letter in " \n,.'’!?" for letter in end)
-    return " " in end and plain >= 0.87 * len(end)
+    spaced = " " in end or any(ord(letter) > 0x2E80 for letter in end)  # Chinese has no spaces
+    return spaced and plain >= 0.87 * len(end)
