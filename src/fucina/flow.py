@@ -232,7 +232,7 @@ def audit(
         subject,
         max_length_tokens=min(recipe.model.max_length_tokens, tokenizer.model_max_length),
         count_tokens=lambda texts: count_tokens(texts, tokenizer),
-        out_of_fold=_out_of_fold(recipe),
+        out_of_fold=run.latest_out_of_fold(recipe),
     )
     return subject, data.audit(subject, progress=progress)
 
@@ -241,8 +241,7 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
     """Read the files of a recipe; rows are called by file and line, or by path if names repeat.
 
     Raises:
-        DataError: A file cannot be read.
-        RecipeError: The constitution cannot be read.
+        DataError: A file cannot be read; a RecipeError: the constitution cannot.
     """
     config = recipe.data
     written = recipe.chat.constitution
@@ -299,12 +298,3 @@ def read_file(
         origin=origin,
         progress=progress,
     )
-
-
-def _out_of_fold(recipe: "Recipe") -> Predictions | None:
-    """The answers of the newest complete run with folds of this recipe's name."""
-    finished = sorted((Path(recipe.output) / recipe.name).glob("*/metrics.json"), reverse=True)
-    for folder in (path.parent for path in finished):
-        if run.read_json(folder / "data.json")["folds"] > 1:
-            return run.read_predictions(folder / "out_of_fold.parquet")
-    return None

@@ -197,6 +197,7 @@ def _piled(name: str, said: Sequence[Answer], subject: Subject) -> list[Finding]
     """Many answers of exactly the greatest length: something cut them there."""
     distinct = list({answer.text: answer for answer in said}.values())
     texts = [answer.text.strip() for answer in distinct]
+    ends = np.array([closed(text) for text in texts])
     counters: dict[str, Callable[[], np.ndarray]] = {
         "characters": lambda: np.array([len(text) for text in texts]),
         "words": lambda: np.array([len(text.split()) for text in texts]),
@@ -211,6 +212,10 @@ def _piled(name: str, said: Sequence[Answer], subject: Subject) -> list[Finding]
         below = int(((lengths >= 0.8 * longest) & (lengths < longest - (2 if near else 0))).sum())
         usual = below / max(0.2 * longest, 1) * (3 if near else 1)
         if longest < PILE_LENGTH[unit] or len(top) < max(PILE, 0.005 * len(said), 6 * usual):
+            continue
+        rest = np.delete(ends, top)
+        # All of one length is a form; and what ends with a mark, as the others do, is whole.
+        if len(rest) < 0.1 * len(ends) or (rest.mean() >= MOSTLY and ends[top].mean() >= 0.5):
             continue
         origins = tuple(distinct[i].origin for i in top)
         return [

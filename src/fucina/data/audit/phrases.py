@@ -31,7 +31,10 @@ SLOTS = _any(
     r"<(?:(?:your |full |first |last )?name|nome|cognome)>",
     r"\blorem ipsum\b",
 )
-UNDONE = re.compile(r"(?<![/\w])(?:TODO|FIXME|TBD)\b")
+# Begins a line, or a mark follows: "grep TODO *.py" is an answer.
+UNDONE = re.compile(
+    r"^\W*(?:TODO|FIXME|TBD)\b|(?<![/\w])(?:TODO|FIXME|TBD)(?=[:.)\]]|$)", re.MULTILINE
+)
 
 MACHINE = _any(
     r"\bas an? (?:ai|artificial intelligence)\b(?: language)?(?: model| assistant)?,? (?:i|my)\b",

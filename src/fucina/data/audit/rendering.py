@@ -49,7 +49,12 @@ def check(subject: Subject) -> list[Finding]:
         return []
     found = []
     for rows in subject.sides:
-        usable = [e for e in rows.examples if conversation(e)[-1].content or e.messages[-1:]]
+        # Rows without an answer are named by another check.
+        usable = [
+            example
+            for example in rows.examples
+            if (last := conversation(example)[-1]).content.strip() or last.tool_calls
+        ]
         sizes: dict[str, _Sizes] = {}
         seen: dict[str, list[tuple[str, str]]] = {}
         for example in usable:
@@ -74,9 +79,7 @@ def _problems(
     found = []
     if not learnt.any():
         found.append(("nothing_learnt", _tail(rendered.text)))
-    elif not ((ids == template.end_id) & learnt)[-3:].any() and not _end_is_last(
-        template, rendered
-    ):
+    elif not _all_end(template, rendered):
         found.append(("end_not_learnt", _tail(rendered.text)))
     begin = template.tokenizer.bos_token_id
     if begin is not None and ids[:2].tolist() == [begin, begin]:
@@ -94,9 +97,11 @@ def _problems(
     return found
 
 
-def _end_is_last(template: "Template", rendered: "Rendered") -> bool:
-    """Whether the last learnt token is the end; templates may write what they like after it."""
-    return int(rendered.ids[np.flatnonzero(rendered.supervised)[-1]]) == template.end_id
+def _all_end(template: "Template", rendered: "Rendered") -> bool:
+    """Whether every learnt part ends with the end token."""
+    learnt = rendered.supervised
+    last = learnt & ~np.append(learnt[1:], False)
+    return bool((rendered.ids[last] == template.end_id).all())
 
 
 def _sizes(template: "Template", example: Example, rendered: "Rendered") -> _Sizes:
