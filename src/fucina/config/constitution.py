@@ -61,7 +61,7 @@ class RuleConfig(Settings):
         given = [key for key in DEMANDS if getattr(self, key) is not None]
         if len(given) != 1:
             told = f"has {' and '.join(given)}" if given else "demands nothing"
-            raise ValueError(f"rule {self.name!r} {told}; give one of {', '.join(DEMANDS)}")
+            raise ValueError(f"the rule {self.name!r} {told}")
         return self
 
 
@@ -69,13 +69,16 @@ class ConstitutionConfig(Settings):
     """The rules that every answer must keep."""
 
     rules: Annotated[
-        tuple[RuleConfig, ...], Field(min_length=1, description="A list; each item is a rule.")
+        tuple[RuleConfig, ...],
+        Field(description=f"A list of rules; each has a name and one of {', '.join(DEMANDS)}."),
     ]
 
     @field_validator("rules")
     @classmethod
     def _names_differ(cls, rules: tuple[RuleConfig, ...]) -> tuple[RuleConfig, ...]:
         names = [rule.name for rule in rules]
+        if not names:
+            raise ValueError("there is no rule in it")
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two rules are called {twice[0]!r}; give each its own name")

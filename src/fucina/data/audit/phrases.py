@@ -39,11 +39,11 @@ UNDONE = re.compile(
 MACHINE = _any(
     r"\bas an? (?:ai|artificial intelligence)\b(?: language)?(?: model| assistant)?,? (?:i|my)\b",
     r"\b(?:an?|large) (?:ai )?language model\b",
+    r"\b(?:un|grande) modello (?:linguistic|di linguag)",
     r"\bmy (?:knowledge cutoff|training data)\b",
     r"\b(?:come|in quanto|essendo) ?(?:un |una |un')?(?:modello (?:linguistic|di linguag)|"
     r"intelligenza artificiale|assistente virtuale|(?:ia|ai)\b)",
-    r"\bsono (?:solo |soltanto |semplicemente )?un(?:'| |a )(?:modello (?:linguistic|di linguag)|"
-    r"intelligenza artificiale)",
+    r"\bsono (?:solo |soltanto |semplicemente )?un(?:'|a )intelligenza artificiale",
 )
 REFUSAL = _any(
     r"\bi(?:'m| am)(?: very| so)? (?:sorry|afraid),? (?:but )?(?:that )?i "
