@@ -2,8 +2,8 @@
 
 Rows are sentences of random Italian words, one in ten a near copy of another, half as many with an
 e-mail address or a number; tokens are counted with the embedded model's tokenizer. With
-`--answer text` they are the questions of conversations of one or two answers, 30 words on average,
-one in three with a turn of the system, and one answer in twenty is cut: how many are found is told.
+`--answer text` they are conversations of one or two answers, 30 words on average, one in three with
+a turn of the system, and one answer in twenty is cut: how many of these are found is told.
 The check `rendering`, which needs a decoder's tokenizer, is left out.
 """
 
@@ -69,7 +69,9 @@ LABELS = 20
 
 RULES = (
     RuleConfig(name="short", max_words=60),
-    RuleConfig(name="no machine talk", must_not=("modello linguistico", "intelligenza artificiale")),
+    RuleConfig(
+        name="no machine talk", must_not=("modello linguistico", "intelligenza artificiale")
+    ),
     RuleConfig(name="polite", must="[.!?]$", when="perché"),
 )
 
@@ -79,12 +81,12 @@ def main():
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--answer", choices=("label", "text"), default="label")
     given = parser.parse_args()
-    rows = sentences(given.rows)
     cut = set()
     if given.answer == "label":
+        rows = sentences(given.rows)
         subject = labelled(rows)
     else:
-        rows, cut = conversations(rows)
+        rows, cut = conversations(given.rows)
         subject = Subject(rows, answer="text", rules=RULES)
     whole = 0.0
     found = []
@@ -100,7 +102,9 @@ def main():
     if cut:
         told = {row for finding in found if finding.check == "cut_answer" for row in finding.rows}
         right = len(told & cut)
-        print(f"cut answers: {right / len(cut):.1%} found, {right / max(1, len(told)):.1%} of the found are")
+        print(
+            f"cut answers: {right / len(cut):.1%} found, {right / max(1, len(told)):.1%} of the found are"
+        )
 
 
 def labelled(rows):
@@ -115,20 +119,32 @@ def labelled(rows):
     )  # fmt: skip
 
 
-def conversations(rows):
+def conversations(count):
     """Rows with answers, and the origins of those whose last answer is cut at a random word."""
     rng = np.random.default_rng(2)
+    syllables = [c + v for c in "bcdfglmnprstvz" for v in "aeiou"]
+    words = np.array(["".join(rng.choice(syllables, size=rng.integers(1, 5))) for _ in range(5000)])
+    often = 1 / (np.arange(len(words)) + 10)  # as in a language, few words make most of a text
+    often /= often.sum()
+
+    def said(shortest, longest):
+        return list(rng.choice(words, size=int(rng.integers(shortest, longest)), p=often))
+
     made, cut = [], set()
-    for number, example in enumerate(rows.examples):
-        turns = [Message("system", "Sei il servizio clienti di un negozio.")] if number % 3 == 0 else []
-        for turn in range(1 + number % 2):
-            words = rng.choice(WORDS, size=int(rng.integers(10, 50)))
-            answer = " ".join(words).capitalize() + "."
-            turns += [Message("user", example.prompt if not turn else "E poi?"), Message("assistant", answer)]
+    for number in range(count):
+        turns = (
+            [Message("system", "Sei il servizio clienti di un negozio.")] if number % 3 == 0 else []
+        )
+        for _ in range(1 + number % 2):
+            answer = said(10, 50)
+            turns += [
+                Message("user", " ".join(said(6, 18)).capitalize() + "?"),
+                Message("assistant", " ".join(answer).capitalize() + "."),
+            ]
         if rng.random() < 0.05:
-            cut.add(example.origin)
-            turns[-1] = Message("assistant", " ".join(words[: int(rng.integers(1, len(words)))]))
-        made.append(replace(Example.of_conversation(turns), origin=example.origin))
+            cut.add(f"train:{number}")
+            turns[-1] = Message("assistant", " ".join(answer[: int(rng.integers(1, len(answer)))]))
+        made.append(replace(Example.of_conversation(turns), origin=f"train:{number}"))
     return Dataset("train", tuple(made)), cut
 
 

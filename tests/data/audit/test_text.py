@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fucina import data, tasks
 from fucina.config import RuleConfig
@@ -488,3 +490,18 @@ def test_a_finding_can_be_written_as_json():
 
     subject = _subject(_turns(("user", "a"), ("user", "perchÃ© no"), ("assistant", "c")))
     assert "perché" in json.dumps([asdict(f) for f in audit(subject)], ensure_ascii=False)
+
+
+ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=40, deadline=None)
+@given(st.lists(st.tuples(ANY, ANY), min_size=1, max_size=40))
+def test_any_texts_can_be_audited_and_repaired(pairs):
+    rows = Dataset("train", tuple(_row(q, a, f"a:{i}") for i, (q, a) in enumerate(pairs)))
+    findings = audit(Subject(rows, answer="text", rules=RULES))
+    empty = {o for f in findings if f.check == "empty_answer" for o in f.rows}
+    assert empty == {e.origin for e in rows.examples if not (e.prompt.strip() and e.target.strip())}
+    kept, done = repair(rows, findings)
+    assert len(kept) + sum(r.action == "dropped" for r in done) == len(rows)
+    assert not any(f.check == "empty_answer" for f in gate(replace(Subject(kept, answer="text"))))
