@@ -209,19 +209,27 @@ def audit(
 
     Raises:
         DataError: A file cannot be read.
-        ModelError: The tokenizer of the base model cannot be had.
+        RecipeError: The constitution cannot be read.
+        ModelError: The tokenizer of the base model cannot be had, or cannot write conversations.
         MissingExtraError: A library of a check is not installed.
     """
     from fucina.models import source
+    from fucina.models.template import open_template
     from fucina.models.tokenize import count_tokens
 
     subject = read_subject(recipe, root, progress=progress)
     tokenizer = source.read_tokenizer(recipe.model.base, source.locate(recipe.model.base))
+    if subject.answer == "text":
+        chat = recipe.chat
+        template = open_template(
+            tokenizer, chat.template, root=root, system=chat.system, supervise=chat.supervise
+        )
+        subject = replace(subject, template=template)
     subject = replace(
         subject,
         max_length_tokens=min(recipe.model.max_length_tokens, tokenizer.model_max_length),
         count_tokens=lambda texts: count_tokens(texts, tokenizer),
-        out_of_fold=_out_of_fold(recipe),
+        out_of_fold=run.latest_out_of_fold(recipe),
     )
     return subject, data.audit(subject, progress=progress)
 
@@ -230,9 +238,10 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
     """Read the files of a recipe; rows are called by file and line, or by path if names repeat.
 
     Raises:
-        DataError: A file cannot be read.
+        DataError: A file cannot be read; a RecipeError: the constitution cannot.
     """
     config = recipe.data
+    written = recipe.chat.constitution
     given = [name for name in (config.train, config.validation, config.test) if name is not None]
     short = len({Path(name).name for name in given}) == len(given)
 
@@ -249,6 +258,7 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
         answer=tasks.get(recipe.task).answer,
         folds=recipe.folds.count,
         allow_duplicates=config.allow_duplicates,
+        rules=data.load_constitution(root / written) if written else (),
     )
 
 
@@ -285,12 +295,3 @@ def read_file(
         origin=origin,
         progress=progress,
     )
-
-
-def _out_of_fold(recipe: "Recipe") -> Predictions | None:
-    """The answers of the newest complete run with folds of this recipe's name."""
-    finished = sorted((Path(recipe.output) / recipe.name).glob("*/metrics.json"), reverse=True)
-    for folder in (path.parent for path in finished):
-        if run.read_json(folder / "data.json")["folds"] > 1:
-            return run.read_predictions(folder / "out_of_fold.parquet")
-    return None
