@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Curves", "Training"]
 
+BLANK = 0.8  # of the loss of knowing nothing
+
 
 @dataclass(frozen=True)
 class Curves:
@@ -101,6 +103,11 @@ class Training:
     def curves(self) -> Curves:
         """How training went."""
         return Curves.of(self.epochs)
+
+    @property
+    def blank(self) -> bool:
+        """Whether the base knew next to nothing: its weights are random, or of another language."""
+        return not self.of_labels and self.curves.held[0] > BLANK * self.ignorance
 
     @cached_property
     def steps(self) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from fucina.diagnose.case import Case
+from fucina.diagnose.causes import answers, conversations
 from fucina.diagnose.causes.amount import (
     class_imbalance,
     test_too_small,
@@ -36,10 +37,11 @@ from fucina.diagnose.causes.optimization import (
     warmup,
 )
 from fucina.diagnose.causes.texts import damaged_text, duplicates, truncation
+from fucina.diagnose.text_case import TextCase
 from fucina.diagnose.training import Training
 from fucina.records import Cause
 
-__all__ = ["LABELS", "SETTINGS"]
+__all__ = ["LABELS", "SETTINGS", "TEXTS"]
 
 # What these look at, texts have as well as labels.
 SETTINGS: tuple[Callable[[Training], Cause | None], ...] = (
@@ -53,4 +55,14 @@ LABELS: tuple[Callable[[Case], Cause | None], ...] = (
     label_noise, confusable_labels, contradictions,
     truncation, duplicates, damaged_text,
     leakage, answer_in_text, template_mismatch, distribution_shift, label_shift,
+)  # fmt: skip
+
+TEXTS: tuple[Callable[[TextCase], Cause | None], ...] = (
+    answers.end_not_learned, answers.answers_cut_off, answers.unlearnt_turns, answers.history_cut,
+    answers.cut_answers, answers.boilerplate, answers.style_drift, answers.damaged_text,
+    answers.duplicates,
+    conversations.system_mismatch, conversations.question_mismatch,
+    conversations.template_unlike_base, conversations.base_untrained,
+    conversations.too_few_conversations, conversations.scarce_test, conversations.leaked,
+    conversations.shifted,
 )  # fmt: skip

@@ -18,31 +18,33 @@ __all__ = [
 # The usual peak rate of each kind of training, and from where on it is too high.
 USUAL_RATE = {"lora": 5e-4, "head": 1e-3, "full": 5e-5}
 HIGH_RATE = {"lora": 3e-3, "head": 5e-2, "full": 3e-4}
+BLANK_RATE, HIGH_BLANK_RATE = 1e-3, 1e-2  # all weights, from random ones
 USUAL_EPOCHS = {"floor": 4, "cold": 8}
 FEW_STEPS = 60
+HELPED = 0.9  # of the held-out loss of the start: below this training did good
 USUAL_SCALE = 2.0  # alpha / rank
 
 
 def learning_rate_low(training: Training) -> Cause | None:
     """The rate, times the adapter's scale, is far below the usual one and little was learnt."""
-    kind = training.recipe.adapter.kind
+    kind, usual = training.recipe.adapter.kind, _usual_rate(training)
     given, adapter = training.recipe.training.learning_rate, training.recipe.adapter
     scale = min(1.0, adapter.alpha / adapter.rank / USUAL_SCALE) if kind == "lora" else 1.0
-    times = USUAL_RATE[kind] / (given * scale)
+    times = usual / (given * scale)
     weight = off(times, _undertrained(training))
     if not weight:
         return None
     scaled = f" times alpha / rank = {adapter.alpha / adapter.rank:g}" if scale < 1 else ""
-    changes = {"training.learning_rate": USUAL_RATE[kind]}
+    changes = {"training.learning_rate": usual}
     if scale < 1:
         changes["adapter.alpha"] = USUAL_SCALE * adapter.rank
     return Cause(
         "learning_rate_low",
         weight,
         f"The learning rate {given:g}{scaled} is {times:.3g} times below the usual "
-        f"{USUAL_RATE[kind]:g}, and the model learned little.",
+        f"{usual:g}, and the model learned little.",
         (_learned(training),),
-        f"Set training.learning_rate={USUAL_RATE[kind]:g}.",
+        f"Set training.learning_rate={usual:g}.",
         _to_learn(training),
         changes,
     )
@@ -50,14 +52,17 @@ def learning_rate_low(training: Training) -> Cause | None:
 
 def learning_rate_high(training: Training) -> Cause | None:
     """The rate is far above the usual one, or the loss jumped instead of falling."""
-    kind, curves = training.recipe.adapter.kind, training.curves
+    curves, usual = training.curves, _usual_rate(training)
+    high = HIGH_BLANK_RATE if usual == BLANK_RATE else HIGH_RATE[training.recipe.adapter.kind]
     given = training.recipe.training.learning_rate
     first = curves.held[1] if len(curves.held) > 1 else curves.held[0]
     jumped = first / curves.held[0] if curves.held[0] > 0 else 1.0
     harmed = curves.not_a_number > 0 or not jumped <= 1.2
+    if not harmed and curves.held[-1] < HELPED * curves.held[0] and curves.rose < 1.1:
+        return None
     evidence = 1.0 if harmed else 0.9 if curves.rose > 1.3 else 0.3
-    weight = off(given / HIGH_RATE[kind], evidence)
-    if harmed and given > USUAL_RATE[kind] * 1.5:
+    weight = off(given / high, evidence)
+    if harmed and given > usual * 1.5:
         weight = max(weight, 0.7)
     if not weight:
         return None
@@ -67,12 +72,12 @@ def learning_rate_high(training: Training) -> Cause | None:
     return Cause(
         "learning_rate_high",
         weight,
-        f"The learning rate {given:g} is {given / USUAL_RATE[kind]:.3g} times the usual "
-        f"{USUAL_RATE[kind]:g}, and training made the model worse instead of better.",
+        f"The learning rate {given:g} is {given / usual:.3g} times the usual "
+        f"{usual:g}, and training made the model worse instead of better.",
         tuple(seen),
-        f"Set training.learning_rate={USUAL_RATE[kind]:g} and training.warmup=0.1.",
+        f"Set training.learning_rate={usual:g} and training.warmup=0.1.",
         _to_learn(training),
-        {"training.learning_rate": USUAL_RATE[kind], "training.warmup": 0.1},
+        {"training.learning_rate": usual, "training.warmup": 0.1},
     )
 
 
@@ -177,7 +182,7 @@ def overfitting(training: Training) -> Cause | None:
         {
             "training.epochs": max(2, min(best + 2, training.recipe.training.epochs)),
             "training.learning_rate": min(
-                training.recipe.training.learning_rate, USUAL_RATE[training.recipe.adapter.kind]
+                training.recipe.training.learning_rate, _usual_rate(training)
             ),
             "stopping.keep": "best",
             "stopping.patience": min(stopping.patience, 2),
@@ -240,6 +245,11 @@ def regularization(training: Training) -> Cause | None:
         _to_learn(training),
         {key: usual for key, (_, usual, _) in found.items()},
     )
+
+
+def _usual_rate(training: Training) -> float:
+    kind = training.recipe.adapter.kind
+    return BLANK_RATE if kind == "full" and training.blank else USUAL_RATE[kind]
 
 
 def _undertrained(training: Training) -> float:
