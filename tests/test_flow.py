@@ -371,7 +371,7 @@ def test_the_learning_curve_grows_by_rows_alone(make_base, labelled):
     outcome, curve = flow.learning_curve(recipe, labelled)
     assert list(curve.rows) == sorted(curve.rows)
     assert curve.rows[-1] == 30  # of 45 rows, each member learns from two thirds
-    assert curve.accuracy[-1].value == outcome.model.scores["accuracy"].value
+    assert curve.scores[-1].value == outcome.model.scores["accuracy"].value
     assert len(list((labelled / "runs" / "a").iterdir())) == 1  # the smaller ones left nothing
     folder = run.find(labelled / "runs" / "a")
     assert run.read_json(folder / "learning_curve.json")["advice"] == curve.advice
