@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fucina import diagnosing, flow, mending, run
+from fucina import diagnosing, flow, mending, reading, run
 from fucina.errors import RunError
 from fucina.recipe import load, parse
 from fucina.records import Cause
@@ -51,7 +51,7 @@ def test_a_run_folder_alone_is_enough_to_diagnose_and_mend(weak, labelled):
     assert gain > 0
     # What was written trains again from the command line.
     assert (
-        flow.read(written, folder / "mended")[0].test.fingerprint
+        reading.read(written, folder / "mended")[0].test.fingerprint
         == (run.read_json(folder / "data.json")["test"]["sha256"])
     )
 

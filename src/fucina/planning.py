@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fucina import flow, forecast, plan, run
+from fucina import forecast, plan, reading, run
 from fucina.probing import EPOCHS, LIMIT_S, TEST_ROWS, probe
 from fucina.recipe import PRESETS, load
 from fucina.records import Progress, Split, silent
@@ -105,7 +105,7 @@ class _Case:
         """Count a recipe; one with other folds has its rows divided anew."""
         split = self.split
         if (recipe.folds.count or 1) != len(split.folds):
-            split, _ = flow.read(recipe, self.root)
+            split, _ = reading.read(recipe, self.root)
         network = plan.measure(
             self.drawn.network, self.drawn.layers, self.drawn.width, recipe.adapter
         )
@@ -140,7 +140,7 @@ def plan_recipe(
     laps = laps or run.Laps()
     laps.end("libraries")
     recipe = load(path, overrides)[0]
-    split, _ = flow.read(recipe, path.resolve().parent, progress=progress)
+    split, _ = reading.read(recipe, path.resolve().parent, progress=progress)
     laps.end("rows")
     progress("drawing the base model", 0, 0)
     drawn = blueprint.draw(recipe.model)

@@ -457,3 +457,98 @@ def test_audit_shows_how_far_each_phase_is(tmp_path, make_base):
     assert [(p["name"], p["target"], p["have"], p["missing"]) for p in phases] == [
         ("foundation", 40, 48, 0), ("expansion", 60, 48, 12),
     ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def assistant(make_decoder, tmp_path_factory):
+    """A folder with a chat recipe and its run, made by the command line."""
+    folder = tmp_path_factory.mktemp("chat")
+    assert _run("new", folder / "job", "--task", "chat").returncode == 0
+    done = _run(
+        "train", folder / "job" / "recipe.yaml", f"model.base={make_decoder('llama')}",
+        f"output={folder}/runs", "adapter.rank=2", "training.epochs=1", "chat.max_new_tokens=8",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def test_a_chat_recipe_trains_and_answers_in_80_columns(assistant, tmp_path):
+    folder, shown = assistant
+    run = folder / "runs" / "my-assistant"
+    assert "perplexity" in shown
+    assert "Beside the base alone" in shown
+    assert "written" in shown
+    said = [_run("evaluate", run).stdout, _run("compare", run, run).stdout, shown]
+    long = [line for text in said for line in text.splitlines() if len(line) > 80]
+    assert all("/" in line for line in long)  # paths alone
+    assert "sign flips p = 1, 3 rows" in said[1]
+    assert "McNemar" not in said[1]
+    one = _run("predict", run, "Che tempo fa?")
+    assert one.returncode == 0, one.stderr
+    (tmp_path / "asked.txt").write_text("Che tempo fa?\n\nE domani?\n", encoding="utf-8")
+    rows = json.loads(_run("predict", run, tmp_path / "asked.txt", "--json").stdout)
+    assert [set(row) for row in rows] == [{"text", "answer", "ended"}] * 2
+    assert one.stdout.rstrip("\n").removesuffix(" …") == rows[0]["answer"]
+
+
+ASKED = {"role": "user", "content": "ciao"}
+CALL = {"role": "assistant", "content": None, "tool_calls": [{"function": {"arguments": "{}"}}]}
+BROKEN = {"role": "assistant", "tool_calls": [{"function": {"name": "a", "arguments": "{b"}}]}
+ANSWER = {"role": "assistant", "content": "ciao"}
+BAD_ROWS = {
+    "silent.jsonl": {"messages": [ASKED]},
+    "nameless.jsonl": {"messages": [ASKED, CALL]},
+    "arguments.jsonl": {"messages": [ASKED, BROKEN]},
+    "tools.jsonl": {"messages": [ASKED, ANSWER], "tools": [{"parameters": {}}]},
+    "roles.jsonl": {"messages": [ASKED, {"role": "asistant", "content": "ciao"}]},
+}
+
+
+@pytest.mark.parametrize(("arguments", "message", "fix"), [
+    (["data.train=silent.jsonl"], "assistant", "answer"),
+    (["data.train=nameless.jsonl"], "a tool call without a name", '"function"'),
+    (["data.train=arguments.jsonl"], "the arguments of a is not JSON", "arguments"),
+    (["data.train=tools.jsonl"], "a tool without a name", '"parameters"'),
+    (["data.train=roles.jsonl"], "unknown role 'asistant'", "did you mean 'assistant'"),
+    (["model.base={encoder}"], "reads both ways", "Give a decoder"),
+    (["model.base={endless}"], "neither a chat template nor an end token", "eos_token"),
+    (["adapter.kind=head"], "adapter.kind=head", "lora, or full"),
+    (["training.start=cold"], "training.start=cold does nothing", "Leave it out"),
+    (["evaluation.goals={{accuracy: 0.9}}"], "evaluation.goals.accuracy", "perplexity"),
+    (["chat.template=mine.jinja"], "mine.jinja cannot be read", "Jinja file"),
+    (["chat.template=broken.jinja"], "cannot write a question", "Mend the Jinja file"),
+    (["chat.template=picky.jinja"], "sample.jsonl:1: the chat template", "order of its turns"),
+])  # fmt: skip
+def test_bad_input_of_a_chat_gives_a_message_a_fix_and_exit_code_2(
+    arguments, message, fix, assistant, make_base, make_decoder, tmp_path
+):
+    import shutil
+
+    job = shutil.copytree(assistant[0] / "job", tmp_path / "job")
+    for name, row in BAD_ROWS.items():
+        (job / name).write_text("\n".join([json.dumps(row)] * 12), encoding="utf-8")
+    (job / "broken.jinja").write_text("{% for m in messages", encoding="utf-8")
+    (job / "picky.jinja").write_text(
+        "{% if messages | length > 3 %}{{ raise_exception('too many') }}{% endif %}"
+        "{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}", encoding="utf-8",
+    )  # fmt: skip
+    endless = shutil.copytree(make_decoder("llama"), tmp_path / "endless")
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        if (endless / name).is_file():
+            facts = json.loads((endless / name).read_text("utf-8"))
+            special = ("eos_token", "pad_token", "bos_token", "additional_special_tokens",
+                       "extra_special_tokens")  # fmt: skip
+            kept = {key: value for key, value in facts.items() if key not in special}
+            (endless / name).write_text(json.dumps(kept), "utf-8")
+    text = (endless / "tokenizer.json").read_text("utf-8")
+    (endless / "tokenizer.json").write_text(text.replace("<|im_end|>", "<|no_end|>"), "utf-8")
+    names = {"encoder": make_base("bert"), "endless": endless}
+    done = _run(
+        "train", job / "recipe.yaml", f"model.base={make_decoder('llama')}",
+        f"output={tmp_path}/runs", *(argument.format(**names) for argument in arguments),
+    )  # fmt: skip
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in done.stderr
+    assert fix in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "defect" not in done.stderr

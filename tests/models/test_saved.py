@@ -233,3 +233,91 @@ def test_a_text_longer_than_the_base_can_read_is_cut_there(make_base, tmp_path):
     with torch.no_grad():
         states = base.network(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
     assert states.shape[1] == 32
+
+
+WRITERS = ("llama", "qwen3", "gemma3", "gpt2", "gpt_bigcode")
+IDS = torch.tensor([[5, 9, 30, 44, 7, 80, 12, 11, 3]])
+
+
+def _chat_recipe(folder, adapter):
+    return parse(
+        f"{{task: chat, name: a, data: {{train: a}}, model: {{base: '{folder}'}},"
+        f" adapter: {adapter}}}"
+    )[0]
+
+
+def _written(kind, adapter, load_decoder, make_decoder, folder):
+    """A member with random weights, saved; returns its folder and what it makes of IDS."""
+    base, recipe = load_decoder(kind), _chat_recipe(make_decoder(kind), adapter)
+    stack = build(base, recipe.adapter, members=1, labels=0, seed=0, workers=1, whole=True)
+    noise = torch.empty_like(stack.adapters).normal_(
+        0, 0.05, generator=torch.Generator().manual_seed(1)
+    )
+    stack.bind(stack.adapters + noise, stack.heads)
+    own = member_folder(folder, recipe, 0)
+    save_member(own, stack, recipe, stack.states()[0], None)
+    with torch.no_grad():
+        return own, stack.replicas[0].network(input_ids=IDS).logits
+
+
+@pytest.mark.parametrize("layers", [2, "all"])
+@pytest.mark.parametrize("kind", WRITERS)
+def test_peft_loads_a_writer_and_gives_the_same_logits(
+    kind, layers, load_decoder, make_decoder, tmp_path
+):
+    import peft
+    import transformers
+
+    adapter = f"{{rank: 4, layers: {layers}}}"
+    folder, ours = _written(kind, adapter, load_decoder, make_decoder, tmp_path)
+    plain = transformers.AutoModelForCausalLM.from_pretrained(
+        make_decoder(kind), dtype=torch.float32
+    ).eval()
+    with torch.no_grad():
+        frozen = plain(input_ids=IDS).logits
+        theirs = peft.PeftModel.from_pretrained(plain, str(folder)).eval()(input_ids=IDS).logits
+    assert torch.allclose(theirs, ours, atol=1e-4)  # logits of about 10; sums in another order
+    assert not torch.allclose(frozen, ours, atol=0.1)
+
+
+@pytest.mark.parametrize("layers", [1, "all"])
+@pytest.mark.parametrize("kind", WRITERS)  # llama ties embeddings and head, qwen3 does not
+def test_all_weights_of_a_writer_load_into_its_network(
+    kind, layers, load_decoder, make_decoder, tmp_path
+):
+    import transformers
+    from safetensors.torch import load_file
+
+    adapter = f"{{kind: full, layers: {layers}}}"
+    folder, ours = _written(kind, adapter, load_decoder, make_decoder, tmp_path)
+    other = transformers.AutoModelForCausalLM.from_pretrained(
+        make_decoder(kind), dtype=torch.float32
+    ).eval()
+    with torch.no_grad():
+        frozen = other(input_ids=IDS).logits
+    found = other.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
+    assert not found.unexpected_keys
+    tied = other.config.tie_word_embeddings
+    assert layers != "all" or set(found.missing_keys) <= ({"lm_head.weight"} if tied else set())
+    other.tie_weights()
+    with torch.no_grad():
+        theirs = other(input_ids=IDS).logits
+    assert torch.allclose(theirs, ours, atol=1e-4)
+    assert not torch.allclose(frozen, ours, atol=0.1)
+
+
+@pytest.mark.parametrize("adapter", ["{rank: 4, layers: 2}", "{kind: full, layers: 1}"])
+def test_a_writer_answers_after_loading_as_before(adapter, load_decoder, make_decoder, tmp_path):
+    from fucina.models.saved import load_writer, untrained_writer
+
+    recipe = _chat_recipe(make_decoder("llama"), adapter)
+    _, ours = _written("llama", adapter, load_decoder, make_decoder, tmp_path)
+    base = load_decoder("llama")
+    model = load_writer(tmp_path, recipe, base, workers=1)
+    plain = untrained_writer(recipe, base, workers=1)
+    with torch.no_grad():
+        again = model.stacks[0].replicas[0].network(input_ids=IDS).logits
+        before = plain.stacks[0].replicas[0].network(input_ids=IDS).logits
+        frozen = base.network(input_ids=IDS).logits
+    assert torch.equal(again, ours)
+    assert torch.equal(before, frozen)

@@ -42,6 +42,12 @@ THINKING = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n"
     "{% if enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
 )
+# In the manner of Llama 3.1: a turn that calls has no text.
+CALLS_ALONE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.tool_calls %}{{ m.tool_calls[0].function | tojson }}{% else %}{{ m.content }}{% endif %}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 TURNS = [
     Message("system", "Sei Nerina, guardiana del faro."),
     Message("user", "Com'è il mare?"),
@@ -104,7 +110,10 @@ def test_only_the_last_turn_is_learnt_on_request(open_with):
     assert _learnt(template, rendered) == ["Domani cala, perché gira a libeccio.<|im_end|>"]
 
 
-def test_tool_calls_are_learnt_and_their_answers_are_not(open_with):
+@pytest.mark.parametrize(("source", "begins", "ends"), [
+    (THINKING, "<tool_call>", "</tool_call><|im_end|>"), (CALLS_ALONE, '{"name"', "}<|im_end|>"),
+])  # fmt: skip
+def test_tool_calls_are_learnt_and_their_answers_are_not(source, begins, ends, open_with):
     call = {"type": "function", "function": {"name": "mare", "arguments": {"quando": "domani"}}}
     turns = [
         Message("user", "Com'è il mare domani?"),
@@ -113,11 +122,11 @@ def test_tool_calls_are_learnt_and_their_answers_are_not(open_with):
         Message("assistant", "Due metri d'onda."),
     ]
     tools = [{"type": "function", "function": {"name": "mare", "parameters": {}}}]
-    template = open_with(THINKING)
+    template = open_with(source)
     first, second = _learnt(template, template.render(Example.of_conversation(turns, tools=tools)))
-    assert first.startswith("<tool_call>")
+    assert first.startswith(begins)
     assert '"quando": "domani"' in first
-    assert first.endswith("</tool_call><|im_end|>")
+    assert first.endswith(ends)
     assert second == "Due metri d'onda.<|im_end|>"
 
 

@@ -37,7 +37,7 @@ def command(
     """Look for what spoils a training: leaks, wrong labels, cut answers, broken text."""
     from dataclasses import asdict
 
-    from fucina import flow, prepare
+    from fucina import prepare, reading
     from fucina.cli.screen import console, print_json, reporting
     from fucina.recipe import load
     from fucina.repaired import write_repaired
@@ -46,7 +46,7 @@ def command(
     with reporting(quiet=as_json) as (progress, say):
         for sentence in mapped:
             say(sentence)
-        subject, findings = flow.audit(settings, recipe.resolve().parent, progress=progress)
+        subject, findings = reading.audit(settings, recipe.resolve().parent, progress=progress)
         written = (
             None if fix is None else write_repaired(subject, findings, fix, recipe=str(recipe))
         )

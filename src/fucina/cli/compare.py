@@ -33,12 +33,9 @@ def command(
         print_json([asdict(comparison) for comparison in found])
         return
     for comparison in found:
-        table = Table(
-            box=None,
-            pad_edge=False,
-            title_justify="left",
-            title=f"{comparison.second} against {comparison.first}",
-        )
+        title = f"{comparison.second} against {comparison.first}"
+        console.print(title, style="italic", markup=False, soft_wrap=True)
+        table = Table(box=None, pad_edge=False)
         table.add_column("metric")
         table.add_column("difference", justify="right")
         table.add_column("interval", justify="right")
@@ -49,8 +46,6 @@ def command(
                 f"{gain.low:+.3f} to {gain.high:+.3f}",
             )
         console.print(table)
-        console.print(
-            f"{comparison.verdict} (McNemar p = {comparison.p_value:.3g}, "
-            f"{comparison.details['rows']} rows)\n",
-            markup=False,
-        )
+        test = "sign flips" if "token_loss" in comparison.differences else "McNemar"
+        console.print(comparison.verdict, markup=False, soft_wrap=True)
+        console.print(f"{test} p = {comparison.p_value:.3g}, {comparison.details['rows']} rows\n")

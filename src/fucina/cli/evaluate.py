@@ -29,13 +29,15 @@ def command(
         print_json({"run": str(folder), **asdict(evaluation)})
         return
     name = "its test set" if data is None else str(data)
-    console.print(score_table(evaluation, title=f"{folder} on {evaluation.rows} rows of {name}"))
+    title = f"{folder} on {evaluation.rows} rows of {name}"
+    console.print(title, style="italic", markup=False, soft_wrap=True)
+    console.print(score_table(evaluation))
     if evaluation.per_label:
         console.print()
         console.print(per_label_table(evaluation.per_label))
     cost = evaluation.cost
     console.print(
         f"\none prompt takes {cost['latency_mean_ms']:.1f} ms "
-        f"(p50 {cost['latency_p50_ms']:.1f}, p95 {cost['latency_p95_ms']:.1f}); "
+        f"(p50 {cost['latency_p50_ms']:.1f}, p95 {cost['latency_p95_ms']:.1f})\n"
         f"peak memory {cost['peak_memory_mib']:.0f} MiB"
     )

@@ -86,9 +86,14 @@ def signed(value: float) -> str:
     return f"{value:+.3f}"
 
 
-def score_table(evaluation: "Evaluation", *, title: str) -> Table:
+def _titled(title: str | None) -> Table:
+    # rich breaks a title to the width of its table: one with a path is better printed apart.
+    return Table(title=title, title_justify="left", box=None, pad_edge=False)
+
+
+def score_table(evaluation: "Evaluation", *, title: str | None = None) -> Table:
     """The scores of one model, each with its interval."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = _titled(title)
     table.add_column("metric")
     table.add_column("value", justify="right")
     table.add_column("95 % interval", justify="right")
@@ -104,7 +109,7 @@ def score_table(evaluation: "Evaluation", *, title: str) -> Table:
 def fold_table(folds: Mapping[str, Sequence[float]]) -> Table:
     """How the scores of the members differ, each on the rows it held out."""
     count = len(next(iter(folds.values())))
-    table = Table(title=f"Over {count} folds", title_justify="left", box=None, pad_edge=False)
+    table = _titled(f"Over {count} folds")
     table.add_column("metric")
     table.add_column("mean ± std", justify="right")
     table.add_column("lowest to highest", justify="right")
@@ -123,7 +128,7 @@ def baseline_table(
     """The model beside what costs nothing, on the same rows."""
     percent = "accuracy" in model.scores
     name, gained = ("accuracy", "accuracy") if percent else ("perplexity", "token_loss")
-    table = Table(title="Beside free baselines", title_justify="left", box=None, pad_edge=False)
+    table = _titled("Beside free baselines" if percent else "Beside the base alone")
     table.add_column("answered by")
     table.add_column(name, justify="right")
     table.add_column("model is ahead by" if percent else "model's loss", justify="right")
@@ -147,7 +152,7 @@ def baseline_table(
 
 def per_label_table(per_label: Mapping[str, Mapping[str, float]]) -> Table:
     """Precision, recall and F1 of each label, the weakest first."""
-    table = Table(title="Labels, weakest first", title_justify="left", box=None, pad_edge=False)
+    table = _titled("Labels, weakest first")
     table.add_column("label", overflow="fold")
     for name in ("precision", "recall", "f1", "rows"):
         table.add_column(name, justify="right")

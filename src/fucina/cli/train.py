@@ -87,13 +87,25 @@ def command(
 
 def _show_answers(texts: "Texts") -> None:
     """A few answers as they were written, whatever they are like."""
+    from rich.table import Table
+    from rich.text import Text
+
     from fucina.cli.screen import console
 
-    for asked, target, answer in list(zip(texts.prompts, texts.targets, texts.answers))[:SAMPLES]:  # noqa: B905
-        for name, said in (("asked", asked), ("true", target), ("written", answer)):
-            console.print(f"[dim]{name:8}[/dim] ", end="")
-            console.print(" ".join(said.split())[-LETTERS:], markup=False)
+    ends = ["" if ended else " …" for ended in texts.ended[:SAMPLES]]
+    rows = zip(texts.prompts, texts.targets, texts.answers, ends, strict=False)
+    for asked, target, answer, end in rows:
+        grid = Table.grid(padding=(0, 1))  # so that a long text stays in its column
+        for name, said in (("asked", asked), ("true", target), ("written", answer + end)):
+            grid.add_row(Text(f"{name:8}", "dim"), Text(_short(said)))
+        console.print(grid)
         console.print()
+
+
+def _short(text: str) -> str:
+    """The end of a text, where the question is."""
+    said = " ".join(text.split())
+    return said if len(said) <= LETTERS else f"… {said[-LETTERS:]}"
 
 
 def _show(outcome: "Outcome", curve: "LearningCurve | None", missed: "Sequence[str]") -> None:

@@ -49,7 +49,7 @@ class EvaluationConfig(Settings):
     ] = 1000
     baselines: Annotated[
         tuple[Literal["majority", "words", "characters", "frozen"], ...],
-        Field(description="Free baselines trained on the same rows."),
+        Field(description="Free baselines trained on the same rows; of texts the base alone."),
     ] = ("majority", "words", "characters", "frozen")
     rules: Annotated[
         str | None, Field(description="YAML file of rules to judge as a baseline.")

@@ -85,7 +85,8 @@ class StoppingConfig(Settings):
     keep: Annotated[
         Literal["best", "rollback"],
         Field(
-            description="best: the epoch of best balanced accuracy; rollback: the last state, "
+            description="best: the epoch of best balanced accuracy, of texts of lowest loss; "
+            "rollback: the last state, "
             "or after a stop the state of `patience` epochs before it."
         ),
     ] = "best"

@@ -49,7 +49,7 @@ def report(
         *(_label_parts(facts) if model["labels"] else text_parts(facts)),
         _curves(epochs),
         _expected(facts.get("expectations", [])),
-        _members(facts.get("members", [])),
+        _members(facts.get("members", []), scored=bool(model["labels"])),
         _learning(facts.get("learning_curve")),
         _must_fix(facts.get("must_fix", [])),
         *([_errors(facts.get("errors", []))] if model["labels"] else []),
@@ -199,13 +199,15 @@ def _expected(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _members(members: Sequence[Mapping[str, Any]]) -> str:
+def _members(members: Sequence[Mapping[str, Any]], *, scored: bool) -> str:
+    # The score of texts is their loss, which has a column of its own.
     rows = [
-        (m["member"], m["kept_epoch"], f"{m['score']:.3f}",
+        (m["member"], m["kept_epoch"], *([f"{m['score']:.3f}"] if scored else []),
          f"{m['validation_loss']:.3f}", m["ended"])
         for m in members
     ]  # fmt: skip
-    header = ("member", "epoch kept", "best score", "validation loss", "ended because")
+    score = ["best score"] if scored else []
+    header = ("member", "epoch kept", *score, "validation loss", "ended because")
     how = "Each model, on the rows it held out, and why its training ended."
     return section("Members", how, table(header, rows)) if rows else ""
 

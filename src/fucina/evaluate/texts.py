@@ -235,7 +235,8 @@ def _verdict(model: Evaluation, baselines: list[Evaluation], against: list[Compa
     before = f"{baselines[0].scores['perplexity'].value:.2f}"
     if "is better than" in against[0].verdict:
         return f"The model has {said}; its base alone has {before}."
-    return f"The base alone is as good, within chance: {before}. The model has {said}."
+    word = "better" if "is worse than" in against[0].verdict else "as good, within chance"
+    return f"The base alone is {word}: perplexity {before}. The model has {said}."
 
 
 def text_errors(texts: Texts) -> list[Mapping[str, Any]]:

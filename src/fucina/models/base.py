@@ -43,6 +43,7 @@ class Base:
         width: Size d of a hidden state.
         tuple_output: Whether a layer returns a tuple instead of a tensor.
         max_length_tokens: Longer texts are cut: what the recipe says, or less if it reads less.
+        positions: The most tokens it can read, those that it writes itself included.
         precision: Of the frozen weights, `float32` or `bfloat16`.
         fingerprint: SHA-256 of configuration and weights (sampled), to refuse a changed base.
     """
@@ -61,6 +62,7 @@ class Base:
     body: str = ""
     head: str = ""
     cap: float = 0.0
+    positions: int = sys.maxsize
     template: "Template | None" = None
 
 
@@ -113,6 +115,7 @@ def load(
             f"model.base: {config.base} reads both ways, so it cannot write text.",
             fix="Give a decoder, such as a folder or hub id of SmolLM2, Qwen3 or Gemma.",
         )
+    positions = _positions(network, tokenizer)
     return Base(
         name=config.base,
         network=network,
@@ -122,7 +125,8 @@ def load(
         depth=len(stack),
         width=network.config.hidden_size,
         tuple_output=tuple_output,
-        max_length_tokens=min(config.max_length_tokens, _positions(network, tokenizer)),
+        max_length_tokens=min(config.max_length_tokens, positions),
+        positions=positions,
         precision=precision,
         fingerprint=_fingerprint(network),
         body=body,

@@ -1,6 +1,6 @@
 """Conversations as rows of tokens: cut to what a model reads, and what they share told apart."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -8,13 +8,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fucina.errors import DataError
 from fucina.models.template import Rendered, Template
 from fucina.records import Example, Progress, silent
 
 if TYPE_CHECKING:
     from fucina.models.trunk import Activations
 
-__all__ = ["TextBatch", "Written", "assemble_texts", "common_beginning", "write"]
+__all__ = [
+    "TextBatch",
+    "Written",
+    "asked",
+    "assemble_texts",
+    "common_beginning",
+    "refuse_lost",
+    "write",
+]
 
 LEAST_SHARED = 16  # tokens; a shorter beginning is not worth a pass of its own
 
@@ -147,6 +156,28 @@ def write(
     return Written(tuple(ids), tuple(learnt), shared, tuple(cut), tuple(lost), longest)
 
 
+def refuse_lost(written: Written, examples: Sequence[Example], most: int) -> None:
+    """Stop where an answer alone is longer than what a model reads.
+
+    Args:
+        written: The rows as `write` made them.
+        examples: The same rows.
+        most: Tokens that the model reads.
+
+    Raises:
+        DataError: Names the rows.
+    """
+    if not written.lost:
+        return
+    names = ", ".join(examples[row].origin or f"row {row + 1}" for row in written.lost[:5])
+    more = f" and {len(written.lost) - 5} more" if len(written.lost) > 5 else ""
+    raise DataError(
+        f"{len(written.lost)} answer(s) do not fit in {most} tokens ({names}{more}).",
+        fix=f"Set model.max_length_tokens={written.longest_tokens} if the base reads so many, or "
+        "shorten or delete these rows.",
+    )
+
+
 def _last_answer(marks: np.ndarray) -> int:
     """Where the last run of learnt tokens begins."""
     steps = np.flatnonzero(np.diff(np.concatenate([[False], marks]).astype(np.int8)) == 1)
@@ -155,17 +186,37 @@ def _last_answer(marks: np.ndarray) -> int:
 
 def _shorter(example: Example, template: Template, most: int) -> Rendered:
     """The row without its oldest exchanges, as many as must go."""
-    turns = list(template.conversation(example))
-    opening = turns[:1] if turns[0].role == "system" else []
-    rest = turns[len(opening) :]
-    while True:
-        starts = [i for i, turn in enumerate(rest) if turn.role == "user" and i > 0]
-        if not starts:
-            return template.render(replace(example, messages=(*opening, *rest)))
-        rest = rest[starts[0] :]
-        rendered = template.render(replace(example, messages=(*opening, *rest)))
+    rendered = None
+    for rest in _ever_shorter(example, template):
+        rendered = template.render(rest)
         if len(rendered.ids) <= most:
-            return rendered
+            break
+    return rendered or template.render(example)
+
+
+def _ever_shorter(example: Example, template: Template) -> Iterator[Example]:
+    """The row without its oldest exchange, without the two oldest, and so on to the last one."""
+    turns = template.conversation(example)
+    opening = turns[:1] if turns[0].role == "system" else ()
+    starts = [i for i, turn in enumerate(turns) if turn.role == "user" and i > len(opening)]
+    for start in starts:
+        yield replace(example, messages=(*opening, *turns[start:]))
+
+
+def asked(example: Example, template: Template, *, most: int) -> np.ndarray:
+    """What a model is given to answer a row, cut as `write` cuts: the oldest exchanges go first.
+
+    Args:
+        example: The row; its last answer is not given.
+        template: How the model wants turns.
+        most: Tokens that the model reads.
+    """
+    tokens = template.asked(example)
+    for rest in _ever_shorter(example, template):
+        if len(tokens) <= most:
+            break
+        tokens = template.asked(rest)
+    return tokens[-most:]
 
 
 def common_beginning(rows: Sequence[np.ndarray]) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fucina.errors import DataError, ModelError
+from fucina.models.places import MARK, find_answers, lead
 from fucina.records import Example, Message
 
 __all__ = ["CHATML", "Rendered", "Template", "open_template"]
@@ -22,7 +23,6 @@ CHATML = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
-MARK = "Zq{}Kx"  # stands for the n-th text of a conversation while its place is looked for
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,11 @@ class Template:
     def end_id(self) -> int:
         """The number of `end`."""
         return next(number for number, token in self._special.items() if token == self.end)
+
+    @cached_property
+    def lead(self) -> str:
+        """What stands between where the assistant begins to speak and its text, such as a space."""
+        return lead(self)
 
     def control_tokens(self, text: str) -> list[str]:
         """Special tokens that stand written in a text, where they would be taken for real ones."""
@@ -165,9 +170,16 @@ class Template:
         Raises:
             DataError: The template refuses these turns, or loses an answer.
         """
+        try:
+            return self._rendered(example)
+        except DataError as error:
+            where = f"{example.origin}: " if example.origin else ""
+            raise DataError(f"{where}{error.problem}", fix=error.fix) from error
+
+    def _rendered(self, example: Example) -> Rendered:
         messages = self.conversation(example)
         text = self.write(messages, example.tools)
-        spans = self._spans(messages, example, text)
+        spans = find_answers(self, messages, example, text)
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         offsets = np.array(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
         learnt = np.zeros(len(offsets), dtype=bool)
@@ -181,86 +193,6 @@ class Template:
         messages = self.conversation(example)[:-1]
         text = self.write(messages, example.tools, asking=True)
         return np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int64)
-
-    def _spans(
-        self, messages: Sequence[Message], example: Example, text: str
-    ) -> list[tuple[int, int]]:
-        """Where the learnt parts begin and end in the text."""
-        turns = [i for i, message in enumerate(messages) if message.role == "assistant"]
-        learnt = turns if self.supervise == "assistant" else turns[-1:]
-        begins = self._begins(messages, example, text, learnt)
-        asking = self.write(messages[:-1], example.tools, asking=True)
-        if text.startswith(asking):
-            begins[-1] = len(asking)
-        spans = []
-        for begin, follow in zip(begins, [*begins[1:], len(text)], strict=True):
-            end = text.find(self.end, begin, follow)
-            # Some templates end the last turn with nothing; then nothing but the text is learnt.
-            spans.append((begin, follow if end < 0 else end + len(self.end)))
-        return spans
-
-    def _begins(
-        self, messages: Sequence[Message], example: Example, text: str, learnt: Sequence[int]
-    ) -> list[int]:
-        """Where the answers begin: marks are written in their place, and what is around them kept.
-
-        Templates write earlier turns otherwise than the last, and strip texts, so that neither
-        searching for an answer nor writing the turns before it alone finds its place.
-        """
-        marked = list(messages)
-        for i in learnt:
-            marked[i] = Message("assistant", MARK.format(i), messages[i].tool_calls)
-        pieces = _around(self.write(marked, example.tools), [MARK.format(i) for i in learnt])
-        begins, place = [], 0
-        for number, (i, piece) in enumerate(zip(learnt, pieces, strict=False)):
-            if not text.startswith(piece, place):
-                return self._begins_one_by_one(messages, example, text, learnt)
-            place += len(piece)
-            begins.append(place - len(self._lead) if piece.endswith(self._lead) else place)
-            after = pieces[number + 1]
-            said = messages[i].content
-            for written in (said, said.strip()):
-                if text.startswith(written + after, place):
-                    place += len(written)
-                    break
-            else:
-                return self._begins_one_by_one(messages, example, text, learnt)
-        return begins
-
-    @cached_property
-    def _lead(self) -> str:
-        """What stands between where the assistant begins to speak and its text, such as a space."""
-        asked, said = Message("user", MARK.format(0)), Message("assistant", MARK.format(1))
-        before, whole = self.write([asked], asking=True), self.write([asked, said])
-        after = whole[len(before) :] if whole.startswith(before) else ""
-        return after.partition(MARK.format(1))[0] if MARK.format(1) in after else ""
-
-    def _begins_one_by_one(
-        self, messages: Sequence[Message], example: Example, text: str, learnt: Sequence[int]
-    ) -> list[int]:
-        """The same by writing all turns before each answer: for turns of calls without a text."""
-        begins = []
-        for i in learnt:
-            before = self.write(messages[:i], example.tools, asking=True)
-            if not text.startswith(before):
-                raise DataError(
-                    f"{example.origin}: the chat template ({self.name}) writes turn {i + 1} in a "
-                    "way that its answer cannot be found again.",
-                    fix="Set chat.supervise: last, or give another chat.template.",
-                )
-            begins.append(len(before))
-        return begins
-
-
-def _around(text: str, marks: Sequence[str]) -> list[str]:
-    """The parts of a text between marks, one more than there are marks where all are found."""
-    pieces, rest = [], text
-    for mark in marks:
-        piece, found, rest = rest.partition(mark)
-        if not found:
-            return []
-        pieces.append(piece)
-    return [*pieces, rest]
 
 
 def _plain(messages: Sequence[Message]) -> list[dict[str, Any]]:

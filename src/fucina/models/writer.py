@@ -10,7 +10,13 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from fucina.models.conversations import assemble_texts, common_beginning, write
+from fucina.models.conversations import (
+    asked,
+    assemble_texts,
+    common_beginning,
+    refuse_lost,
+    write,
+)
 from fucina.models.prefix import Prefix, run_after, window_of
 from fucina.models.stack import Stack
 from fucina.models.template import Template
@@ -74,9 +80,14 @@ class Writer:
     def foretell(
         self, examples: Sequence[Example], *, threads: Executor
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Summed loss and count of the learnt tokens of n conversations."""
-        written = write(examples, self.template, max_length_tokens=self.base.max_length_tokens)
-        written = written.without_prefix()
+        """Summed loss and count of the learnt tokens of n conversations.
+
+        Raises:
+            DataError: An answer alone is longer than the model reads.
+        """
+        most = self.base.max_length_tokens
+        written = write(examples, self.template, max_length_tokens=most).without_prefix()
+        refuse_lost(written, examples, most)
         pad = self.base.tokenizer.pad_token_id
 
         def run(rows: np.ndarray) -> np.ndarray:
@@ -107,14 +118,15 @@ class Writer:
         self, examples: Sequence[Example], threads: Executor, progress: Progress
     ) -> tuple[list[str], list[bool]]:
         most = self.base.max_length_tokens
-        asked = [self.template.asked(example)[-most:] for example in examples]
-        shared = common_beginning(asked)
-        order = np.argsort([len(row) for row in asked], kind="stable")
+        prompts = [asked(example, self.template, most=most) for example in examples]
+        shared = common_beginning(prompts)
+        order = np.argsort([len(row) for row in prompts], kind="stable")
         parts = [order[begin : begin + ROWS] for begin in range(0, len(order), ROWS)]
-        begun = [self._begin(stack, asked[0][:shared]) if shared else None for stack in self.stacks]
+        first = prompts[0][:shared] if shared else None
+        begun = [None if first is None else self._begin(stack, first) for stack in self.stacks]
 
         def run(part: np.ndarray) -> list[list[int]]:
-            return self._answer([asked[row][shared:] for row in part], begun)
+            return self._answer([prompts[row][shared:] for row in part], begun)
 
         answers, ended = [""] * len(examples), [False] * len(examples)
         for done, (part, found) in enumerate(zip(parts, threads.map(run, parts), strict=True), 1):
@@ -136,13 +148,16 @@ class Writer:
             for stack, prefix in zip(self.stacks, begun, strict=True)
         ]
         answers: list[list[int]] = [[] for _ in prompts]
+        # The last token that is written needs no position: nothing is read after it.
+        room = [self.base.positions + 1 - voices[0].past - len(prompt) for prompt in prompts]
         going = np.ones(len(prompts), dtype=bool)
         odds = torch.cat([voice.first() for voice in voices]).mean(dim=0)
         for number in range(self.max_new_tokens):
             tokens = odds.argmax(dim=-1)
             for row in np.flatnonzero(going):
                 answers[row].append(int(tokens[row]))
-                going[row] = answers[row][-1] != self.template.end_id
+                full = len(answers[row]) == room[row]
+                going[row] = answers[row][-1] != self.template.end_id and not full
             if not going.any() or number + 1 == self.max_new_tokens:
                 break
             odds = torch.cat([voice.next(tokens) for voice in voices]).mean(dim=0)
@@ -189,7 +204,8 @@ class _Voice:
     def next(self, tokens: Tensor) -> Tensor:
         """Odds of the token after b tokens that were written just now, k x b x vocabulary."""
         given = tokens.repeat(self.k)[:, None]
-        here = (self.past + self.lengths)[:, None]
+        # Rows that are full go along until the others end.
+        here = (self.past + self.lengths).clamp(max=self.base.positions - 1)[:, None]
         self.lengths = self.lengths + 1
         self.columns = torch.cat([self.columns, here], dim=1)
         self.real = torch.cat([self.real, torch.ones_like(here, dtype=torch.bool)], dim=1)

@@ -182,6 +182,11 @@ def _share(dataset: Dataset, share: float, seed: int, side: str, labelled: bool 
     for group, label in zip(groups, strata, strict=True):
         spread[label].add(group)
     alone = sorted(label for label, own in spread.items() if len(own) < 2)
+    if alone and not labelled:
+        raise DataError(
+            f"all {len(dataset)} rows say nearly the same, so none can be kept for {side}.",
+            fix=f"Add other rows, or give a data.{side} file.",
+        )
     if alone:
         raise DataError(
             f"{', '.join(alone)}: one row or group only, so none can be kept for {side} "

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 
-from fucina.errors import DataError, TrainingError
 from fucina.models.build import build
-from fucina.models.conversations import Written, write
+from fucina.models.conversations import Written, refuse_lost, write
 from fucina.models.prefix import agrees
 from fucina.models.threads import count
 from fucina.models.trunk import text_activations
@@ -21,6 +20,7 @@ from fucina.train.texts import TEXTS, TextMaterial
 if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.models.base import Base
+    from fucina.models.template import Template
 
 __all__ = ["prepare_texts"]
 
@@ -44,20 +44,11 @@ def prepare_texts(
 
     Raises:
         DataError: An answer is too long to be learnt.
-        TrainingError: The adapter is a head alone, which writes nothing.
     """
-    if recipe.adapter.kind == "head" or base.template is None:
-        raise TrainingError(
-            "adapter.kind: head learns a layer for labels, and this task answers with text.",
-            fix="Set adapter.kind: lora, or full.",
-        )
-    written = write(
-        split.development.examples,
-        base.template,
-        max_length_tokens=base.max_length_tokens,
-        progress=hooks.progress,
-    )
-    _refuse_lost(split, written, base)
+    template, most = cast("Template", base.template), base.max_length_tokens
+    for rows in (split.test, split.development):  # a test row that cannot be judged shows early
+        written = write(rows.examples, template, max_length_tokens=most, progress=hooks.progress)
+        refuse_lost(written, rows.examples, most)
     if written.cut:
         hooks.tell(
             f"{len(written.cut)} of {len(written)} conversations are longer than "
@@ -88,17 +79,6 @@ def prepare_texts(
         out_of_fold=lambda members: _out_of_fold(split, members),
         truncated=written.cut,
         longest_tokens=written.longest_tokens,
-    )
-
-
-def _refuse_lost(split: Split, written: Written, base: "Base") -> None:
-    if not written.lost:
-        return
-    names = ", ".join(split.development.examples[row].origin for row in written.lost[:5])
-    raise DataError(
-        f"{len(written.lost)} answers do not fit in {base.max_length_tokens} tokens ({names}).",
-        fix=f"Set model.max_length_tokens={written.longest_tokens} if the base reads so many, or "
-        "shorten or delete these rows.",
     )
 
 

@@ -1,0 +1,117 @@
+"""Where the answers stand in a conversation that a chat template has written."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fucina.errors import DataError
+from fucina.records import Example, Message
+
+if TYPE_CHECKING:
+    from fucina.models.template import Template
+
+__all__ = ["MARK", "find_answers", "lead"]
+
+MARK = "Zq{}Kx"  # stands for the n-th text of a conversation while its place is looked for
+
+
+def find_answers(
+    template: "Template", messages: Sequence[Message], example: Example, text: str
+) -> list[tuple[int, int]]:
+    """Where the learnt parts begin and end in a text.
+
+    Args:
+        template: Wrote the text.
+        messages: The turns in it.
+        example: The row they are of, for its tools and its name.
+        text: The conversation as it was written.
+
+    Raises:
+        DataError: The template changes an answer so that it cannot be found.
+    """
+    turns = [i for i, message in enumerate(messages) if message.role == "assistant"]
+    learnt = turns if template.supervise == "assistant" else turns[-1:]
+    begins = _begins(template, messages, example, text, learnt)
+    asking = template.write(messages[:-1], example.tools, asking=True)
+    if text.startswith(asking):
+        begins[-1] = len(asking)
+    spans = []
+    for begin, follow in zip(begins, [*begins[1:], len(text)], strict=True):
+        end = text.find(template.end, begin, follow)
+        # Some templates end the last turn with nothing; then nothing but the text is learnt.
+        spans.append((begin, follow if end < 0 else end + len(template.end)))
+    return spans
+
+
+def _begins(
+    template: "Template",
+    messages: Sequence[Message],
+    example: Example,
+    text: str,
+    learnt: Sequence[int],
+) -> list[int]:
+    """Where the answers begin: marks are written in their place, and what is around them kept.
+
+    Templates write earlier turns otherwise than the last, and strip texts, so that neither
+    searching for an answer nor writing the turns before it alone finds its place.
+    """
+    marked = list(messages)
+    for i in learnt:
+        marked[i] = Message("assistant", MARK.format(i), messages[i].tool_calls)
+    pieces = _around(template.write(marked, example.tools), [MARK.format(i) for i in learnt])
+    if not pieces:  # some templates write no text beside a call
+        return _begins_one_by_one(template, messages, example, text, learnt)
+    begins, place = [], 0
+    for number, (i, piece) in enumerate(zip(learnt, pieces[:-1], strict=True)):
+        if not text.startswith(piece, place):
+            return _begins_one_by_one(template, messages, example, text, learnt)
+        place += len(piece)
+        begins.append(place - len(template.lead) if piece.endswith(template.lead) else place)
+        after = pieces[number + 1]
+        said = messages[i].content
+        for written in (said, said.strip()):
+            if text.startswith(written + after, place):
+                place += len(written)
+                break
+        else:
+            return _begins_one_by_one(template, messages, example, text, learnt)
+    return begins
+
+
+def _begins_one_by_one(
+    template: "Template",
+    messages: Sequence[Message],
+    example: Example,
+    text: str,
+    learnt: Sequence[int],
+) -> list[int]:
+    """The same by writing all turns before each answer: for turns of calls without a text."""
+    begins = []
+    for i in learnt:
+        before = template.write(messages[:i], example.tools, asking=True)
+        if not text.startswith(before):
+            raise DataError(
+                f"the chat template ({template.name}) writes turn {i + 1} in a "
+                "way that its answer cannot be found again.",
+                fix="Set chat.supervise: last, or give another chat.template.",
+            )
+        begins.append(len(before))
+    return begins
+
+
+def lead(template: "Template") -> str:
+    """What stands between where the assistant begins to speak and its text, such as a space."""
+    asked, said = Message("user", MARK.format(0)), Message("assistant", MARK.format(1))
+    before, whole = template.write([asked], asking=True), template.write([asked, said])
+    after = whole[len(before) :] if whole.startswith(before) else ""
+    return after.partition(MARK.format(1))[0] if MARK.format(1) in after else ""
+
+
+def _around(text: str, marks: Sequence[str]) -> list[str]:
+    """The parts of a text between marks, one more than there are marks where all are found."""
+    pieces, rest = [], text
+    for mark in marks:
+        piece, found, rest = rest.partition(mark)
+        if not found:
+            return []
+        pieces.append(piece)
+    return [*pieces, rest]

@@ -1,0 +1,127 @@
+"""Settings that do nothing for a kind of answer: whoever writes one is told, not left to wonder."""
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from fucina import tasks
+from fucina.config import ChatConfig, ExpectationsConfig, LossConfig
+from fucina.errors import RecipeError, nearest
+
+if TYPE_CHECKING:
+    from fucina.config import Recipe
+    from fucina.tasks import Task
+
+__all__ = ["refuse_idle"]
+
+LEAVE_OUT = "leave it out"
+# Setting to what does the same job there.
+IDLE = {
+    "text": {
+        "data.text": "write data.columns: {prompt: COLUMN}",
+        "data.label": "write data.columns: {answer: COLUMN}",
+        "model.pooling": LEAVE_OUT,
+        "model.lexical": LEAVE_OUT,
+        "training.start": LEAVE_OUT,
+        "training.loss": LEAVE_OUT,
+        "training.head_learning_rate": "set training.learning_rate",
+        "folds.ensemble": "leave it out: members write the token that is likeliest on average",
+        "evaluation.rules": LEAVE_OUT,
+        "evaluation.must_fix": LEAVE_OUT,
+        "evaluation.max_error": LEAVE_OUT,
+        "evaluation.calibrate": LEAVE_OUT,
+        "augment": LEAVE_OUT,
+        "synthesis": LEAVE_OUT,
+        **{f"loss.{name}": LEAVE_OUT for name in LossConfig.model_fields},
+        **{
+            f"expectations.{name}": "expect a loss, or set evaluation.goals"
+            for name in ExpectationsConfig.model_fields
+            if name.startswith("metric")
+        },
+    },
+    "label": {f"chat.{name}": LEAVE_OUT for name in ChatConfig.model_fields},
+}
+TEXT_METRICS = ("perplexity", "token_loss", "exact_match", "ended")
+
+
+def refuse_idle(recipe: "Recipe") -> None:
+    """Refuse what a recipe sets, other than to its default, and its task cannot hear.
+
+    Args:
+        recipe: Every setting at its default is accepted, as in a recipe that a run has written.
+
+    Raises:
+        RecipeError: Names all such settings, and what does their job.
+
+    Example:
+        >>> from fucina.recipe import parse
+        >>> recipe, _ = parse("{task: chat, name: a, data: {train: a}, model: {pooling: cls}}")
+        >>> try:
+        ...     refuse_idle(recipe)
+        ... except RecipeError as error:
+        ...     print(error.problem)
+        chat answers with text: model.pooling=cls does nothing.
+    """
+    task = tasks.get(recipe.task)
+    found = {
+        _shown(name, value): fix
+        for name, fix in IDLE[task.answer].items()
+        if (value := _written(recipe, name)) is not None
+    }
+    found |= _goals(recipe, task) | _baselines(recipe, task) | _columns(recipe, task)
+    if task.answer == "text" and recipe.adapter.kind == "head":
+        found["adapter.kind=head"] = "set adapter.kind: lora, or full"
+    if not found:
+        return
+    kind = "text" if task.answer == "text" else "labels"
+    word = "do" if len(found) > 1 else "does"
+    fixes = [
+        f"{name.partition('=')[0]}: {fix}" if len(found) > 1 else fix for name, fix in found.items()
+    ]
+    orders = "; ".join(dict.fromkeys(fixes))
+    raise RecipeError(
+        f"{task.name} answers with {kind}: {', '.join(found)} {word} nothing.",
+        fix=f"{orders[0].upper()}{orders[1:]}{'' if orders.endswith('?') else '.'}",
+    )
+
+
+def _written(recipe: "Recipe", name: str) -> Any:
+    """The value of a setting where it is not its default, else None."""
+    place: Any = recipe
+    *sections, last = name.split(".")
+    for section in sections:
+        place = getattr(place, section)
+    value, field = getattr(place, last), type(place).model_fields[last]
+    default = field.get_default(call_default_factory=True)
+    return None if value == default or default is PydanticUndefined else value
+
+
+def _shown(name: str, value: Any) -> str:
+    if isinstance(value, BaseModel):
+        return name  # a whole section
+    return f"{name}={str(value).lower() if isinstance(value, bool) else value}"
+
+
+def _goals(recipe: "Recipe", task: "Task") -> dict[str, str]:
+    """Goals of scores that this kind of answer does not have."""
+    ours = task.answer == "text"
+    wrong = [name for name in recipe.evaluation.goals if (name in TEXT_METRICS) != ours]
+    instead = ", ".join(TEXT_METRICS if ours else ("accuracy", "balanced_accuracy", "macro_f1"))
+    return {f"evaluation.goals.{name}": f"set a goal of {instead}" for name in wrong}
+
+
+def _baselines(recipe: "Recipe", task: "Task") -> dict[str, str]:
+    """The base alone is all that a writer is judged beside; it can be left out, not chosen."""
+    chosen = _written(recipe, "evaluation.baselines")
+    if task.answer == "label" or not chosen:
+        return {}
+    shown = f"evaluation.baselines=[{', '.join(chosen)}]"
+    return {shown: "leave it out to be judged beside the base alone, or set [] for nothing"}
+
+
+def _columns(recipe: "Recipe", task: "Task") -> dict[str, str]:
+    """Columns of fields that the task does not have."""
+    known = {*task.columns, *task.optional, "group"}
+    wrong = [name for name in recipe.data.columns if name not in known]
+    return {f"data.columns.{name}": nearest(name, known).rstrip(".") for name in wrong}
