@@ -14,7 +14,14 @@ from fucina.records import Example, Progress, silent
 if TYPE_CHECKING:
     from fucina.models.trunk import Activations
 
-__all__ = ["TextBatch", "Written", "assemble_texts", "common_beginning", "write"]
+__all__ = [
+    "LEAST_SHARED",
+    "TextBatch",
+    "Written",
+    "assemble_texts",
+    "common_beginning",
+    "write",
+]
 
 LEAST_SHARED = 16  # tokens; a shorter beginning is not worth a pass of its own
 
