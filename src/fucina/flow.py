@@ -149,8 +149,7 @@ def forge(
         f"member(s), {len(split.test)} test rows; {base.name} in {base.precision}"
     )
     with threads.start() as pool:
-        if answer == "label":
-            journal.plan(*forecast.estimate(split, base, recipe, pool), resumed=resume)
+        journal.plan(*forecast.estimate(split, base, recipe, pool), resumed=resume)
         fit = cross_validate(
             split, base, recipe, threads=pool, hooks=journal.hooks(), memory=journal.memory()
         )
