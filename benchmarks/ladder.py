@@ -24,7 +24,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import torch
 
-from fucina import flow, prepare
+from fucina import prepare, reading
 from fucina.models import base as bases
 from fucina.models import precision, source, threads
 from fucina.recipe import parse
@@ -146,7 +146,7 @@ def climb(options, stack):
     warnings.filterwarnings("ignore")
     data = options.data.resolve()
     plain = recipe_of(data, f"training.epochs={options.epochs}")
-    rows = flow.read_file(plain, data)
+    rows = reading.read_file(plain, data)
     some = np.random.default_rng(0).permutation(len(rows))[: options.rows]
     rows = rows.take(sorted(int(row) for row in some))
     split = prepare.split(rows, validation=None, test=rows, config=plain.data, folds=10, seed=0)

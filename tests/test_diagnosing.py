@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fucina import diagnosing, flow, run
+from fucina import diagnosing, flow, mending, reading, run
 from fucina.errors import RunError
 from fucina.recipe import load, parse
 from fucina.records import Cause
@@ -35,7 +35,7 @@ def test_a_run_folder_alone_is_enough_to_diagnose_and_mend(weak, labelled):
     assert [c.weight for c in found.causes] == sorted(
         (c.weight for c in found.causes), reverse=True
     )
-    mended = diagnosing.apply(folder, found.causes)
+    mended = mending.apply(folder, found.causes)
     assert mended.changes["training.learning_rate"] == 5e-4
     written, _ = load(folder / "mended" / "recipe.yaml")
     assert written.training.start == "floor"
@@ -51,7 +51,7 @@ def test_a_run_folder_alone_is_enough_to_diagnose_and_mend(weak, labelled):
     assert gain > 0
     # What was written trains again from the command line.
     assert (
-        flow.read(written, folder / "mended")[0].test.fingerprint
+        reading.read(written, folder / "mended")[0].test.fingerprint
         == (run.read_json(folder / "data.json")["test"]["sha256"])
     )
 
@@ -60,7 +60,7 @@ def test_a_counterfactual_trains_without_the_cause_and_leaves_nothing_behind(wea
     folder, _ = weak
     before = sorted(path.name for path in folder.iterdir())
     cause = Cause("cold_start", 0.9, "", (), "", "", {"training.start": "floor"})
-    tested = diagnosing.try_without(folder, cause)
+    tested = mending.try_without(folder, cause)
     assert tested.changes == {"training.start": "floor"}
     assert tested.comparison.differences["accuracy"].value > 0
     assert sorted(path.name for path in folder.iterdir()) == before
@@ -68,7 +68,7 @@ def test_a_counterfactual_trains_without_the_cause_and_leaves_nothing_behind(wea
 
 def test_too_few_rows_are_tested_by_taking_half_of_them_away(weak):
     folder, _ = weak
-    tested = diagnosing.try_without(folder, Cause("too_few_examples", 0.9, "", (), "", ""))
+    tested = mending.try_without(folder, Cause("too_few_examples", 0.9, "", (), "", ""))
     rows, fold = run.read_rows(folder / "development.parquet")
     learned = sum(held < 0 for held in fold)
     assert tested.repaired == pytest.approx(learned / 2, abs=3)
@@ -80,7 +80,7 @@ def test_rows_are_left_out_or_rewritten_as_the_cause_says(weak):
     rows, _ = run.read_rows(folder / "development.parquet")
     gone, changed = rows.examples[0].origin, rows.examples[1].origin
     cause = Cause("damaged_text", 0.9, "", (), "", "", {}, {gone: None, changed: "città, perché"})
-    mended = diagnosing.apply(folder, [cause])
+    mended = mending.apply(folder, [cause])
     assert mended.repaired == 2
     texts = [
         json.loads(line)["text"]
@@ -102,7 +102,7 @@ def test_a_mended_recipe_still_finds_the_must_fix_cases(make_base, labelled):
     flow.train(parse(text)[0], labelled)
     folder = run.find(labelled / "runs" / "b")
     cause = Cause("cold_start", 0.9, "", (), "", "", {"training.epochs": 2})
-    mended = diagnosing.apply(folder, [cause])
+    mended = mending.apply(folder, [cause])
     assert (
         len(run.read_json(run.find(labelled / "runs" / "b-mended") / "metrics.json")["must_fix"])
         == 1
@@ -113,9 +113,9 @@ def test_a_mended_recipe_still_finds_the_must_fix_cases(make_base, labelled):
 def test_causes_that_no_recipe_can_mend_say_so(weak):
     folder, _ = weak
     cause = Cause("test_too_small", 0.9, "", (), "", "")
-    assert diagnosing.try_without(folder, cause) is None
+    assert mending.try_without(folder, cause) is None
     with pytest.raises(RunError, match="by a recipe") as caught:
-        diagnosing.apply(folder, [cause])
+        mending.apply(folder, [cause])
     assert "label" in caught.value.fix
 
 

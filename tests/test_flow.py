@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from fucina import evaluate, flow, run, using
+from fucina import evaluate, flow, reading, run, using
 from fucina.errors import DataError, RecipeError, RunError
 from fucina.metrics import apply_temperature
 from fucina.recipe import parse
@@ -155,7 +155,7 @@ def test_a_killed_run_resumes_to_bitwise_the_same_weights(make_base, labelled):
 
 def test_resume_refuses_another_recipe_and_other_data(make_base, labelled):
     recipe = _recipe(make_base("bert"), labelled)
-    split, _ = flow.read(recipe, labelled)
+    split, _ = reading.read(recipe, labelled)
     run.begin(recipe, split, precision="float32", root=labelled)
     with pytest.raises(RunError, match="another recipe: training"):
         flow.train(_recipe(make_base("bert"), labelled, "training.epochs=3"), labelled, resume=True)
@@ -219,7 +219,7 @@ def test_near_duplicates_never_straddle_folds_or_the_test_share(make_base, label
     recipe = _recipe(
         make_base("bert"), labelled, "folds.count=3", "data.test=null", "evaluation.baselines=[]"
     )
-    split, _ = flow.read(recipe, labelled)
+    split, _ = reading.read(recipe, labelled)
     places = {
         number
         for number, fold in enumerate(split.folds)
@@ -241,11 +241,11 @@ def test_the_audit_uses_the_answers_of_a_k_fold_run(make_base, labelled):
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     rows[0]["label"] = "guasto" if rows[0]["label"] != "guasto" else "ordine"
     path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), "utf-8")
-    assert "label_noise" not in {f.check for f in flow.audit(recipe, labelled)[1]}
+    assert "label_noise" not in {f.check for f in reading.audit(recipe, labelled)[1]}
     flow.train(recipe, labelled)
     plain = _recipe(make_base("bert"), labelled, "evaluation.baselines=[]")
     flow.train(plain, labelled)  # a later run without folds does not hide the answers
-    noise = next(f for f in flow.audit(recipe, labelled)[1] if f.check == "label_noise")
+    noise = next(f for f in reading.audit(recipe, labelled)[1] if f.check == "label_noise")
     assert "train.jsonl:1" in noise.rows[:2]
 
 
@@ -371,7 +371,7 @@ def test_the_learning_curve_grows_by_rows_alone(make_base, labelled):
     outcome, curve = flow.learning_curve(recipe, labelled)
     assert list(curve.rows) == sorted(curve.rows)
     assert curve.rows[-1] == 30  # of 45 rows, each member learns from two thirds
-    assert curve.accuracy[-1].value == outcome.model.scores["accuracy"].value
+    assert curve.scores[-1].value == outcome.model.scores["accuracy"].value
     assert len(list((labelled / "runs" / "a").iterdir())) == 1  # the smaller ones left nothing
     folder = run.find(labelled / "runs" / "a")
     assert run.read_json(folder / "learning_curve.json")["advice"] == curve.advice

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from fucina import flow, run, using
+from fucina import flow, reading, run, using
 from fucina.config import AdapterConfig, StoppingConfig, TrainingConfig
 from fucina.errors import DataError, RecipeError
 from fucina.models.build import build
@@ -402,11 +402,11 @@ def test_every_format_gives_the_same_rows(tmp_path):
         writer.writerows([("domanda", "risposta", "s"), *((a, s, system) for a, s in pairs)])
     recipe = parse("{task: chat, name: a, data: {train: a, columns: {system: s}}}")[0]
     plain = recipe.model_copy(update={"data": recipe.data.model_copy(update={"columns": {}})})
-    expected = _said(flow.read_file(plain, tmp_path / "messages.jsonl"))
+    expected = _said(reading.read_file(plain, tmp_path / "messages.jsonl"))
     assert expected[0] == [("system", system), ("user", pairs[0][0]), ("assistant", pairs[0][1])]
     for name in files:
-        assert _said(flow.read_file(plain, tmp_path / name)) == expected, name
-    assert _said(flow.read_file(recipe, tmp_path / "own.csv")) == expected
+        assert _said(reading.read_file(plain, tmp_path / name)) == expected, name
+    assert _said(reading.read_file(recipe, tmp_path / "own.csv")) == expected
 
 
 def _long(words):
@@ -421,7 +421,7 @@ def test_a_long_row_loses_its_oldest_turns_and_never_its_answer(make_decoder, lo
     recipe = _recipe(make_decoder("llama"), spoken, "model.max_length_tokens=120")
     flow.train(recipe, spoken, say=said.append)
     told = [sentence for sentence in said if "lose their oldest turns" in sentence]
-    rows = flow.read_file(recipe, spoken / "train.jsonl").examples
+    rows = reading.read_file(recipe, spoken / "train.jsonl").examples
     written = write(rows, base.template, max_length_tokens=120)
     cut = len(written.cut)
     assert 0 < cut < 12

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fucina import data, flow, prepare
+from fucina import data, prepare, reading
 from fucina.errors import RecipeError
 from fucina.records import Example, Progress, silent
 from fucina.training_file import refuse_existing, write_training_file
@@ -51,9 +51,9 @@ def augment(
     if config.cases_file is not None:
         # Cases may be written in another format than train.
         free = recipe.model_copy(update={"data": recipe.data.model_copy(update={"format": "auto"})})
-        written = flow.read_file(free, root / config.cases_file, name="cases", progress=progress)
+        written = reading.read_file(free, root / config.cases_file, name="cases", progress=progress)
         cases += [replace(case, group="") for case in written.examples]
-    subject = flow.read_subject(recipe, root, progress=progress)
+    subject = reading.read_subject(recipe, root, progress=progress)
     if subject.test is None:
         say(
             "note: without a data.test file a share of all rows is the test, variations among "

@@ -1,18 +1,18 @@
 """The data-flow: a recipe goes in, a judged run comes out. Each line of `train` is a stage.
 
-`using` holds the verbs that start from a run folder.
+`reading` makes rows of the files of a recipe; `using` holds the verbs that start from a run folder.
 """
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from fucina import data, evaluate, prepare, run, tasks
+from fucina import evaluate, prepare, run, tasks
+from fucina.reading import read, read_file
 from fucina.records import (
-    Dataset,
     Finding,
     LearningCurve,
     Outcome,
@@ -21,13 +21,12 @@ from fucina.records import (
     Split,
     silent,
 )
-from fucina.tasks.settings import refuse_idle, require_labels
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.judging import Demands
 
-__all__ = ["audit", "forge", "learning_curve", "read", "read_file", "read_subject", "train"]
+__all__ = ["forge", "learning_curve", "train"]
 
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the rows, for the learning curve
 
@@ -80,7 +79,6 @@ def learning_curve(
     Raises:
         FucinaError: Whatever is wrong with recipe, data, model or machine.
     """
-    require_labels(recipe, "a learning curve")
     split, findings = read(recipe, root, progress=progress)
     answered: list[Predictions] = []
     sizes: list[int] = []
@@ -151,8 +149,7 @@ def forge(
         f"member(s), {len(split.test)} test rows; {base.name} in {base.precision}"
     )
     with threads.start() as pool:
-        if answer == "label":
-            journal.plan(*forecast.estimate(split, base, recipe, pool), resumed=resume)
+        journal.plan(*forecast.estimate(split, base, recipe, pool), resumed=resume)
         fit = cross_validate(
             split, base, recipe, threads=pool, hooks=journal.hooks(), memory=journal.memory()
         )
@@ -179,122 +176,3 @@ def _demands(recipe: "Recipe", root: Path, split: Split, progress: Progress) -> 
     if cases is not None:
         evaluate.require_known(cases, split.labels)
     return Demands(rules, cases)
-
-
-def read(
-    recipe: "Recipe", root: Path, *, progress: Progress = silent
-) -> tuple[Split, list[Finding]]:
-    """Read, check and divide the rows of a recipe.
-
-    Raises:
-        DataError: A file cannot be read, or the rows cannot be used as they are.
-    """
-    subject = read_subject(recipe, root, progress=progress)
-    findings = data.gate(subject)
-    data.raise_errors(findings)
-    split = prepare.split(
-        data.group_similar(subject.train),
-        validation=subject.validation,
-        test=subject.test,
-        config=recipe.data,
-        folds=recipe.folds.count,
-        seed=recipe.seed,
-        labelled=subject.answer == "label",
-    )
-    return split, findings
-
-
-def audit(
-    recipe: "Recipe", root: Path, *, progress: Progress = silent
-) -> tuple[data.Subject, list[Finding]]:
-    """Look at the rows of a recipe with every check; a k-fold run of it is used where there is one.
-
-    Raises:
-        DataError: A file cannot be read.
-        ModelError: The tokenizer of the base model cannot be had.
-        MissingExtraError: A library of a check is not installed.
-    """
-    from fucina.models import source
-    from fucina.models.tokenize import count_tokens
-
-    subject = read_subject(recipe, root, progress=progress)
-    tokenizer = source.read_tokenizer(recipe.model.base, source.locate(recipe.model.base))
-    subject = replace(
-        subject,
-        max_length_tokens=min(recipe.model.max_length_tokens, tokenizer.model_max_length),
-        count_tokens=lambda texts: count_tokens(texts, tokenizer),
-        out_of_fold=_out_of_fold(recipe),
-    )
-    return subject, data.audit(subject, progress=progress)
-
-
-def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -> data.Subject:
-    """Read the files of a recipe; rows are called by file and line, or by path if names repeat.
-
-    Raises:
-        RecipeError: A setting does nothing for this task.
-        DataError: A file cannot be read.
-    """
-    refuse_idle(recipe)
-    config = recipe.data
-    given = [name for name in (config.train, config.validation, config.test) if name is not None]
-    short = len({Path(name).name for name in given}) == len(given)
-
-    def rows(name: str, side: str, group: str | None = None) -> Dataset:
-        origin = Path(name).name if short else name
-        return read_file(
-            recipe, root / name, name=side, origin=origin, group=group, progress=progress
-        )
-
-    return data.Subject(
-        rows(config.train, "train", config.group),
-        rows(config.validation, "validation") if config.validation is not None else None,
-        rows(config.test, "test") if config.test is not None else None,
-        answer=tasks.get(recipe.task).answer,
-        folds=recipe.folds.count,
-        allow_duplicates=config.allow_duplicates,
-    )
-
-
-def read_file(
-    recipe: "Recipe",
-    path: Path,
-    *,
-    name: str = "",
-    origin: str = "",
-    group: str | None = None,
-    progress: Progress = silent,
-) -> Dataset:
-    """Read one file with the columns of a recipe.
-
-    Args:
-        recipe: Says how the file is written, and what its columns are called.
-        path: The file.
-        name: Of the rows, for messages.
-        origin: What rows are called by, with their line.
-        group: Column of groups. Only rows that are divided need one, and those are train's.
-        progress: Shows steps.
-    """
-    config = recipe.data
-    columns = {"text": config.text, "label": config.label, **config.columns}
-    if group is not None:
-        columns["group"] = group
-    return data.load(
-        path,
-        tasks.get(recipe.task),
-        columns,
-        format=config.format,
-        encoding=config.encoding,
-        name=name,
-        origin=origin,
-        progress=progress,
-    )
-
-
-def _out_of_fold(recipe: "Recipe") -> Predictions | None:
-    """The answers of the newest complete run with folds of this recipe's name."""
-    finished = sorted((Path(recipe.output) / recipe.name).glob("*/metrics.json"), reverse=True)
-    for folder in (path.parent for path in finished):
-        if run.read_json(folder / "data.json")["folds"] > 1:
-            return run.read_predictions(folder / "out_of_fold.parquet")
-    return None

@@ -1,6 +1,5 @@
 """The estimate of a run from its rows: cut as the engine will cut them, counted, and weighed."""
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
@@ -10,60 +9,45 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
-from fucina import plan, run
+from fucina import plan, run, tasks
+from fucina.counting import Counts, of_labels, of_texts
 from fucina.errors import RunError
-from fucina.models.tokenize import encode
 from fucina.models.trunk import chunks_by_length
+from fucina.models.writer import ROWS
 from fucina.train.batches import at_most, chunks, epoch_batches
 from fucina.train.prepare_labels import STORE_SHARE
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.models.base import Base
+    from fucina.models.blueprint import Blueprint
     from fucina.records import Split
 
-__all__ = ["estimate", "fits", "past", "shapes", "token_counts"]
+__all__ = ["count", "estimate", "fits", "past", "shapes"]
 
-SAMPLE = 2000  # texts that are tokenized; more would take longer than the estimate is worth
 STEPS = 64  # of an epoch that are cut into passes
-LETTERS_A_TOKEN = 4.0  # where there is no tokenizer
 
 
-def token_counts(texts: Sequence[str], tokenizer: Any | None, most: int) -> tuple[np.ndarray, int]:
-    """Tokens of n texts after the cut, and how many of them were longer.
+def count(split: "Split", base: "Base | Blueprint", recipe: "Recipe") -> Counts:
+    """The tokens of rows, as the task of a recipe has them read.
 
-    Of many texts a sample is tokenized and stands for the rest. Without a tokenizer, tokens are
-    guessed from characters.
-
-    Example:
-        >>> lengths, cut = token_counts(["a" * 40, "b" * 400], None, 64)
-        >>> lengths.tolist(), cut
-        ([12, 64], 1)
+    Raises:
+        DataError: The template refuses a row.
     """
-    if tokenizer is None:
-        counts = np.array([2 + round(len(text) / LETTERS_A_TOKEN) for text in texts], dtype=int)
-        return np.minimum(counts, most), int((counts > most).sum())
-    some = list(range(len(texts)))
-    if len(texts) > SAMPLE:
-        some = np.linspace(0, len(texts) - 1, SAMPLE).astype(int).tolist()
-    encoded = encode([texts[row] for row in some], tokenizer, max_length_tokens=most)
-    share = len(texts) / max(1, len(some))
-    lengths = np.resize(encoded.lengths, len(texts)) if len(encoded) else np.zeros(0, dtype=int)
-    return lengths, round(len(encoded.truncated) * share)
+    if tasks.get(recipe.task).answer == "label":
+        return of_labels(split, base.tokenizer, base.max_length_tokens)
+    return of_texts(split, base.template, base.max_length_tokens, recipe.chat)
 
 
-def shapes(split: "Split", tokenizer: Any | None, most: int, recipe: "Recipe") -> plan.Shapes:
+def shapes(split: "Split", counts: Counts, recipe: "Recipe") -> plan.Shapes:
     """Cut the rows of a split into batches and passes, without running any.
 
     Args:
         split: Rows and folds.
-        tokenizer: Of the base; None to guess from characters.
-        most: Tokens at which texts are cut.
+        counts: Their tokens.
         recipe: For batches and accumulation.
     """
-    lengths, cut = token_counts(split.development.prompts, tokenizer, most)
-    test, _ = token_counts(split.test.prompts, tokenizer, most)
-    config = recipe.training
+    lengths, config = counts.lengths, recipe.training
     effective = config.batch_size * config.accumulation
     groups = [[fold] for fold in split.folds] if recipe.adapter.kind == "full" else [split.folds]
     training, steps = [], 0
@@ -75,21 +59,39 @@ def shapes(split: "Split", tokenizer: Any | None, most: int, recipe: "Recipe") -
                 (part.rows.size, lengths[part.rows].max(), len(batches) / min(STEPS, len(batches)))
                 for part in at_most(chunks(batch, lengths), config.batch_size)
             ]
-    held = np.concatenate([lengths[list(fold.held_out)] for fold in split.folds])
+    trained = np.concatenate([np.array(fold.train, dtype=int) for fold in split.folds])
+    held = np.concatenate([np.array(fold.held_out, dtype=int) for fold in split.folds])
+    rows = split.development.examples
     return plan.Shapes(
-        rows=len(split.development),
-        learned=sum(len(fold.train) for fold in split.folds),
+        rows=len(rows),
+        learned=len(trained),
         test_rows=len(split.test),
         labels=len(split.labels),
         members=len(split.folds),
-        characters=sum(map(len, split.development.prompts)),
-        tokens=sum(int(lengths[list(fold.train)].sum()) for fold in split.folds),
+        characters=sum(len(row.prompt) + len(row.target) * (not split.labels) for row in rows),
+        tokens=int(lengths[trained].sum()) + counts.prefix * steps * len(split.folds),
         steps=steps,
         reading=_passes(lengths),
         training=_weighed(training),
-        held_out=_passes(held),
-        answering=_passes(test),
-        truncated=cut / max(1, len(lengths)),
+        held_out=_passes(lengths[held]),
+        answering=_passes(counts.test),
+        truncated=counts.truncated,
+        texts=plan.Texts() if split.labels else _texts(counts, trained, held, recipe),
+    )
+
+
+def _texts(counts: Counts, trained: np.ndarray, held: np.ndarray, recipe: "Recipe") -> plan.Texts:
+    asked = np.sort(counts.asked)
+    batches = [asked[begin : begin + ROWS] for begin in range(0, len(asked), ROWS)]
+    prompts = [(len(batch), max(1, batch.max())) for batch in batches]
+    return plan.Texts(
+        prefix=counts.prefix,
+        learnt=int(counts.learnt[trained].sum()),
+        held_out=int(counts.learnt[held].sum()),
+        test=int(counts.test_learnt.sum()),
+        prompts=np.array(prompts, dtype=float).reshape(-1, 2),
+        begun=counts.begun,
+        most=recipe.chat.max_new_tokens,
     )
 
 
@@ -122,8 +124,8 @@ def estimate(
         The estimate, corrected by past runs where there are any, and the record of the formula
         as it was without them.
     """
-    network = plan.measure(base.network, base.layers, base.width, recipe.adapter)
-    cut = shapes(split, base.tokenizer, base.max_length_tokens, recipe)
+    network = plan.measure(base.network, base.layers, base.width, recipe.adapter, base.head)
+    cut = shapes(split, count(split, base, recipe), recipe)
     machine = plan.here(pool, base.precision)
     asked = plan.work(network, cut, recipe, stored=fits(cut, network))
     formula = plan.estimate(asked, machine, recipe)

@@ -1,24 +1,26 @@
 """The verb that says beforehand what a training takes: here, elsewhere, and what would fit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fucina import flow, forecast, plan, run
-from fucina.probing import EPOCHS, LIMIT_S, TEST_ROWS, probe
+from fucina import forecast, plan, reading, run, tasks
+from fucina.probing import LIMIT_S, TEST_ROWS, probe, shortened
 from fucina.recipe import PRESETS, load
 from fucina.records import Progress, Split, silent
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
+    from fucina.counting import Counts
     from fucina.models.blueprint import Blueprint
 
 __all__ = ["Elsewhere", "Option", "Plan", "plan_recipe"]
 
 PROBE_S = 10.0  # of VARIABLE by the formula, which may be off by two on a machine it has not seen
 VARIABLE = ("reading", "floor", "training", "answering", "baselines")  # they grow with rows
-PROBE_ROWS = (1536, 1024, 768, 512, 384, 256, 192, 128, 96, 64)  # the most that takes less
+STEP_S = LIMIT_S / 2  # a probe is stopped between steps, and sees the second one only
+PROBE_ROWS = (1536, 1024, 768, 512, 384, 256, 192, 128, 96, 64, 32)  # the most that takes less
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class _Case:
     drawn: "Blueprint"
     machine: plan.Machine
     past: tuple[plan.Past, ...]
+    cut: dict[int, tuple[Split, "Counts"]] = field(default_factory=dict)
 
     @property
     def root(self) -> Path:
@@ -101,16 +104,24 @@ class _Case:
         """The recipe with further overrides."""
         return load(self.path, [*self.overrides, *more])[0]
 
-    def work(self, recipe: "Recipe") -> plan.Work:
-        """Count a recipe; one with other folds has its rows divided anew."""
-        split = self.split
-        if (recipe.folds.count or 1) != len(split.folds):
-            split, _ = flow.read(recipe, self.root)
-        network = plan.measure(
-            self.drawn.network, self.drawn.layers, self.drawn.width, recipe.adapter
-        )
-        cut = forecast.shapes(split, self.drawn.tokenizer, self.drawn.max_length_tokens, recipe)
-        return plan.work(network, cut, recipe, stored=forecast.fits(cut, network))
+    def work(self, recipe: "Recipe", part: Split | None = None) -> plan.Work:
+        """Count a recipe, on all of its rows or on a part of them."""
+        split, counts = self._counted(recipe)
+        if part is not None:
+            split, counts = part, forecast.count(part, self.drawn, recipe)
+        drawn = self.drawn
+        network = plan.measure(drawn.network, drawn.layers, drawn.width, recipe.adapter, drawn.head)
+        shapes = forecast.shapes(split, counts, recipe)
+        return plan.work(network, shapes, recipe, stored=forecast.fits(shapes, network))
+
+    def _counted(self, recipe: "Recipe") -> "tuple[Split, Counts]":
+        """The rows and their tokens, counted once; a recipe with other folds divides them anew."""
+        folds = recipe.folds.count or 1
+        if folds not in self.cut:
+            same = folds == len(self.split.folds)
+            split = self.split if same else reading.read(recipe, self.root)[0]
+            self.cut[folds] = split, forecast.count(split, self.drawn, recipe)
+        return self.cut[folds]
 
 
 def plan_recipe(
@@ -140,10 +151,14 @@ def plan_recipe(
     laps = laps or run.Laps()
     laps.end("libraries")
     recipe = load(path, overrides)[0]
-    split, _ = flow.read(recipe, path.resolve().parent, progress=progress)
+    split, _ = reading.read(recipe, path.resolve().parent, progress=progress)
     laps.end("rows")
     progress("drawing the base model", 0, 0)
-    drawn = blueprint.draw(recipe.model)
+    answer = tasks.get(recipe.task).answer
+    drawn = blueprint.draw(recipe.model, answer)
+    if answer == "text":
+        template = path.resolve().parent / recipe.chat.template
+        drawn = blueprint.with_template(drawn, recipe.chat, template)
     chosen = precision.choose(recipe)
     laps.end("loading")
     with threads.start() as pool:
@@ -154,6 +169,8 @@ def plan_recipe(
     here = blueprint.weights_at_hand(recipe.model.base)
     known, note = _corrected(case, recipe, work, laps, progress, probing=with_probe and here)
     notes = [note, "Times are for all epochs; early stopping may end sooner."]
+    if answer == "text":
+        notes.append("Every answer is counted as long as chat.max_new_tokens lets it become.")
     if drawn.tokenizer is None:
         notes.append(f"{drawn.name} has no tokenizer here: tokens are guessed from characters.")
     if not here:
@@ -222,7 +239,8 @@ def _corrected(
     """How far the formula is off, by a probe or by past runs, and a sentence on which."""
     formula = plan.estimate(work, case.machine, recipe)
     size = work.stages["training"].flops
-    if probing and plan.fits_in(formula.peak_mib, case.machine.memory_mib):
+    slow = formula.seconds["training"] / (work.epochs * max(1, work.shapes.steps)) > STEP_S
+    if probing and not slow and plan.fits_in(formula.peak_mib, case.machine.memory_mib):
         rows = _probe_rows(case, recipe, len(work.shapes.reading) and work.shapes.rows)
         record = probe(recipe, case.root, case.split, rows=rows, limit_s=LIMIT_S, progress=progress)
         seen = plan.from_record(record, record["machine"]) if record else None
@@ -243,23 +261,19 @@ def _corrected(
     if case.past:
         found = plan.learn(case.past, size)
         return found, "The formula is corrected by past runs on this machine."
-    return plan.Correction(), "Formula alone: nothing was tried, so times may be off by half."
+    why = "one step alone would take longer than a probe may" if slow else "nothing was tried"
+    return plan.Correction(), f"Formula alone: {why}, so times may be off by half."
 
 
 def _probe_rows(case: _Case, recipe: "Recipe", most: int) -> int:
     """The most rows with which a probe should end in time."""
-    training = recipe.training.model_copy(update={"epochs": EPOCHS})
-    small = recipe.model_copy(update={"training": training})
+    small = shortened(recipe)
     for rows in PROBE_ROWS:
         if rows > most:
             continue
         few = plan.part(case.split, rows, TEST_ROWS, seed=recipe.seed)
-        cut = forecast.shapes(few, case.drawn.tokenizer, case.drawn.max_length_tokens, small)
-        network = plan.measure(
-            case.drawn.network, case.drawn.layers, case.drawn.width, recipe.adapter
-        )
-        asked = plan.work(network, cut, small)
+        asked = case.work(small, few)
         seconds = plan.estimate(asked, case.machine, small).seconds
-        if sum(seconds[stage] for stage in VARIABLE) < PROBE_S:
+        if sum(seconds.get(stage, 0.0) for stage in VARIABLE) < PROBE_S:
             return rows
     return PROBE_ROWS[-1]

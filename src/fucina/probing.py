@@ -20,10 +20,11 @@ from fucina.records import Progress, Split
 if TYPE_CHECKING:
     from fucina.config import Recipe
 
-__all__ = ["EPOCHS", "LIMIT_S", "TEST_ROWS", "probe"]
+__all__ = ["LIMIT_S", "TEST_ROWS", "probe", "shortened"]
 
 LIMIT_S = 20.0
 TEST_ROWS = 8  # each is also asked alone, which takes long on a busy machine
+TOKENS = 16  # of an answer at most
 EPOCHS = 2  # the first pays for what later ones find ready: products of new shapes, memory
 OUTLIER = 3.0  # times the median step: something else had the processor
 
@@ -90,26 +91,32 @@ def probe(
     small = plan.part(split, rows, TEST_ROWS, seed=recipe.seed)
     watch = _Watch(progress, limit_s)
     with TemporaryDirectory() as scratch:
-        once = recipe.model_copy(
-            update={
-                "output": scratch,
-                "training": recipe.training.model_copy(update={"epochs": EPOCHS}),
-                "evaluation": recipe.evaluation.model_copy(
-                    update={"rules": None, "must_fix": None}
-                ),
-            }
-        )
+        once = shortened(recipe).model_copy(update={"output": scratch})
         _until(lambda: flow.forge(once, root, small, findings=[], progress=watch.see, say=_quiet))
         folders = sorted(Path(scratch).glob("*/*/plan.json"))
         if not folders:
             return None
         record = run.read_json(folders[0])
         events = run.read_events(folders[0].parent)
-    return _seen(record, events, watch)
+    # Texts are also judged before the first step.
+    return _seen(record, events, watch, judged=EPOCHS if split.labels else EPOCHS + 1)
+
+
+def shortened(recipe: "Recipe") -> "Recipe":
+    """The recipe as a probe runs it: few epochs, short answers, no demands."""
+    epochs = {"epochs": EPOCHS}
+    tokens = {"max_new_tokens": min(TOKENS, recipe.chat.max_new_tokens)}
+    return recipe.model_copy(
+        update={
+            "training": recipe.training.model_copy(update=epochs),
+            "chat": recipe.chat.model_copy(update=tokens),
+            "evaluation": recipe.evaluation.model_copy(update={"rules": None, "must_fix": None}),
+        }
+    )
 
 
 def _seen(
-    record: dict[str, Any], events: list[dict[str, Any]], watch: _Watch
+    record: dict[str, Any], events: list[dict[str, Any]], watch: _Watch, *, judged: int
 ) -> dict[str, Any] | None:
     """Add to the record of a small run what was seen of it, its warm-up left out."""
     laps = [event for event in events if event["event"] == "stage"]
@@ -118,7 +125,7 @@ def _seen(
         # Building the stack and the first steps happen once; they must not count for every epoch.
         ended = [lap["time"] for lap in laps if lap["stage"] == "training"]
         written = seconds.get("checkpoints", 0.0)
-        judging = EPOCHS * (ended[0] - watch.steps[-1]) - written if ended else 0.0
+        judging = judged * (ended[0] - watch.steps[-1]) - written if ended else 0.0
         seconds["training"] = watch.step_s * watch.total + max(judging, 0.0)
         # A short burst of writing is quicker than what a disk keeps up.
         seconds["checkpoints"] = max(written, record["estimate"]["seconds"]["checkpoints"])

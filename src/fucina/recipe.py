@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
-from ruamel.yaml import YAML, YAMLError
+from pydantic import ValidationError
+from ruamel.yaml import YAML
 
-from fucina.config import Recipe, section
+from fucina.config import Recipe
 from fucina.errors import RecipeError, nearest
+from fucina.settings_file import explain, known, lines, plain, read_yaml
 
 __all__ = ["ALIASES", "PRESETS", "dump", "load", "parse", "schema"]
 
@@ -97,13 +97,13 @@ def parse(
         >>> recipe.adapter.rank, recipe.training.learning_rate, mapped
         (8, 0.0001, ['lora_r is read as adapter.rank'])
     """
-    tree = _yaml(text, name)
+    tree = read_yaml(text, name)
     if not isinstance(tree, Mapping):
         raise RecipeError(
             f"{name} holds no settings.", fix="Start with task:, name: and data: (fucina new DIR)."
         )
-    lines = _lines(tree)
-    settings, mapped = _canonical(_plain(tree))
+    places = lines(tree)
+    settings, mapped = _canonical(plain(tree))
     for override in overrides:
         key, sign, value = override.partition("=")
         if not sign:
@@ -113,14 +113,14 @@ def parse(
         if key in ALIASES:
             mapped.append(f"{key} is read as {ALIASES[key]}")
             key = ALIASES[key]
-        _put(settings, key.split("."), _plain(_yaml(value, override)), override)
+        _put(settings, key.split("."), plain(read_yaml(value, override)), override)
     preset = settings.get("preset", "balanced")
     if preset in PRESETS:
         settings = _merge(PRESETS[preset], settings)
     try:
         return Recipe.model_validate(settings), mapped
     except ValidationError as error:
-        raise _explain(error, lines, name) from error
+        raise explain(error, places, name, Recipe) from error
 
 
 def dump(recipe: Recipe) -> str:
@@ -145,53 +145,13 @@ def schema() -> dict[str, Any]:
     return Recipe.model_json_schema()
 
 
-def _yaml(text: str, name: str) -> Any:
-    try:
-        return YAML(typ="rt").load(text)
-    except YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f", line {where.line + 1}" if where else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise RecipeError(
-            f"{name}{line} is not YAML: {problem}.",
-            fix="Check indentation, colons and quotes on that line.",
-        ) from error
-
-
-def _plain(tree: Any) -> Any:
-    """Drop the round-trip types of ruamel, which pydantic need not know."""
-    if isinstance(tree, Mapping):
-        return {str(key): _plain(value) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [_plain(value) for value in tree]
-    for kind in (bool, int, float, str):
-        if isinstance(tree, kind):
-            return kind(tree)
-    return tree
-
-
-def _lines(tree: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], int]:
-    """Where each key and each item of a list stands in the file, counted from 1."""
-    found: dict[tuple[str, ...], int] = {}
-    where = tree.lc  # ruamel keeps line and column of every key and item here
-    if isinstance(tree, Mapping):
-        inner = [(str(key), value, where.key(key)) for key, value in tree.items()]
-    else:
-        inner = [(str(place), value, where.item(place)) for place, value in enumerate(tree)]
-    for key, value, (line, _) in inner:
-        found[(*path, key)] = line + 1
-        if isinstance(value, Mapping | list):
-            found |= _lines(value, (*path, key))
-    return found
-
-
 def _canonical(settings: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Move names of other tools to where they live here."""
     result: dict[str, Any] = {}
     mapped: list[str] = []
     for key, value in settings.items():
         if isinstance(value, dict) and key in Recipe.model_fields:
-            own = _known([key])
+            own = known(Recipe, [key])
             for inner, content in value.items():
                 if inner in own or inner not in ALIASES:
                     _put(result, [key, inner], content, key)
@@ -205,16 +165,6 @@ def _canonical(settings: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         else:
             result[key] = value
     return result, mapped
-
-
-def _known(path: Sequence[str]) -> Mapping[str, FieldInfo]:
-    """The settings that can be written at a place of the recipe; none where there is no section."""
-    kind: type[BaseModel] | None = Recipe
-    for part in path:
-        if kind is not None and not part.isdigit():
-            field = kind.model_fields.get(part)
-            kind = section(field.annotation) if field else None
-    return kind.model_fields if kind else {}
 
 
 def _put(tree: dict[str, Any], path: Sequence[str], value: Any, given: str) -> None:
@@ -232,60 +182,3 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
         if isinstance(below[key], Mapping) and isinstance(above[key], Mapping):
             merged[key] = {**below[key], **above[key]}
     return merged
-
-
-INNER = (
-    "literal[",
-    "constrained-",
-    "union[",
-    "tuple[",
-    "dict[",
-    "[key]",
-)  # parts of a place that pydantic adds
-
-
-def _explain(
-    error: ValidationError, lines: Mapping[tuple[str, ...], int], name: str
-) -> RecipeError:
-    """One sentence for every wrong setting, with its line and the nearest known name."""
-    problems: list[str] = []
-    fixes: list[str] = []
-    for wrong in error.errors():
-        path = tuple(str(part) for part in wrong["loc"])
-        line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), 0)
-        key = _shown(wrong["loc"])
-        where = f" (line {line})" if line else ""
-        if wrong["type"] == "extra_forbidden":
-            problems.append(f"unknown setting {key}{where}")
-            fixes.append(f"{key}: {nearest(path[-1], _known(path[:-1]) or Recipe.model_fields)}")
-        elif wrong["type"] in {"model_type", "dict_type"} and _known(path):
-            problems.append(f"{key}{where} is a section, not {wrong['input']!r}")
-            fixes.append(f"{key}: write settings below it: {', '.join(sorted(_known(path)))}")
-        elif wrong["type"] == "missing":
-            problems.append(f"{key} is missing{where}")
-            fixes.append(f"add {key}")
-        elif wrong["type"] == "value_error":
-            problems.append(f"{key}{where}: {wrong['ctx']['error']}")
-            fixes.append(f"{key}: {_description(path)}")
-        else:
-            message = wrong["msg"].lower().replace("tuple", "list")  # YAML has lists
-            problems.append(f"{key}{where}: {message}, not {wrong['input']!r}")
-            fixes.append(f"{key}: {_description(path)}")
-    return RecipeError(
-        f"{name}: {'; '.join(dict.fromkeys(problems))}.", fix=f"{'; '.join(dict.fromkeys(fixes))}"
-    )
-
-
-def _shown(place: Sequence[str | int]) -> str:
-    """A place of the recipe as people write it; items of lists are counted from 1."""
-    parts = [str(part + 1) if isinstance(part, int) else part for part in place]
-    return ".".join(part for part in parts if not part.startswith(INNER))
-
-
-def _description(path: Sequence[str]) -> str:
-    for end in range(len(path), 0, -1):  # the innermost setting says most about a wrong value
-        field = _known(path[: end - 1]).get(path[end - 1])
-        if field is not None and field.description:
-            choices = [c for c in get_args(field.annotation) if isinstance(c, str)]
-            return field.description + (f" One of: {', '.join(choices)}." if choices else "")
-    return "see the reference"

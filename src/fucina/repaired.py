@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from fucina import data, run
@@ -15,14 +16,17 @@ __all__ = ["write_repaired"]
 
 
 def write_repaired(
-    subject: data.Subject, findings: Sequence[Finding], folder: Path
+    subject: data.Subject, findings: Sequence[Finding], folder: Path, *, recipe: str = "RECIPE"
 ) -> dict[str, Any]:
     """Write train.jsonl, validation.jsonl, test.jsonl and repairs.json into a new folder.
+
+    Rows that answer with text are written as whole conversations, others as text and label.
 
     Args:
         subject: The rows that were audited.
         findings: What the audit found.
         folder: Must not exist yet, so that nothing is overwritten.
+        recipe: Path of the recipe, for the command that goes on from here.
 
     Returns:
         The content of repairs.json: for each file what was read, mapped, dropped and rewritten,
@@ -37,38 +41,51 @@ def write_repaired(
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     for rows in subject.sides:
         kept, done = data.repair(rows, findings)
-        run.write_text(unfinished / f"{rows.name}.jsonl", "".join(_lines(kept)))
+        run.write_text(unfinished / f"{rows.name}.jsonl", "".join(_lines(kept, subject.answer)))
         files.append(
             {
                 "read": rows.examples[0].origin.rsplit(":", 1)[0],
                 "read_rows": len(rows),
+                "format": rows.format,
                 "columns": dict(rows.columns),
                 "written": str(folder.resolve() / f"{rows.name}.jsonl"),
                 "rows": len(kept),
                 "dropped": [asdict(repair) for repair in done if repair.action == "dropped"],
                 "rewritten": [asdict(repair) for repair in done if repair.action == "rewritten"],
+                "turns_left_out": {
+                    example.origin: [asdict(turn) for turn in example.left_out]
+                    for example in kept.examples
+                    if example.left_out
+                },
             }
         )
-    paths = " ".join(
+    settings = [
         f"data.{rows.name}={file['written']}"
         for rows, file in zip(subject.sides, files, strict=True)
-    )
-    group = " data.group=group" if any(e.group for e in subject.train.examples) else ""
-    report = {
-        "files": files,
-        "next": f"fucina train RECIPE {paths} data.text=text data.label=label{group}",
-    }
+    ]
+    # What the recipe says of the files that were read need not hold for these.
+    settings.append("data.encoding=utf-8")
+    if subject.answer == "text":
+        settings.append("data.format=messages")
+    else:
+        settings += ["data.format=jsonl", "data.text=text", "data.label=label"]
+    if any(example.group for example in subject.train.examples):
+        settings.append("data.group=group")
+    command = ["fucina", "train", recipe, *settings]
+    report = {"files": files, "next": " ".join(map(quote, command))}
     run.write_json(unfinished / "repairs.json", report)
     unfinished.rename(folder)  # whole or not at all
     return report
 
 
-def _lines(rows: Dataset) -> list[str]:
-    lines = []
-    grouped = any(example.group for example in rows.examples)
-    for example in rows.examples:
-        row = {"text": example.prompt, "label": example.target}
-        if grouped:
-            row["group"] = example.group
-        lines.append(json.dumps(row, ensure_ascii=False) + "\n")
-    return lines
+def _lines(rows: Dataset, answer: str) -> list[str]:
+    if answer == "text":
+        written = data.to_messages(rows)
+    else:
+        grouped = any(example.group for example in rows.examples)
+        written = [
+            {"text": example.prompt, "label": example.target}
+            | ({"group": example.group} if grouped else {})
+            for example in rows.examples
+        ]
+    return [json.dumps(row, ensure_ascii=False) + "\n" for row in written]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fucina import data, flow, review
+from fucina import data, reading, review
 from fucina.errors import DataError, EndpointError, RecipeError, nearest
 from fucina.prepare.endpoint import Endpoint, Sleep, is_loopback
 from fucina.prepare.synthesize import placeholders, synthesize
@@ -96,7 +96,7 @@ def write_examples(
             fix=f"Set it: export {config.key_variable}=…; or name another in "
             "synthesis.key_variable.",
         )
-    subject = flow.read_subject(recipe, root, progress=progress)
+    subject = reading.read_subject(recipe, root, progress=progress)
     examples = _examples(config, subject)
     path = review_path(recipe, root)
     before = review.read(path)
@@ -148,7 +148,7 @@ def accept(recipe: "Recipe", root: Path, *, progress: Progress = silent) -> Acce
     """
     _section(recipe)
     path = review_path(recipe, root)
-    subject = flow.read_subject(recipe, root, progress=progress)
+    subject = reading.read_subject(recipe, root, progress=progress)
     rows = review.read(path, set(subject.train.targets))
     if all(row.status == "refused" for row in rows):
         raise DataError(f"{path} has nothing to accept.", fix="First run: fucina synthesize RECIPE")

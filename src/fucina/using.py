@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fucina import evaluate, flow, run, tasks
+from fucina import evaluate, reading, run, tasks
 from fucina.errors import RunError
 from fucina.records import (
     Comparison,
@@ -79,7 +79,9 @@ def judge(folder: Path, path: Path | None = None, *, progress: Progress = silent
 
     with _threads() as pool:
         recipe, model = load_model(folder, workers=_count(pool))
-        rows = test_set(folder) if path is None else flow.read_file(recipe, path, progress=progress)
+        rows = (
+            test_set(folder) if path is None else reading.read_file(recipe, path, progress=progress)
+        )
         config, seed = recipe.evaluation, recipe.seed
         if isinstance(model, Ensemble):
             return evaluate.measure(

@@ -208,6 +208,99 @@ def test_audit_strict_exits_with_1_on_an_error(make_base, tmp_path):
     assert "20 of 20 test rows are in train too" in " ".join(done.stdout.split())
 
 
+TALK = [
+    {
+        "messages": [
+            {"role": "user", "content": f"{question} {i}?"},
+            {"role": "assistant", "content": answer},
+        ]
+    }
+    for i in range(6)
+    for question, answer in [
+        ("Com'è il mare oggi", f"È grosso, figliolo, con onde di {i + 2} metri."),
+        ("Quando cala il vento sul molo", f"Cala alle {i + 3}, se il libeccio lo permette."),
+        ("Chi ha acceso la lampada del faro", f"L'ho accesa io {i + 1} ore fa, prima del buio."),
+        ("Perché la barca resta in porto", f"Perché {i + 4} nodi sono troppi per una barca così."),
+    ]
+]
+SPOILED = [
+    {"messages": [{"role": "user", "content": "Torni presto?"}, {"role": "assistant", "content": ""}]},
+    {"messages": [{"role": "user", "content": "Dov'è la citt\u00c3\u00a0?"},
+                  {"role": "assistant", "content": "È là, perchÃ© la vedo."}, {"role": "user", "content": "Ah"}]},
+    {"messages": [{"role": "user", "content": "Sei stanca?"}, {"role": "user", "content": "Dormi poco?"},
+                  {"role": "assistant", "content": "Un modello linguistico non dorme mai, figliolo."}]},
+    {"messages": [{"role": "user", "content": "Che si mangia?"},
+                  {"role": "assistant", "content": "Pesce e patate, con un filo di"}]},
+]  # fmt: skip
+
+
+@pytest.fixture
+def talk(decoder_tokenizer, tmp_path):
+    """A folder with a recipe for conversations, some of them spoiled, and the tokenizer it needs."""
+    decoder_tokenizer().save_pretrained(tmp_path / "base")
+    lines = [json.dumps(row, ensure_ascii=False) for row in [*TALK, *SPOILED]]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (tmp_path / "rules.yaml").write_text(
+        "rules:\n  - {name: corta, max_words: 7}\n", encoding="utf-8"
+    )
+    (tmp_path / "recipe.yaml").write_text(
+        f"{{task: chat, name: nerina, data: {{train: rows.jsonl}}, model: {{base: {tmp_path}/base}},"
+        " chat: {constitution: rules.yaml}}",
+        encoding="utf-8",
+    )
+    return tmp_path
+
+
+def test_audit_shows_conversations_as_the_model_reads_them(talk):
+    shown = _run("audit", "recipe.yaml", cwd=talk)
+    assert shown.returncode == 0, shown.stderr
+    plain = " ".join(shown.stdout.split())
+    for part in ("empty_answer", "machine_talk", "cut_answer", "ends with 'di'", "roles_order",
+                 "break the rule 'corta'", "chat template chatml"):  # fmt: skip
+        assert part in plain, part
+    assert "<|im_start|>assistant↵" in plain
+    assert "<|im_end|>›" in plain
+    assert all(len(line) <= 80 for line in shown.stdout.splitlines())
+    colored = _run("audit", "recipe.yaml", cwd=talk, env={**os.environ, "FORCE_COLOR": "1"})
+    assert "\x1b[32m‹" in colored.stdout
+
+
+def test_audit_mends_conversations_and_the_command_it_prints_reads_them(talk):
+    shown = _run("audit", "recipe.yaml", "--fix", "fixed", cwd=talk)
+    assert (
+        "27 of 28 rows, 1 dropped, 2 rewritten, turns after the last answer left out of 1"
+        in shown.stdout
+    )
+    command = shown.stdout.splitlines()[-1].removeprefix("next: ").split()
+    assert command[:3] == ["fucina", "train", "recipe.yaml"]
+    again = _run("audit", *command[2:], "--json", cwd=talk)
+    assert again.returncode == 0, again.stderr
+    checks = {finding["check"] for finding in json.loads(again.stdout)["findings"]}
+    assert not checks & {"empty_answer", "encoding", "roles_order", "roles_left_out"}
+    rows = [
+        json.loads(line)
+        for line in (talk / "fixed" / "train.jsonl").read_text("utf-8").splitlines()
+    ]
+    assert rows[24]["messages"][1]["content"] == "È là, perché la vedo."
+    assert rows[25]["messages"][0]["content"] == "Sei stanca?\nDormi poco?"
+    report = json.loads((talk / "fixed" / "repairs.json").read_text("utf-8"))["files"][0]
+    assert report["format"] == "messages"
+    assert [(d["row"], d["why"]) for d in report["dropped"]] == [("rows.jsonl:25", "empty_answer")]
+    assert report["turns_left_out"] == {
+        "rows.jsonl:26": [{"role": "user", "content": "Ah", "tool_calls": [], "name": ""}]
+    }
+
+
+def test_an_encoder_cannot_be_asked_to_talk(talk):
+    done = _run("audit", "recipe.yaml", "model.base=minilm", cwd=talk)
+    assert done.returncode == 2
+    assert "neither a chat template nor an end token" in done.stderr
+    assert "Traceback" not in done.stderr
+    wrong = _run("audit", "recipe.yaml", "chat.constitution=boh.yaml", cwd=talk)
+    assert wrong.returncode == 2
+    assert "boh.yaml" in wrong.stderr
+
+
 def test_diagnose_ranks_causes_with_evidence_fix_and_gain(trained):
     folder, facts = trained
     done = _run("diagnose", facts["run"], cwd=folder)
@@ -425,7 +518,6 @@ BAD_ROWS = {
     (["chat.template=mine.jinja"], "mine.jinja cannot be read", "Jinja file"),
     (["chat.template=broken.jinja"], "cannot write a question", "Mend the Jinja file"),
     (["chat.template=picky.jinja"], "sample.jsonl:1: the chat template", "order of its turns"),
-    (["--learning-curve"], "a learning curve counts right labels", "fucina compare"),
 ])  # fmt: skip
 def test_bad_input_of_a_chat_gives_a_message_a_fix_and_exit_code_2(
     arguments, message, fix, assistant, make_base, make_decoder, tmp_path

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from fucina import tasks
+
 
 def _run(*arguments, **options):
     return subprocess.run(
@@ -118,3 +120,65 @@ def test_a_probe_corrects_the_formula_and_leaves_nothing_behind(job, make_base):
     assert found["options"][0]["source"] == "formula, corrected by a probe"
     assert "small real run" in found["notes"][0]
     assert not (job / "probed").exists()
+
+
+@pytest.fixture(scope="module")
+def chat(tmp_path_factory, make_decoder):
+    """Arguments that name a chat recipe over a tiny decoder, and the folder it writes to."""
+    folder = tmp_path_factory.mktemp("chat")
+    for file in Path(tasks.__file__).with_name("chat").glob("*.*"):
+        if file.suffix != ".py":
+            shutil.copy(file, folder / file.name)
+    own = [folder / "recipe.yaml", f"model.base={make_decoder('llama')}", "adapter.rank=2",
+           "chat.max_new_tokens=8", "training.epochs=2", "training.batch_size=4",
+           "evaluation.bootstrap_samples=100"]  # fmt: skip
+    return own, folder
+
+
+def test_texts_are_planned_in_conversations_and_learnt_tokens(chat):
+    own, folder = chat
+    done = _run("plan", *own, "--no-probe", f"output={folder}/none")
+    assert done.returncode == 0, done.stderr
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    said = " ".join(done.stdout.split())
+    for words in ("conversations and", "learnt tokens an epoch", "chat.max_new_tokens"):
+        assert words in said
+    assert "labels" not in said
+    done = _run("plan", *own, "--no-probe", "--json", f"output={folder}/none")
+    found = json.loads(done.stdout)["options"][0]
+    assert 0 < found["learnt_tokens_an_epoch"] < found["tokens_an_epoch"]
+
+
+def test_a_probe_of_texts_corrects_the_formula(chat):
+    own, folder = chat
+    done = _run("plan", *own, "--json", f"output={folder}/probed")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["options"][0]["source"] == "formula, corrected by a probe"
+    assert not (folder / "probed").exists()
+
+
+def test_a_run_over_texts_keeps_estimate_and_truth_and_the_next_plan_learns(chat):
+    own, folder = [*chat[0], f"output={chat[1]}/runs"], chat[1]
+    trained = _run("train", *own, "--json")
+    assert trained.returncode == 0, trained.stderr
+    (path,) = (folder / "runs").glob("*/*/plan.json")
+    record = json.loads(path.read_text("utf-8"))
+    stages = ["libraries", "rows", "loading", "reading", "training", "checkpoints", "saving",
+              "answering", "baselines", "report"]  # fmt: skip
+    assert list(record["estimate"]["seconds"]) == stages
+    assert sorted(record["truth"]["seconds"]) == sorted(stages)
+    assert record["truth"]["epochs"] == 2
+    found = json.loads(_run("plan", *own, "--no-probe", "--json").stdout)
+    assert found["past_runs"] == 1
+    loading = record["truth"]["seconds"]["loading"]
+    assert found["options"][0]["seconds"]["loading"] == pytest.approx(loading, rel=0.01)
+
+
+def test_a_decoder_without_its_tokenizer_is_planned_from_characters(chat, make_decoder):
+    own, folder = chat
+    bare = folder / "bare"
+    bare.mkdir()
+    shutil.copy(make_decoder("qwen3") / "config.json", bare / "config.json")
+    done = _run("plan", *own, f"model.base={bare}", f"output={folder}/none")
+    assert done.returncode == 0, done.stderr
+    assert "tokens are guessed from characters" in " ".join(done.stdout.split())

@@ -230,7 +230,7 @@ def test_slices_name_the_weak_rows_and_errors_their_neighbors():
     answered = dataclasses.replace(_answers(test), probabilities=probabilities)
     case = _case(test=test, answered=answered, on_test=0.75)
     weakest = slices(case)[0]
-    assert (weakest.kind, weakest.name, weakest.accuracy.value, weakest.weak) == (
+    assert (weakest.kind, weakest.name, weakest.score.value, weakest.weak) == (
         "label", "orari", 0.0, True,
     )  # fmt: skip
     assert sum(part.rows for part in slices(case) if part.kind == "length") == 200

@@ -24,7 +24,7 @@ def test_a_power_law_is_carried_on(power):
     assert curve.gain.value == pytest.approx(expected, rel=0.05)
     assert curve.gain.low < expected < curve.gain.high
     assert curve.advice.startswith("Label about 800 more")
-    assert [a.value for a in curve.accuracy] == pytest.approx([1 - e / 2000 for e in errors])
+    assert [a.value for a in curve.scores] == pytest.approx([1 - e / 2000 for e in errors])
 
 
 def test_a_flat_curve_says_stop():

@@ -10,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from fucina import flow
+from fucina.data import load_constitution
 from fucina.recipe import load, parse
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +60,13 @@ def test_a_piece_of_a_recipe_is_a_recipe(page):
         whole = {"task": "classification", "name": "a", **piece}
         whole["data"] = {"train": "a.csv", **piece.get("data", {})}
         parse(str(whole))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page, "yml")], ids=str)
+def test_a_constitution_can_be_read(page, tmp_path):
+    for block in _blocks(page, "yml"):
+        (tmp_path / "rules.yaml").write_text(block, encoding="utf-8")
+        assert load_constitution(tmp_path / "rules.yaml")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

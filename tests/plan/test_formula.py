@@ -7,6 +7,7 @@ import pytest
 
 from fucina import forecast, plan
 from fucina.config import AdapterConfig, ModelConfig
+from fucina.counting import of_labels, token_counts
 from fucina.models import blueprint
 from fucina.models.build import build
 from fucina.plan.machine import _hardware
@@ -32,7 +33,9 @@ def _work(split, *overrides, base="minilm"):
     recipe = parse(RECIPE, overrides)[0]
     drawn = blueprint.draw(ModelConfig(base=str(base)))
     network = plan.measure(drawn.network, drawn.layers, drawn.width, recipe.adapter)
-    return plan.work(network, forecast.shapes(split, None, 64, recipe), recipe), recipe
+    return plan.work(
+        network, forecast.shapes(split, of_labels(split, None, 64), recipe), recipe
+    ), recipe
 
 
 MACHINE = plan.Machine(
@@ -92,8 +95,8 @@ def test_steps_and_passes_are_those_of_the_engine(load_base):
     split = _split(300, folds=3)
     recipe = parse(RECIPE, ["training.batch_size=8"])[0]
     base = load_base("bert")
-    cut = forecast.shapes(split, base.tokenizer, base.max_length_tokens, recipe)
-    lengths, _ = forecast.token_counts(split.development.prompts, base.tokenizer, 64)
+    cut = forecast.shapes(split, forecast.count(split, base, recipe), recipe)
+    lengths, _ = token_counts(split.development.prompts, base.tokenizer, 64)
     batches = epoch_batches(lengths, split.folds, 8, seed=recipe.seed, epoch=1)
     assert cut.steps == len(batches)
     assert cut.training[:, 0].sum() == sum(batch.size for batch in batches)
@@ -110,7 +113,9 @@ def test_a_smaller_batch_needs_less_memory_where_texts_are_long():
         recipe = parse(RECIPE, [*base, *more])[0]
         drawn = blueprint.draw(recipe.model)
         network = plan.measure(drawn.network, drawn.layers, drawn.width, recipe.adapter)
-        work = plan.work(network, forecast.shapes(split, None, 512, recipe), recipe)
+        work = plan.work(
+            network, forecast.shapes(split, of_labels(split, None, 512), recipe), recipe
+        )
         steps.append(work.shapes.steps)
         peaks.append(plan.estimate(work, MACHINE, recipe).peak_mib)
     assert steps[0] == steps[1]
@@ -200,7 +205,7 @@ def test_a_part_keeps_the_folds_and_a_row_on_each_side():
 def test_tokens_of_many_texts_are_sampled(load_base):
     tokenizer = load_base("bert").tokenizer
     texts = ["dove ordine", "dove ordine arriva il pacco"] * 3000
-    lengths, cut = forecast.token_counts(texts, tokenizer, 64)
+    lengths, cut = token_counts(texts, tokenizer, 64)
     assert len(lengths) == len(texts)
     exact = np.mean([4, 7])
     assert lengths.mean() == pytest.approx(exact, rel=0.05)

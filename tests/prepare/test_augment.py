@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from fucina import flow
+from fucina import reading
 from fucina.augmented import augment
 from fucina.errors import DataError, RecipeError
 from fucina.recipe import dump, parse
@@ -171,7 +171,7 @@ def test_the_written_file_trains_beside_a_test_file_with_other_columns(folder, e
                f"data.encoding={encoding}"]  # fmt: skip
     augment(_recipe(SECTION, "data.format=csv", *columns), folder, folder / "out.jsonl")
     columns[0] = "data.train=out.jsonl"
-    subject = flow.read_subject(_recipe(SECTION, *columns, "data.group=group"), folder)
+    subject = reading.read_subject(_recipe(SECTION, *columns, "data.group=group"), folder)
     assert "mi portate l'ordine lunedì?" in subject.train.prompts
     assert len({example.group for example in subject.train.examples}) == 3
 

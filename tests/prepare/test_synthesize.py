@@ -13,7 +13,7 @@ from email.utils import format_datetime
 import numpy as np
 import pytest
 
-from fucina import flow, review
+from fucina import reading, review
 from fucina.errors import DataError, EndpointError, RecipeError
 from fucina.prepare.replies import read_texts
 from fucina.recipe import dump, load, parse
@@ -378,7 +378,7 @@ def test_accepted_rows_train_beside_the_rows_there_were(endpoint, folder):
     assert dict(done.refused) == {f"{TEST[0]}!": "test.jsonl:1"}
     statuses = [row.status for row in _rows(folder)]
     assert statuses == ["refused", "accepted", "refused", *["accepted"] * 17]
-    trained, _ = flow.read(
+    trained, _ = reading.read(
         _recipe(endpoint, "data.train=a.accepted.jsonl", "data.group=group"), folder
     )
     texts = {e.prompt: e for e in trained.development.examples}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fucina import data, flow, tasks, using
+from fucina import data, flow, reading, tasks, using
 from fucina.errors import RecipeError
 from fucina.recipe import load
 
@@ -41,7 +41,7 @@ def test_golden_rows_become_the_written_prompt_and_target(task):
 
 def test_the_sample_passes_its_own_check(task):
     recipe, _ = load(tasks.folder(task.name) / "recipe.yaml")
-    rows = flow.read_file(recipe, tasks.folder(task.name) / recipe.data.train)
+    rows = reading.read_file(recipe, tasks.folder(task.name) / recipe.data.train)
     findings = data.audit(data.Subject(rows, folds=3, answer=task.answer))
     assert not [finding for finding in findings if finding.severity != "note"]
 

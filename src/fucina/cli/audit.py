@@ -1,14 +1,16 @@
 """fucina audit RECIPE: look at the rows before training."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.table import Table
+    from rich.text import Text
 
     from fucina.prepare import PhaseProgress
     from fucina.records import Finding
@@ -32,10 +34,10 @@ def command(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on an error.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Look for what spoils a training: duplicates, leaks, wrong labels, broken text."""
+    """Look for what spoils a training: leaks, wrong labels, cut answers, broken text."""
     from dataclasses import asdict
 
-    from fucina import flow, prepare
+    from fucina import prepare, reading
     from fucina.cli.screen import console, print_json, reporting
     from fucina.recipe import load
     from fucina.repaired import write_repaired
@@ -44,8 +46,10 @@ def command(
     with reporting(quiet=as_json) as (progress, say):
         for sentence in mapped:
             say(sentence)
-        subject, findings = flow.audit(settings, recipe.resolve().parent, progress=progress)
-        written = None if fix is None else write_repaired(subject, findings, fix)
+        subject, findings = reading.audit(settings, recipe.resolve().parent, progress=progress)
+        written = (
+            None if fix is None else write_repaired(subject, findings, fix, recipe=str(recipe))
+        )
     counts = {side.name: len(side) for side in subject.sides}
     phases = prepare.phase_progress(subject.train.targets, settings.phases)
     if as_json:
@@ -70,7 +74,8 @@ def command(
             for file in written["files"]:
                 console.print(
                     f"{file['written']}: {file['rows']:,} of {file['read_rows']:,} rows, "
-                    f"{len(file['dropped'])} dropped, {len(file['rewritten'])} rewritten",
+                    f"{len(file['dropped'])} dropped, {len(file['rewritten'])} rewritten"
+                    + _left_out(file["turns_left_out"]),
                     markup=False,
                     soft_wrap=True,
                 )
@@ -93,11 +98,34 @@ def _show(findings: "Sequence[Finding]", *, shown: int) -> None:
         console.print(Padding(Text(finding.message), (0, 0, 0, 2)))
         if finding.fix:
             console.print(Padding(Text(f"Fix: {finding.fix}"), (0, 0, 0, 2)))
-        for origin, evidence in list(zip(finding.rows, finding.evidence, strict=False))[:shown]:
+        pairs = list(zip(finding.rows, finding.evidence, strict=False))[:shown]
+        for origin, evidence in pairs:
+            if finding.check == "rendering":
+                console.print(Padding(Text(origin, "dim"), (0, 0, 0, 4)))
+                console.print(Padding(_rendered(evidence), (0, 0, 1, 6)))
+                continue
             line = Text(f"{origin}  {' '.join(evidence.split())}", "dim")
             line.truncate(console.width - 4, overflow="ellipsis")
             console.print(Padding(line, (0, 0, 0, 4)))
         console.print()
+
+
+def _left_out(turns: "Mapping[str, Sequence[object]]") -> str:
+    return f", turns after the last answer left out of {len(turns):,}" if turns else ""
+
+
+def _rendered(marked: str) -> "Text":
+    """A row as the model reads it: line ends are shown, and what is learnt is green."""
+    from rich.text import Text
+
+    text = Text()
+    for part in re.split("(‹[^›]*›)", marked):
+        learnt = part.startswith("‹")
+        for place, line in enumerate(part.split("\n")):
+            if place:
+                text.append("↵\n", "dim")
+            text.append(line, "green" if learnt else "")
+    return text
 
 
 def _phase_table(phases: "Sequence[PhaseProgress]") -> "Table":

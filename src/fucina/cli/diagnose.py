@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from fucina.diagnosing import Mended
-    from fucina.records import Cause, Diagnosis
+    from fucina.mending import Mended
+    from fucina.records import Cause, Diagnosis, Slice
 
 __all__ = ["command"]
 
@@ -29,7 +29,7 @@ def command(
     """Name the root causes of a weak model, with evidence, fix and gain."""
     from dataclasses import asdict
 
-    from fucina import diagnosing
+    from fucina import diagnosing, mending
     from fucina.cli.screen import print_json, reporting
 
     with reporting(quiet=as_json) as (progress, _):
@@ -38,11 +38,11 @@ def command(
         _show(found, errors=errors)
     with reporting(quiet=as_json) as (progress, _):
         tested = (
-            diagnosing.try_without(run, found.causes[0], progress=progress)
+            mending.try_without(run, found.causes[0], progress=progress)
             if test_cause and found.causes
             else None
         )
-        mended = diagnosing.apply(run, found.causes, progress=progress) if apply else None
+        mended = mending.apply(run, found.causes, progress=progress) if apply else None
     if as_json:
         print_json(
             {
@@ -100,8 +100,7 @@ def _show(found: "Diagnosis", *, errors: int) -> None:
         console.print("Weak slices of the test rows")
         for part in weak:
             console.print(
-                f"  {part.kind} {part.name}: {part.accuracy.value:.0%} "
-                f"[{part.accuracy.low:.0%}, {part.accuracy.high:.0%}] of {part.rows}",
+                f"  {part.kind} {part.name}: {_scored(part)} of {part.rows}",
                 markup=False,
             )
         console.print()
@@ -125,6 +124,13 @@ def _show(found: "Diagnosis", *, errors: int) -> None:
                 f"({case['confidence']:.0%})",
                 markup=False,
             )
+
+
+def _scored(part: "Slice") -> str:
+    score = part.score
+    if part.metric == "accuracy":
+        return f"{score.value:.0%} [{score.low:.0%}, {score.high:.0%}]"
+    return f"{score.value:.2f} nats a token [{score.low:.2f}, {score.high:.2f}]"
 
 
 def _tell_test(cause: "Cause", tested: "Mended | None") -> None:

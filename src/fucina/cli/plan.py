@@ -8,6 +8,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from fucina.plan import Shapes
     from fucina.planning import Option, Plan
 
 __all__ = ["command"]
@@ -80,8 +81,7 @@ def _banner(found: "Plan") -> None:
     work = found.options[0].work
     shapes = work.shapes
     console.print(
-        f"{shapes.rows:,} rows and {shapes.test_rows:,} test rows, {shapes.labels} labels, "
-        f"{shapes.members} member(s)\n"
+        f"{_counts(shapes)}\n"
         f"{shapes.tokens:,} tokens an epoch, {shapes.tokens * work.epochs:,} in "
         f"{work.epochs} epoch(s) of {shapes.steps:,} steps\n"
         f"{work.trainable:,} trainable of {work.network.parameters + work.trainable:,} parameters; "
@@ -89,7 +89,22 @@ def _banner(found: "Plan") -> None:
         markup=False,
     )
     if shapes.truncated:
-        console.print(f"{shapes.truncated:.1%} of the texts are cut at the limit of tokens.")
+        what = "texts" if shapes.labels else "conversations"
+        console.print(f"{shapes.truncated:.1%} of the {what} are cut at the limit of tokens.")
+
+
+def _counts(shapes: "Shapes") -> str:
+    """What the rows are, and what of them is learnt."""
+    members = f"{shapes.members} member(s)"
+    if shapes.labels:
+        rows = f"{shapes.rows:,} rows and {shapes.test_rows:,} test rows"
+        return f"{rows}, {shapes.labels} labels, {members}"
+    texts = shapes.texts
+    shared = f", {texts.prefix:,} shared by all and run once a step" if texts.prefix else ""
+    return (
+        f"{shapes.rows:,} conversations and {shapes.test_rows:,} test conversations, {members}\n"
+        f"{texts.learnt:,} learnt tokens an epoch{shared}"
+    )
 
 
 def _option_table(found: "Plan") -> "Table":
@@ -218,6 +233,8 @@ def _option_facts(option: "Option") -> dict[str, Any]:
         "steps_an_epoch": shapes.steps,
         "tokens_an_epoch": shapes.tokens,
         "tokens": shapes.tokens * work.epochs,
+        "learnt_tokens_an_epoch": shapes.texts.learnt,
+        "shared_tokens": shapes.texts.prefix,
         "trainable": work.trainable,
         "parameters": work.network.parameters,
         "flops": {name: stage.flops for name, stage in work.stages.items()},

@@ -135,8 +135,9 @@ def _show(outcome: "Outcome", curve: "LearningCurve | None", missed: "Sequence[s
         )
     if curve is not None:
         console.print()
-        for rows, score in zip(curve.rows, curve.accuracy, strict=True):
-            console.print(f"{rows:6} rows  {interval(score, percent=True)}", markup=False)
+        percent = curve.metric == "accuracy"
+        for rows, score in zip(curve.rows, curve.scores, strict=True):
+            console.print(f"{rows:6} rows  {interval(score, percent=percent)}", markup=False)
         console.print(curve.advice, markup=False)
     if outcome.must_fix:
         right = sum(case.right for case in outcome.must_fix)

@@ -5,6 +5,7 @@ The command line, the JSON schema and the docs read the settings from these clas
 """
 
 from fucina.config.chat import ChatConfig
+from fucina.config.constitution import ConstitutionConfig, RuleConfig
 from fucina.config.data import DataConfig
 from fucina.config.evaluation import LOW_IS_GOOD, METRIC_NAMES, EvaluationConfig, Metric
 from fucina.config.expectations import ExpectationsConfig
@@ -27,6 +28,7 @@ __all__ = [
     "AugmentConfig",
     "CaseConfig",
     "ChatConfig",
+    "ConstitutionConfig",
     "DataConfig",
     "EvaluationConfig",
     "ExpectationsConfig",
@@ -37,6 +39,7 @@ __all__ = [
     "PhaseConfig",
     "PromptConfig",
     "Recipe",
+    "RuleConfig",
     "StoppingConfig",
     "SynthesisConfig",
     "TrainingConfig",

@@ -2,6 +2,8 @@
 
 from fucina.data.admission import Admission, presentable
 from fucina.data.audit import Subject, audit, gate, raise_errors
+from fucina.data.constitution import load_constitution
+from fucina.data.conversations import to_messages
 from fucina.data.known import Known
 from fucina.data.load import load
 from fucina.data.repair import repair
@@ -15,7 +17,9 @@ __all__ = [
     "gate",
     "group_similar",
     "load",
+    "load_constitution",
     "presentable",
     "raise_errors",
     "repair",
+    "to_messages",
 ]

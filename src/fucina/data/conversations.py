@@ -46,8 +46,7 @@ def turns(row: Mapping[str, Any], key: str, where: str) -> tuple[Message, ...]:
         where: File and line, for messages.
 
     Raises:
-        DataError: There is no list of turns, an unknown role, no turn of the assistant that says
-            something, or a call that is not JSON.
+        DataError: There is no list of turns, an unknown role, or a call that is not JSON.
 
     Example:
         >>> row = {"conversations": [{"from": "human", "value": "ciao"},
@@ -62,12 +61,6 @@ def turns(row: Mapping[str, Any], key: str, where: str) -> tuple[Message, ...]:
     system = row.get("system")
     if system and not any(message.role == "system" for message in found):
         found.insert(0, Message("system", str(system)))
-    for role in ("user", "assistant"):
-        if not any(m.role == role and (m.content.strip() or m.tool_calls) for m in found):
-            raise DataError(
-                f"{where}: no {role} turn that says something.",
-                fix="Each conversation needs a question and an answer; fill in or delete this row.",
-            )
     return tuple(_joined(found))
 
 
@@ -112,7 +105,7 @@ def _text(content: Any, where: str) -> str:
     if content is None:
         return ""
     if isinstance(content, list):
-        parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+        parts = [_part(part) if isinstance(part, Mapping) else part for part in content]
         if not all(isinstance(part, str) for part in parts):
             raise DataError(
                 f"{where}: a turn holds something else than text.",
@@ -120,6 +113,11 @@ def _text(content: Any, where: str) -> str:
             )
         return "\n".join(map(str, parts))
     return json.dumps(content, ensure_ascii=False) if isinstance(content, Mapping) else str(content)
+
+
+def _part(part: Mapping[str, Any]) -> Any:
+    """The text of a part of a turn, which some writers call its value; None for other kinds."""
+    return part.get("text", part.get("value") if part.get("type") == "text" else None)
 
 
 def _call(call: Any, where: str) -> Mapping[str, Any]:
@@ -177,13 +175,23 @@ def tools_of(row: Mapping[str, Any], where: str) -> tuple[Mapping[str, Any], ...
     return tuple(found)
 
 
-def labelled(messages: Sequence[Message]) -> dict[str, str]:
+def labelled(messages: Sequence[Message], where: str) -> dict[str, str]:
     """Read a conversation as a labelled text: the last user turn, and the last answer.
 
+    Raises:
+        DataError: Nobody asks, or nobody answers.
+
     Example:
-        >>> labelled([Message("user", "ciao"), Message("assistant", " greeting ")])
+        >>> turns = [Message("user", "ciao"), Message("assistant", " greeting ")]
+        >>> labelled(turns, "a.jsonl, line 1")
         {'text': 'ciao', 'label': 'greeting'}
     """
+    for role in ("user", "assistant"):
+        if not any(m.role == role and (m.content.strip() or m.tool_calls) for m in messages):
+            raise DataError(
+                f"{where}: no {role} turn that says something.",
+                fix="Each conversation needs a question and an answer; fill in or delete this row.",
+            )
     last = {message.role: message.content for message in messages}
     return {"text": last["user"], "label": last["assistant"].strip()}
 
@@ -218,19 +226,40 @@ def from_alpaca(
 
 
 def to_messages(dataset: Dataset) -> list[dict[str, Any]]:
-    """Write examples as chat messages, the form that other trainers read.
+    """Write examples as chat messages, the form that this and other trainers read.
+
+    A conversation keeps all its turns, its tools and its group; a labelled text becomes two turns.
 
     Example:
         >>> from fucina.records import Example
         >>> to_messages(Dataset("d", (Example("ciao", "greeting"),)))[0]["messages"][1]
         {'role': 'assistant', 'content': 'greeting'}
     """
-    return [
-        {
-            "messages": [
-                {"role": "user", "content": example.prompt},
-                {"role": "assistant", "content": example.target},
-            ]
-        }
-        for example in dataset.examples
-    ]
+    rows = []
+    for example in dataset.examples:
+        turns = example.messages or (
+            Message("user", example.prompt), Message("assistant", example.target)
+        )  # fmt: skip
+        row: dict[str, Any] = {"messages": [_written(turn) for turn in turns]}
+        if example.tools:
+            row["tools"] = [dict(tool) for tool in example.tools]
+        if example.group:
+            row["group"] = example.group
+        rows.append(row)
+    return rows
+
+
+def _written(message: Message) -> dict[str, Any]:
+    turn: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        turn["tool_calls"] = [_written_call(call) for call in message.tool_calls]
+    if message.name:
+        turn["name"] = message.name
+    return turn
+
+
+def _written_call(call: Mapping[str, Any]) -> dict[str, Any]:
+    function = dict(call["function"])
+    if isinstance(function["arguments"], str):  # text where an object is usual is JSON in JSON
+        function["arguments"] = json.dumps(function["arguments"], ensure_ascii=False)
+    return {**call, "function": function}

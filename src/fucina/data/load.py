@@ -65,7 +65,8 @@ def load(
             mapping = _map(path, row, task, columns, kind)
         fields = {field: _value(row.get(column)) for field, column in mapping.items()}
         for field, value in fields.items():
-            if field in task.columns and not str(value).strip():
+            # Of a row that answers with text the checks say which part is empty, all rows at once.
+            if field in task.columns and task.answer == "label" and not str(value).strip():
                 bad.setdefault(field, []).append(number)
             if isinstance(value, str) and len(value) > MAX_TEXT:
                 raise DataError(
@@ -84,7 +85,7 @@ def load(
             fix="Fill them in or delete these rows.",
         )
     read = {field: column for field, column in (mapping or {}).items() if kind == "columns"}
-    return Dataset(name or path.name, tuple(examples), read)
+    return Dataset(name or path.name, tuple(examples), read, kind)
 
 
 def _value(value: Any) -> Any:
@@ -144,7 +145,7 @@ def _spoken(row: Mapping[str, Any], key: str, where: str, answer: str) -> dict[s
     said = turns(row, key, where)
     rest = {name: value for name, value in row.items() if name not in {key, "tools", "system"}}
     if answer == "label":
-        return rest | labelled(said)
+        return rest | labelled(said, where)
     return rest | {"messages": said, "tools": tools_of(row, where)}
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fucina.records import Dataset, Finding, Repair
+from fucina.records import Dataset, Example, Finding, Message, Repair
 
 __all__ = ["repair"]
 
@@ -23,19 +23,34 @@ def repair(rows: Dataset, findings: Sequence[Finding]) -> tuple[Dataset, list[Re
         >>> kept.prompts, done[0].action, done[0].row
         (['x'], 'dropped', 'a:2')
     """
-    proposed: dict[str, tuple[str, str | None]] = {}
+    proposed: dict[str, tuple[str, str | tuple[Message, ...] | None]] = {}
     for finding in findings:
-        for origin, text in finding.repairs.items():
-            if origin not in proposed or text is None:
-                proposed[origin] = (finding.check, text)
+        for origin, new in finding.repairs.items():
+            if origin not in proposed or new is None:
+                proposed[origin] = (finding.check, new)
     kept, done = [], []
     for example in rows.examples:
-        why, text = proposed.get(example.origin, ("", example.prompt))
+        why, new = proposed.get(example.origin, ("", example.prompt))
         if not why:
             kept.append(example)
-        elif text is None:
-            done.append(Repair(example.origin, "dropped", why, example.prompt))
+        elif new is None:
+            done.append(Repair(example.origin, "dropped", why, _text(example)))
         else:
-            kept.append(replace(example, prompt=text))
-            done.append(Repair(example.origin, "rewritten", why, example.prompt, text))
-    return Dataset(rows.name, tuple(kept), rows.columns), done
+            mended = _mended(example, new)
+            kept.append(mended)
+            done.append(Repair(example.origin, "rewritten", why, _text(example), _text(mended)))
+    return replace(rows, examples=tuple(kept)), done
+
+
+def _mended(example: Example, new: str | tuple[Message, ...]) -> Example:
+    if isinstance(new, str):
+        return replace(example, prompt=new)
+    spoken = Example.of_conversation(new, tools=example.tools, group=example.group)
+    return replace(spoken, origin=example.origin, left_out=example.left_out)
+
+
+def _text(example: Example) -> str:
+    """A row for the report: the prompt, or all turns of a conversation."""
+    if not example.messages:
+        return example.prompt
+    return "\n".join(f"{turn.role}: {turn.content}" for turn in example.messages)

@@ -1,19 +1,55 @@
 """Stage 5: why is it not better, and what next."""
 
-from fucina.diagnose.case import Case, Curves, Reference
-from fucina.diagnose.causes import CHECKS
+from collections.abc import Sequence
+
+from fucina.diagnose.case import Case, Reference
+from fucina.diagnose.causes import LABELS, SETTINGS, TEXTS
 from fucina.diagnose.reference import refer
 from fucina.diagnose.slices import errors, slices
 from fucina.diagnose.symptom import symptom
+from fucina.diagnose.text_case import (
+    Likeness,
+    TextCase,
+    liken,
+    text_errors,
+    text_slices,
+    text_symptom,
+)
+from fucina.diagnose.training import Curves, Training
 from fucina.records import Cause
 
-__all__ = ["Case", "Curves", "Reference", "errors", "rank_causes", "refer", "slices", "symptom"]
+__all__ = [
+    "Case",
+    "Curves",
+    "Likeness",
+    "Reference",
+    "TextCase",
+    "Training",
+    "errors",
+    "liken",
+    "rank_causes",
+    "rank_text_causes",
+    "refer",
+    "slices",
+    "symptom",
+    "text_errors",
+    "text_slices",
+    "text_symptom",
+]
 
 WORTH_SAYING = 0.15
 
 
 def rank_causes(case: Case) -> list[Cause]:
     """Look for every cause; those that hold come ranked, the weightiest first."""
-    found = [cause for check in CHECKS if (cause := check(case)) is not None]
-    found = [cause for cause in found if cause.weight >= WORTH_SAYING]
-    return sorted(found, key=lambda cause: -cause.weight)
+    return _ranked([*(check(case.training) for check in SETTINGS), *(c(case) for c in LABELS)])
+
+
+def rank_text_causes(case: TextCase) -> list[Cause]:
+    """The same for a run that answers with text."""
+    return _ranked([*(check(case.training) for check in SETTINGS), *(c(case) for c in TEXTS)])
+
+
+def _ranked(found: Sequence[Cause | None]) -> list[Cause]:
+    worth = [cause for cause in found if cause is not None and cause.weight >= WORTH_SAYING]
+    return sorted(worth, key=lambda cause: -cause.weight)

@@ -18,7 +18,7 @@ from fucina.models import floor
 from fucina.models.lexical import counts, learn, rarity, weigh
 from fucina.records import Dataset, Predictions, Progress, silent
 
-__all__ = ["refer"]
+__all__ = ["domain_auc", "refer"]
 
 FOLDS = 4
 MOST_ROWS = 4000  # more tell nothing new and take minutes
@@ -64,7 +64,7 @@ def refer(
     return Reference(
         answers=answers,
         half=float((half.argmax(axis=1) == targets).mean()),
-        domain_auc=_domain_auc(development.prompts, list(test.prompts), seed),
+        domain_auc=domain_auc(development.prompts, list(test.prompts), seed),
         neighbors=nearest,
         likeness=np.take_along_axis(like, nearest, axis=1),
     )
@@ -109,7 +109,7 @@ def _out_of_fold(
     return found
 
 
-def _domain_auc(development: Sequence[str], test: Sequence[str], seed: int) -> float:
+def domain_auc(development: Sequence[str], test: Sequence[str], seed: int) -> float:
     """How well n-grams tell whether a text is of the test set, out of fold."""
     rng = np.random.default_rng(seed)
     # Copies on both sides of a fold would be known by heart.

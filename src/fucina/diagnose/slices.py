@@ -33,7 +33,7 @@ def slices(case: Case) -> list[Slice]:
         if count >= FEWEST:
             accuracy = wilson(int(right[rows].sum()), count)
             found.append(Slice(kind, name, count, accuracy, accuracy.high < overall))
-    return sorted(found, key=lambda part: part.accuracy.value)
+    return sorted(found, key=lambda part: part.score.value)
 
 
 def errors(case: Case) -> list[WorstError]:

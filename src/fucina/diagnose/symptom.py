@@ -11,8 +11,8 @@ def symptom(case: Case) -> str:
     said = (
         f"accuracy {score['value']:.1%} [{score['low']:.1%}, {score['high']:.1%}] on "
         f"{case.facts['model']['rows']} test rows, {case.held_out_accuracy:.1%} on held-out rows; "
-        f"training loss {case.curves.train[-1]:.3f}"
-        if case.curves.train
+        f"training loss {case.training.curves.train[-1]:.3f}"
+        if case.training.curves.train
         else f"accuracy {score['value']:.1%}"
     )
     better = [

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fucina.metrics import wilson
-from fucina.records import Interval, LearningCurve, Predictions
+from fucina.records import Interval, LearningCurve, Predictions, Texts
 
 if TYPE_CHECKING:
     from fucina.config import EvaluationConfig
 
 __all__ = ["learning_curve"]
 
-WORTH = 0.01  # of accuracy, for twice the rows; less is not worth labelling for
+WORTH = {"accuracy": 0.01, "token_loss": 0.02}  # less, for twice the rows, is not worth labelling
 LEAST_ERROR = 0.5  # rows; a model without errors still gets a point on a logarithmic scale
 
 
 def learning_curve(
     rows: Sequence[int],
-    answered: Sequence[Predictions],
+    answered: Sequence[Predictions] | Sequence[Texts],
     config: "EvaluationConfig",
     *,
     seed: int,
@@ -33,7 +33,8 @@ def learning_curve(
 
     Args:
         rows: Training rows of each point, rising.
-        answered: Predictions on the same test rows, one a point.
+        answered: Answers to the same test rows, one a point: labels, whose error is the share of
+            wrong ones, or texts, whose error is the loss a token.
         config: Resamples and confidence.
         seed: Of the resamples.
 
@@ -47,20 +48,39 @@ def learning_curve(
         >>> round(curve.gain.value, 2)  # errors fall by a factor of 1.41 with twice the rows
         0.04
     """
-    wrong = np.array(
-        [[a != t for a, t in zip(p.answers, p.targets, strict=True)] for p in answered], dtype=float
-    )
-    count = wrong.shape[1]
+    each, size, metric = _errors(answered)
+    count = each.shape[1]
+
+    def errors(picks: np.ndarray) -> np.ndarray:
+        return each[:, picks].sum(axis=1) / size[picks].sum()
+
     rng = np.random.default_rng(seed)
-    gains = [
-        _gain(rows, wrong[:, rng.integers(count, size=count)].mean(axis=1), count)
-        for _ in range(config.bootstrap_samples)
-    ]
+    drawn = [errors(rng.integers(count, size=count)) for _ in range(config.bootstrap_samples)]
     tails = [(1 - config.confidence) / 2, (1 + config.confidence) / 2]
-    low, high = np.quantile(gains, tails)
-    gain = Interval(_gain(rows, wrong.mean(axis=1), count), float(low), float(high))
-    accuracy = tuple(wilson(int(count - own.sum()), count, config.confidence) for own in wrong)
-    return LearningCurve(tuple(rows), accuracy, gain, _advice(rows[-1], gain, wrong))
+    low, high = np.quantile([_gain(rows, one, count) for one in drawn], tails)
+    whole = errors(np.arange(count))
+    gain = Interval(_gain(rows, whole, count), float(low), float(high))
+    if metric == "accuracy":
+        scores = tuple(wilson(int(count - own.sum()), count, config.confidence) for own in each)
+    else:
+        bounds = np.quantile(np.array(drawn), tails, axis=0).T
+        pairs = zip(whole.tolist(), bounds.tolist(), strict=True)
+        scores = tuple(Interval(value, low, high) for value, (low, high) in pairs)
+    advice = _advice(rows[-1], gain, metric, count, float(whole[-1]))
+    return LearningCurve(tuple(rows), scores, gain, advice, metric)
+
+
+def _errors(
+    answered: Sequence[Predictions] | Sequence[Texts],
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Errors of each point and row, p x n, what each row counts, n, and what errors are of."""
+    texts = [answers for answers in answered if isinstance(answers, Texts)]
+    if texts:
+        return np.array([own.losses for own in texts]), texts[0].tokens, "token_loss"
+    labels = [answers for answers in answered if isinstance(answers, Predictions)]
+    wrong = [[a != t for a, t in zip(p.answers, p.targets, strict=True)] for p in labels]
+    each = np.array(wrong, dtype=float)
+    return each, np.ones(each.shape[1]), "accuracy"
 
 
 def _gain(rows: Sequence[int], errors: np.ndarray, count: int) -> float:
@@ -69,17 +89,18 @@ def _gain(rows: Sequence[int], errors: np.ndarray, count: int) -> float:
     # Later points are nearer to what is asked, and smaller trainings are less like the last.
     slope, level = np.polyfit(np.log(rows), heights, 1, w=np.sqrt(np.array(rows, dtype=float)))
     now, then = np.exp(level + slope * np.log([rows[-1], 2 * rows[-1]]))
-    return float(np.clip(now - then, -1, 1))
+    return float(now - then)
 
 
-def _advice(rows: int, gain: Interval, wrong: np.ndarray) -> str:
-    shown = f"{gain.value:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]"
-    if gain.high < WORTH:
+def _advice(rows: int, gain: Interval, metric: str, count: int, last: float) -> str:
+    if metric == "accuracy":
+        shown = f"{gain.value:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]"
+        told = f"{count} test rows, of which {last:.1%} are wrong"
+    else:
+        shown = f"{-gain.value:+.2f} [{-gain.high:+.2f}, {-gain.low:+.2f}] nats a token"
+        told = f"{count} test rows and a loss of {last:.2f}"
+    if gain.high < WORTH[metric]:
         return f"Stop labelling: {rows} more rows should give {shown}."
-    if gain.low > 0 and gain.value >= WORTH:
+    if gain.low > 0 and gain.value >= WORTH[metric]:
         return f"Label about {rows} more for {shown}."
-    last = float(wrong[-1].mean())
-    return (
-        f"{rows} more rows should give {shown}: too uncertain to tell with {wrong.shape[1]} test "
-        f"rows, of which {last:.1%} are wrong."
-    )
+    return f"{rows} more rows should give {shown}: too uncertain to tell with {told}."

@@ -215,12 +215,15 @@ def _members(members: Sequence[Mapping[str, Any]], *, scored: bool) -> str:
 def _learning(curve: Mapping[str, Any] | None) -> str:
     if curve is None:
         return ""
+    percent = curve["metric"] == "accuracy"
+    form = ".1%" if percent else ".3f"
     rows = [
-        (str(n), f"{a['value']:.1%}", f"{a['low']:.1%} to {a['high']:.1%}")
-        for n, a in zip(curve["rows"], curve["accuracy"], strict=True)
+        (str(n), f"{s['value']:{form}}", f"{s['low']:{form}} to {s['high']:{form}}")
+        for n, s in zip(curve["rows"], curve["scores"], strict=True)
     ]
-    drawn = figure(charts.growth(curve["rows"], curve["accuracy"]))
-    listed = table(("training rows", "accuracy", "interval"), rows, numbers=1)
+    drawn = figure(charts.growth(curve["rows"], curve["scores"])) if percent else ""
+    name = "accuracy" if percent else "loss a token, nats"
+    listed = table(("training rows", name, "interval"), rows, numbers=1)
     return section("Are more rows worth it?", curve["advice"], drawn + listed)
 
 

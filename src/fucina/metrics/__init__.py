@@ -9,6 +9,7 @@ from fucina.metrics.calibration import (
     log_loss,
     reliability,
 )
+from fucina.metrics.constitution import broken
 from fucina.metrics.label_noise import flipped_share
 from fucina.metrics.labels import balanced_accuracy, confusion, per_label, scores
 from fucina.metrics.proportions import mcnemar, minimum_detectable_difference, wilson
@@ -20,6 +21,7 @@ from fucina.metrics.statistics import (
     paired_bootstrap_scores,
     sign_flips,
 )
+from fucina.metrics.wording import sentences, words
 
 __all__ = [
     "Bin",
@@ -29,6 +31,7 @@ __all__ = [
     "bootstrap",
     "bootstrap_scores",
     "brier",
+    "broken",
     "confusion",
     "expected_calibration_error",
     "fit_temperature",
@@ -43,6 +46,8 @@ __all__ = [
     "reliability",
     "risk_coverage",
     "scores",
+    "sentences",
     "sign_flips",
     "wilson",
+    "words",
 ]

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from fucina.config import ChatConfig, ModelConfig
     from fucina.models.template import Template
 
-__all__ = ["Base", "find_layers", "layers_of", "load", "with_template"]
+__all__ = [
+    "Base",
+    "choose_template",
+    "find_head",
+    "find_layers",
+    "layers_of",
+    "load",
+    "with_template",
+]
 
 _WEIGHT_SAMPLE_BYTES = 1 << 20  # hashing whole multi-gigabyte files would cost minutes
 
@@ -130,7 +138,7 @@ def load(
         precision=precision,
         fingerprint=_fingerprint(network),
         body=body,
-        head=_head(network) if answer == "text" else "",
+        head=find_head(network) if answer == "text" else "",
         cap=getattr(network.config, "final_logit_softcapping", None) or 0.0,
     )
 
@@ -146,14 +154,18 @@ def with_template(base: Base, config: "ChatConfig", path: Path) -> Base:
     Raises:
         ModelError: There is no template that this tokenizer can use.
     """
+    return replace(base, template=choose_template(base.tokenizer, config, path))
+
+
+def choose_template(tokenizer: Any, config: "ChatConfig", path: Path) -> "Template":
+    """Open the template that a recipe asks for; arguments and errors as above."""
     from fucina.models.template import open_template
 
     choice = config.template if config.template in {"auto", "chatml"} else str(path)
-    found = open_template(base.tokenizer, choice, system=config.system, supervise=config.supervise)
-    return replace(base, template=found)
+    return open_template(tokenizer, choice, system=config.system, supervise=config.supervise)
 
 
-def _head(network: "PreTrainedModel") -> str:
+def find_head(network: "PreTrainedModel") -> str:
     """Where the layer that writes tokens is."""
     head = network.get_output_embeddings()
     return next(name for name, module in network.named_modules() if module is head)

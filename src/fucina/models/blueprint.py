@@ -1,21 +1,22 @@
 """A base model without its numbers: enough to count and to plan, from config.json alone."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
 
 from fucina.errors import ModelError
-from fucina.models.base import find_layers
+from fucina.models.base import choose_template, find_head, find_layers
 from fucina.models.source import locate, read_config, read_tokenizer
 
 if TYPE_CHECKING:
-    from fucina.config import ModelConfig
+    from fucina.config import ChatConfig, ModelConfig
+    from fucina.models.template import Template
 
-__all__ = ["Blueprint", "draw", "weights_at_hand"]
+__all__ = ["Blueprint", "draw", "weights_at_hand", "with_template"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Blueprint:
         layers: Dotted name of the list of transformer layers.
         width: d.
         max_length_tokens: Longer texts are cut.
+        head: Dotted name of the layer that writes tokens; empty without one.
+        template: How it wants conversations; None where it does not write, or has no tokenizer.
     """
 
     name: str
@@ -37,10 +40,16 @@ class Blueprint:
     layers: str
     width: int
     max_length_tokens: int
+    head: str = ""
+    template: "Template | None" = None
 
 
-def draw(config: "ModelConfig") -> Blueprint:
+def draw(config: "ModelConfig", answer: Literal["label", "text"] = "label") -> Blueprint:
     """Build the network of a base without reading weights.
+
+    Args:
+        config: Which model.
+        answer: What it is to answer with; `text` draws the head that writes tokens too.
 
     Raises:
         ModelError: Its config.json cannot be had, or describes nothing that can be adapted.
@@ -55,16 +64,18 @@ def draw(config: "ModelConfig") -> Blueprint:
 
     source = locate(config.base)
     settings = read_config(config.base, source)
+    kind = transformers.AutoModelForCausalLM if answer == "text" else transformers.AutoModel
+    good = "a decoder such as SmolLM2, Qwen3 or Gemma" if answer == "text" else "minilm"
     try:
         with torch.device("meta"):
-            network = transformers.AutoModel.from_config(settings, trust_remote_code=False)
+            network = kind.from_config(settings, trust_remote_code=False)
     except (ValueError, KeyError, AttributeError, ImportError) as error:
         raise ModelError(
             f"model.base: the config.json of {config.base!r} describes no network that can be "
             f"built ({str(error).splitlines()[0][:120]}).",
-            fix="Use a base with a standard architecture, for example model.base: minilm.",
+            fix=f"Use a base with a standard architecture, for example model.base: {good}.",
         ) from error
-    if getattr(settings, "is_encoder_decoder", False):
+    if answer == "label" and getattr(settings, "is_encoder_decoder", False):
         network = network.get_encoder()
     network.requires_grad_(False)
     layers, _ = find_layers(network)
@@ -79,7 +90,24 @@ def draw(config: "ModelConfig") -> Blueprint:
         layers=layers,
         width=settings.hidden_size,
         max_length_tokens=min(config.max_length_tokens, most),
+        head=find_head(network) if answer == "text" else "",
     )
+
+
+def with_template(drawn: Blueprint, config: "ChatConfig", path: Path) -> Blueprint:
+    """Give a drawn decoder the template that a recipe asks for, if it has a tokenizer.
+
+    Args:
+        drawn: The decoder.
+        config: Which template, what the system says, and what is learnt.
+        path: Of the Jinja file, where it asks for one.
+
+    Raises:
+        ModelError: There is no template that this tokenizer can use.
+    """
+    if drawn.tokenizer is None:
+        return drawn
+    return replace(drawn, template=choose_template(drawn.tokenizer, config, path))
 
 
 def weights_at_hand(name: str) -> bool:

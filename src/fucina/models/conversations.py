@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fucina.models.trunk import Activations
 
 __all__ = [
+    "LEAST_SHARED",
     "TextBatch",
     "Written",
     "asked",

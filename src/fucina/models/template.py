@@ -156,9 +156,9 @@ class Template:
             END=self._chatml_end,
         )
 
-    @property
+    @cached_property
     def _chatml_end(self) -> str:
-        vocabulary = self.tokenizer.get_vocab()
+        vocabulary = self.tokenizer.get_vocab()  # built anew by each call: it took most of the time
         return "<|im_end|>" if "<|im_end|>" in vocabulary else self.tokenizer.eos_token or ""
 
     def render(self, example: Example) -> Rendered:

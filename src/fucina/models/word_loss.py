@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from fucina.models.product import linear
 
-__all__ = ["token_losses", "token_scores"]
+__all__ = ["BLOCK_BYTES", "token_losses", "token_scores"]
 
 BLOCK_BYTES = 64 << 20  # of logits at once
 

@@ -27,7 +27,7 @@ from fucina.records import Example, Progress, Texts, silent
 if TYPE_CHECKING:
     from fucina.models.base import Base
 
-__all__ = ["Writer"]
+__all__ = ["ROWS", "Writer"]
 
 ROWS = 16  # that are written at once
 

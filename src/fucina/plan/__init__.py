@@ -4,14 +4,16 @@ A formula counts what each stage asks for; a probe of real steps, or past runs o
 say how far the formula is off; other machines come from hardware.yaml.
 """
 
+from fucina.plan.arithmetic import Stage
 from fucina.plan.estimate import TRAINING, Correction, Estimate, estimate
 from fucina.plan.fitting import changes, fits_in
 from fucina.plan.history import Past, from_record, learn, past_error
 from fucina.plan.machine import Machine, catalog, fingerprint, here
 from fucina.plan.network import Network, measure
 from fucina.plan.sample import part
+from fucina.plan.shapes import Shapes, Texts
 from fucina.plan.size import LIBRARIES_MIB, disk, memory, store_bytes
-from fucina.plan.work import WRITE_BYTES_S, Shapes, Stage, Work, work
+from fucina.plan.work import WRITE_BYTES_S, Work, work
 
 __all__ = [
     "LIBRARIES_MIB",
@@ -24,6 +26,7 @@ __all__ = [
     "Past",
     "Shapes",
     "Stage",
+    "Texts",
     "Work",
     "catalog",
     "changes",

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from fucina.plan.arithmetic import Stage
 from fucina.plan.machine import Machine
 from fucina.plan.size import disk, memory
-from fucina.plan.work import WRITE_BYTES_S, Stage, Work
+from fucina.plan.work import WRITE_BYTES_S, Work
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -125,7 +126,8 @@ def estimate(
 
 def _seconds(stage: Stage, machine: Machine) -> float:
     """Products and launches overlap on a GPU; the rest comes one after the other."""
-    products, calls = stage.flops / machine.flops_s, stage.layers * machine.layer_s
-    network = max(products, calls) if machine.gpu else products + calls / machine.workers
+    calls = (stage.layers / machine.workers + stage.alone) * machine.layer_s
+    products = stage.flops / machine.flops_s
+    network = max(products, calls) if machine.gpu else products + calls
     moved = stage.bytes_moved / machine.bytes_s
     return network + moved + stage.bytes_written / WRITE_BYTES_S + stage.processor_s

@@ -26,7 +26,9 @@ class Network:
         products: For each layer the numbers in its linear layers: multiply-adds for one token.
         outputs: For each layer what its linear layers put out for one token, in numbers.
         adapters: Numbers a token passes in the adapters of all adapted layers.
-        trained: Parameters trained beside the head, of one member.
+        trained: Parameters trained beside the head of labels, of one member.
+        head: Numbers in the layer that writes tokens, vocabulary times d; 0 without one.
+        trains_head: Whether that layer is trained.
     """
 
     parameters: int
@@ -37,16 +39,22 @@ class Network:
     outputs: tuple[int, ...]
     adapters: int
     trained: int
+    head: int = 0
+    trains_head: bool = False
 
 
-def measure(network: nn.Module, layers: str, width: int, config: "AdapterConfig") -> Network:
+def measure(
+    network: nn.Module, layers: str, width: int, config: "AdapterConfig", head: str = ""
+) -> Network:
     """Count parameters and products of a base.
 
     Args:
-        network: The bare transformer; on the meta device it needs no memory.
+        network: The bare transformer, or with the layer that writes tokens; on the meta device it
+            needs no memory.
         layers: Dotted name of its list of layers.
         width: d.
         config: Which layers are adapted, and how.
+        head: Dotted name of the layer that writes tokens; empty without one.
 
     Raises:
         ModelError: `target_modules` match nothing.
@@ -68,9 +76,12 @@ def measure(network: nn.Module, layers: str, width: int, config: "AdapterConfig"
             names = resolve(layer, config.target_modules)
             shapes = [_shape(layer.get_submodule(name)) for name in names]
             adapters += sum(config.rank * (into + out) for into, out in shapes)
-    trained = adapters
+    trained, trains_head = adapters, False
+    writes = cast("Tensor", network.get_submodule(head).weight) if head else None
     if config.kind == "full":
-        trained = sum(p.numel() for _, p in trained_whole(network, layers, trunk))
+        whole = [parameter for _, parameter in trained_whole(network, layers, trunk)]
+        trained = sum(parameter.numel() for parameter in whole)
+        trains_head = any(parameter is writes for parameter in whole)  # also where it is tied
     return Network(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         depth=depth,
@@ -80,6 +91,8 @@ def measure(network: nn.Module, layers: str, width: int, config: "AdapterConfig"
         outputs=tuple(sum(o for _, o in _shapes(layer)) for layer in stack),
         adapters=adapters,
         trained=trained,
+        head=0 if writes is None else writes.numel(),
+        trains_head=trains_head,
     )
 
 

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fucina.plan.work import Shapes, Work
+from fucina.models.word_loss import BLOCK_BYTES
+from fucina.plan.network import Network
+from fucina.plan.shapes import Shapes
+from fucina.plan.work import Work
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -26,12 +29,15 @@ HOLES = 2.9  # times what the largest pass keeps
 COPIED = 1.25  # times what members and their checkpoint hold
 NGRAMS = 40_000  # the most that a lexicon takes
 NGRAM_BYTES = 45  # a character of text: its n-grams, counted once for all and once a fold
+BLOCKS = 3  # of logits at once: as they come, as odds, and one of the two in float32
+UNCUT = 4  # the same for a head that is trained, whose logits are kept whole for the way back
 SAVED = 8  # hidden states a layer keeps for its backward pass, beside what its products put out
 
 
 def store_bytes(shapes: Shapes, width: int) -> float:
     """What stored activations of the trunk would take."""
-    return float((shapes.reading[:, 0] * shapes.reading[:, 1]).sum()) * width * 4
+    tokens = (shapes.reading[:, 0] * shapes.reading[:, 1]).sum() + shapes.texts.prefix
+    return float(tokens) * width * 4
 
 
 def memory(
@@ -58,19 +64,22 @@ def memory(
     # A checkpoint copies parameters and moments, and a file is put into one piece twice.
     checkpoint = 4.0 * numbers * (3 if gpu else 3 + 2 * (5 + buffered))
     # Of a step cut in two, the longer pass ends long after the other; only of more are two at once.
-    passing = _pass_bytes(work, weight_bytes) * max(1, min(workers, 2, parts / 2))
+    at_once = max(1, min(workers, 2, parts / 2))
+    passing = _pass_bytes(work, weight_bytes) * at_once + _beginning_bytes(work, parts)
     steps = 4.0 * numbers * parts + (passing if gpu else HOLES * passing)
+    steps += _logit_bytes(work) * at_once
+    writing = _writing_bytes(work) * min(workers, len(shapes.texts.prompts))
     found = {
         "weights": network.parameters
         * (weight_bytes if gpu or weight_bytes == 4 else weight_bytes + 4),
         "members": 4.0 * (always * numbers + ends) * (1 if gpu else COPIED),
-        "steps or checkpoint": max(steps, checkpoint * (1 if gpu else COPIED)),
+        "steps or checkpoint": max(steps, checkpoint * (1 if gpu else COPIED), writing),
     }
     if gpu:
         return {"libraries": CONTEXT_MIB, **{name: size / MIB for name, size in found.items()}}
     found["stored"] = store_bytes(shapes, network.width) if network.trunk else 0.0
     found["scores"] = 4.0 * shapes.members * shapes.rows * shapes.labels
-    if recipe.model.lexical:
+    if recipe.model.lexical and shapes.labels:
         tables = 16.0 * shapes.members * NGRAMS * shapes.labels
         found["n-grams"] = tables + NGRAM_BYTES * shapes.characters
     mib = {name: size / MIB for name, size in found.items()}
@@ -84,11 +93,51 @@ def _pass_bytes(work: Work, weight_bytes: int) -> float:
     network, passes = work.network, work.shapes.training
     if not len(passes):
         return 0.0
-    tokens = float((passes[:, 0] * passes[:, 1]).max())
-    pairs = float((passes[:, 0] * passes[:, 1] ** 2).max())
+    past = work.shapes.texts.prefix
+    rows, length = passes[:, 0], passes[:, 1]
     layers = range(network.trunk, network.depth)
-    kept = sum(network.outputs[layer] + SAVED * network.width for layer in layers)
-    return tokens * kept * (weight_bytes + 4) / 2 + pairs * len(layers) * 4
+    pairs = float((rows * length * (length + past)).max()) * len(layers)
+    # Each row gets keys and values of its own behind those of the beginning.
+    behind = float(rows.max()) * past * 2 * network.width * len(layers)
+    tokens = float((rows * length).max())
+    return (tokens * _kept(network) + behind) * (weight_bytes + 4) / 2 + pairs * 4
+
+
+def _kept(network: Network) -> float:
+    """Numbers that the trained layers keep of a token for its way back."""
+    layers = range(network.trunk, network.depth)
+    return float(sum(network.outputs[layer] + SAVED * network.width for layer in layers))
+
+
+def _beginning_bytes(work: Work, parts: float) -> float:
+    """What the shared beginning keeps for its way back, with the gradients that passes give it."""
+    network, shapes = work.network, work.shapes
+    layers = network.depth - network.trunk
+    tokens = float(shapes.members * shapes.texts.prefix)
+    return 4 * tokens * (_kept(network) + 2 * network.width * layers * (1 + parts))
+
+
+def _logit_bytes(work: Work) -> float:
+    """Logits of the largest pass: in blocks, or all of them where the head is trained."""
+    network, shapes = work.network, work.shapes
+    passes = shapes.training[:, 0] * shapes.training[:, 1]
+    if not network.head or not len(passes):
+        return 0.0
+    learnt = float(passes.max()) * shapes.texts.learnt / float(passes.sum())
+    whole = 4.0 * learnt * network.head / network.width
+    return UNCUT * whole if network.trains_head else BLOCKS * min(whole, BLOCK_BYTES)
+
+
+def _writing_bytes(work: Work) -> float:
+    """Keys and values of a batch that is written, and the odds of its next tokens."""
+    network, texts = work.network, work.shapes.texts
+    if not len(texts.prompts):
+        return 0.0
+    rows = texts.prompts[:, 0] * work.shapes.members
+    length = texts.begun + texts.prompts[:, 1] + texts.most
+    cache = 2.0 * network.width * network.depth * 4 * float((rows * length).max())
+    odds = 2.0 * 8 * float(rows.max()) * network.head / network.width
+    return 2 * cache + odds  # a longer cache is made beside the one before
 
 
 def disk(work: Work, recipe: "Recipe") -> Mapping[str, float]:
@@ -96,7 +145,8 @@ def disk(work: Work, recipe: "Recipe") -> Mapping[str, float]:
     shapes = work.shapes
     epochs = work.epochs
     buffered = min(epochs, recipe.stopping.patience + 1)
-    lexical = shapes.members * NGRAMS * (4 * shapes.labels + 8) if recipe.model.lexical else 0
+    has_ngrams = recipe.model.lexical and shapes.labels
+    lexical = shapes.members * NGRAMS * (4 * shapes.labels + 8) if has_ngrams else 0
     numbers = work.trainable
     members = 4.0 * numbers + lexical + (0.6 * MIB if lexical else 0)
     every = 4.0 * numbers * (epochs + 1) if recipe.stopping.save_every_epoch else 0.0

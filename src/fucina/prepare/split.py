@@ -103,10 +103,11 @@ def thin(split: Split, share: float, *, seed: int) -> Split:
         return split
     order = np.random.default_rng(seed).permutation(len(split.development))
     folds = []
+    strata = _strata(split.development, bool(split.labels))
     for fold in split.folds:
         rows: dict[str, list[int]] = {}
         for row in sorted(fold.train, key=order.__getitem__):
-            rows.setdefault(split.development.targets[row], []).append(row)
+            rows.setdefault(strata[row], []).append(row)
         kept = [row for own in rows.values() for row in own[: max(1, round(share * len(own)))]]
         folds.append(Fold(tuple(sorted(kept)), fold.held_out))
     return replace(split, folds=tuple(folds))

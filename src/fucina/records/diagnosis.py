@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fucina.records.judgment import Interval
+from fucina.records.rows import Message
 
 __all__ = ["Cause", "Diagnosis", "Slice", "WorstError"]
 
@@ -23,7 +24,8 @@ class Cause:
         fix: What to do.
         gain: What the fix should give, and how that was reckoned.
         changes: The fix as recipe settings, `section.key` to value; empty where it is in the data.
-        repairs: The fix to training rows: origin to the new text, or None to leave the row out.
+        repairs: The fix to training rows: origin to the new text or turns, or None to
+            leave the row out.
     """
 
     name: str
@@ -33,7 +35,7 @@ class Cause:
     fix: str
     gain: str
     changes: Mapping[str, Any] = field(default_factory=dict)
-    repairs: Mapping[str, str | None] = field(default_factory=dict)
+    repairs: Mapping[str, "str | tuple[Message, ...] | None"] = field(default_factory=dict)
 
     @property
     def severity(self) -> Literal["high", "medium", "low"]:
@@ -51,15 +53,17 @@ class Slice:
         kind: What divides the rows: `label`, `length` or `likeness`.
         name: Which part.
         rows: How many rows it has.
-        accuracy: With its interval.
-        weak: The interval lies below the accuracy of all rows.
+        score: With its interval.
+        weak: The interval is worse than the score of all rows.
+        metric: What the score is: `accuracy`, or `token_loss` of texts.
     """
 
     kind: str
     name: str
     rows: int
-    accuracy: Interval
+    score: Interval
     weak: bool
+    metric: str = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class WorstError:
         prompt: The text.
         target: Its true label.
         answer: What the model said.
-        confidence: How sure it was.
+        confidence: How sure it was; of a text, how likely the true tokens were (their mean).
         neighbors: Similarity, label and text of training rows, the nearest first.
     """
 

@@ -91,19 +91,22 @@ class Calibration:
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """How accuracy grows with rows, and what more of them should give.
+    """How a score changes with rows, and what more of them should give.
 
     Attributes:
         rows: Training rows of each point, from few to all.
-        accuracy: On the same test rows each time.
-        gain: Expected gain of twice the rows, with its interval.
+        scores: On the same test rows each time.
+        gain: Expected gain of twice the rows, with its interval: of accuracy, or the fall of the
+            loss a token.
         advice: Whether to label more, in a sentence.
+        metric: What the scores are: `accuracy`, or `token_loss` of texts.
     """
 
     rows: tuple[int, ...]
-    accuracy: "tuple[Interval, ...]"
+    scores: "tuple[Interval, ...]"
     gain: "Interval"
     advice: str
+    metric: str = "accuracy"
 
 
 @dataclass(frozen=True)

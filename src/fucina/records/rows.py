@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 __all__ = ["Dataset", "Example", "Finding", "Fold", "Message", "Repair", "Role", "Split"]
@@ -41,6 +41,7 @@ class Example:
         origin: File and row it was read from, for messages: `train.csv:17`.
         messages: The whole conversation where the row is one; its last turn is the target.
         tools: What the assistant may call, in OpenAI's form.
+        left_out: Turns after the last answer, from which nothing can be learnt.
     """
 
     prompt: str
@@ -49,6 +50,7 @@ class Example:
     origin: str = ""
     messages: tuple[Message, ...] = ()
     tools: tuple[Mapping[str, Any], ...] = ()
+    left_out: tuple[Message, ...] = ()
 
     @classmethod
     def of_conversation(
@@ -60,8 +62,10 @@ class Example:
     ) -> "Example":
         """Make a row of a conversation; turns after the last answer are left out.
 
+        An answer that is missing is an empty one, so that the checks can name its row.
+
         Args:
-            messages: With at least one turn of the assistant.
+            messages: Its turns.
             tools: What it may call.
             group: Of the row.
 
@@ -71,14 +75,17 @@ class Example:
             >>> row.prompt, row.target, len(row.messages)
             ('ciao', 'Ciao!', 2)
         """
-        last = max(i for i, message in enumerate(messages) if message.role == "assistant")
-        before = [message.content for message in messages[:last] if message.role != "system"]
-        target = messages[last].content or json.dumps(
-            [dict(call) for call in messages[last].tool_calls], ensure_ascii=False
-        )
+        turns = tuple(messages)
+        if not any(message.role == "assistant" for message in turns):
+            turns += (Message("assistant", ""),)
+        last = max(i for i, message in enumerate(turns) if message.role == "assistant")
+        before = [message.content for message in turns[:last] if message.role != "system"]
+        target, calls = turns[last].content, turns[last].tool_calls
+        if calls and not target:
+            target = json.dumps([dict(call) for call in calls], ensure_ascii=False)
         return cls(
             "\n".join(before), target, group,
-            messages=tuple(messages[: last + 1]), tools=tuple(tools),
+            messages=turns[: last + 1], tools=tuple(tools), left_out=turns[last + 1 :],
         )  # fmt: skip
 
 
@@ -90,11 +97,13 @@ class Dataset:
         name: `train`, `validation`, `test`, or a file's name.
         examples: n of them.
         columns: Field of the task to the column it was read from; empty for chat formats.
+        format: How the rows were written: `columns`, or the name of a chat format.
     """
 
     name: str
     examples: tuple[Example, ...]
     columns: Mapping[str, str] = field(default_factory=dict)
+    format: str = "columns"
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -128,7 +137,9 @@ class Dataset:
 
     def take(self, rows: Sequence[int], *, name: str = "") -> "Dataset":
         """The examples at `rows`, in that order."""
-        return Dataset(name or self.name, tuple(self.examples[row] for row in rows), self.columns)
+        return replace(
+            self, name=name or self.name, examples=tuple(self.examples[row] for row in rows)
+        )
 
 
 def _parts(example: Example) -> list[str]:
@@ -151,7 +162,8 @@ class Finding:
         fix: What to do.
         rows: Origins of the rows it is about, the worst first.
         evidence: What was seen in each of `rows`, in the same order.
-        repairs: What a safe repair makes of rows: origin to the new text, or None to drop the row.
+        repairs: What a safe repair makes of rows: origin to the new text, to the new turns of a
+            conversation, or to None to drop the row.
     """
 
     check: str
@@ -160,7 +172,7 @@ class Finding:
     fix: str = ""
     rows: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
-    repairs: Mapping[str, str | None] = field(default_factory=dict)
+    repairs: Mapping[str, str | tuple[Message, ...] | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

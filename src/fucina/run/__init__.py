@@ -25,7 +25,7 @@ from fucina.run.files import (
     write_tensors,
     write_text,
 )
-from fucina.run.folder import begin, find, latest, read_recipe, reopen
+from fucina.run.folder import begin, find, latest, latest_out_of_fold, read_recipe, reopen
 from fucina.run.laps import Lap, Laps
 from fucina.run.tables import (
     read_predictions,
@@ -45,6 +45,7 @@ __all__ = [
     "clean",
     "find",
     "latest",
+    "latest_out_of_fold",
     "read_epochs",
     "read_events",
     "read_facts",

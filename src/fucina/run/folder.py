@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from fucina import __version__
 from fucina.errors import ResourceError, RunError
 from fucina.recipe import dump, parse
-from fucina.records import Split
+from fucina.records import Predictions, Split
 from fucina.run.files import read_json, write_json, write_text
-from fucina.run.tables import write_rows
+from fucina.run.tables import read_predictions, write_rows
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
 
-__all__ = ["begin", "find", "latest", "read_recipe", "reopen"]
+__all__ = ["begin", "find", "latest", "latest_out_of_fold", "read_recipe", "reopen"]
 
 PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "tokenizers")
 
@@ -104,6 +104,15 @@ def latest(parent: Path) -> Path | None:
     """The newest run below `parent`; None when there is none."""
     runs = sorted(path.parent for path in parent.glob("*/environment.json"))
     return runs[-1] if runs else None
+
+
+def latest_out_of_fold(recipe: "Recipe") -> Predictions | None:
+    """The answers of the newest complete run with folds of this recipe's name."""
+    finished = sorted((Path(recipe.output) / recipe.name).glob("*/metrics.json"), reverse=True)
+    for folder in (path.parent for path in finished):
+        if read_json(folder / "data.json")["folds"] > 1:
+            return read_predictions(folder / "out_of_fold.parquet")
+    return None
 
 
 def _create(output: Path, name: str) -> Path:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.tasks import Task
 
-__all__ = ["refuse_idle", "require_labels"]
+__all__ = ["refuse_idle"]
 
 LEAVE_OUT = "leave it out"
 # Setting to what does the same job there.
@@ -84,19 +84,6 @@ def refuse_idle(recipe: "Recipe") -> None:
         f"{task.name} answers with {kind}: {', '.join(found)} {word} nothing.",
         fix=f"{orders[0].upper()}{orders[1:]}{'' if orders.endswith('?') else '.'}",
     )
-
-
-def require_labels(recipe: "Recipe", what: str) -> None:
-    """Refuse what only works where answers are right or wrong.
-
-    Raises:
-        RecipeError: The task answers with text.
-    """
-    if tasks.get(recipe.task).answer == "text":
-        raise RecipeError(
-            f"{what} counts right labels, and {recipe.task} answers with text.",
-            fix="Train with parts of the rows, and compare the runs: fucina compare RUN RUN.",
-        )
 
 
 def _written(recipe: "Recipe", name: str) -> Any:

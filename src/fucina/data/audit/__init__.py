@@ -1,8 +1,12 @@
 """Look at the rows before anything is trained on them: one module a check."""
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from fucina.data.audit import (
+    answers,
+    constitution,
+    cut_answers,
     duplicates,
     encoding,
     label_noise,
@@ -11,23 +15,33 @@ from fucina.data.audit import (
     length,
     near_duplicates,
     personal,
+    rendering,
+    roles,
+    style,
 )
 from fucina.data.audit.subject import Subject
 from fucina.errors import DataError
 from fucina.records import Finding, Progress, silent
 
-__all__ = ["Subject", "audit", "gate", "raise_errors"]
+__all__ = ["Subject", "audit", "checks", "gate", "raise_errors"]
 
 Check = Callable[[Subject], list[Finding]]
 
 # Quick, and what they call an error makes a run impossible.
 GATES: dict[str, tuple[Check, ...]] = {
     "label": (labels.check, duplicates.check),
-    "text": (duplicates.check,),
+    "text": (answers.empty, duplicates.check),
 }
 REST: dict[str, tuple[Check, ...]] = {
     "label": (label_noise.check,),
-    "text": (),
+    "text": (
+        answers.check,
+        cut_answers.check,
+        roles.check,
+        style.check,
+        constitution.check,
+        rendering.check,
+    ),
 }
 ALWAYS: tuple[Check, ...] = (
     near_duplicates.check,
@@ -53,11 +67,16 @@ def audit(subject: Subject, *, progress: Progress = silent) -> list[Finding]:
         MissingExtraError: A library of a check is not installed.
     """
     found: list[Finding] = []
-    checks = (*GATES[subject.answer], *ALWAYS, *REST[subject.answer])
-    for number, check in enumerate(checks):
-        progress(f"check {check.__module__.rsplit('.', 1)[-1]}", number, len(checks))
+    wanted = checks(subject.answer)
+    for number, check in enumerate(wanted):
+        progress(f"check {check.__module__.rsplit('.', 1)[-1]}", number, len(wanted))
         found += check(subject)
     return sorted(found, key=lambda finding: ORDER[finding.severity])
+
+
+def checks(answer: Literal["label", "text"]) -> tuple[Check, ...]:
+    """All checks for one kind of answer, in the order in which they run."""
+    return (*GATES[answer], *ALWAYS, *REST[answer])
 
 
 def gate(subject: Subject) -> list[Finding]:

@@ -1,8 +1,10 @@
 """Letters broken by a wrong encoding on the way, such as `perchÃ©` for `perché`."""
 
-from fucina.data.audit.subject import Subject, shown
+from dataclasses import replace
+
+from fucina.data.audit.subject import Subject, shown, turns
 from fucina.errors import MissingExtraError
-from fucina.records import Finding
+from fucina.records import Example, Finding, Message
 
 __all__ = ["LOST", "check", "mend"]
 
@@ -10,15 +12,19 @@ LOST = "\ufffd"  # stands where a byte could not be read; what it was is gone
 
 
 def check(subject: Subject) -> list[Finding]:
-    """Look in all files; what can be mended is."""
+    """Look in all files, and in every turn of a conversation; what can be mended is."""
     found = []
     for rows in subject.sides:
-        mended, lost = {}, {}
+        mended: dict[str, tuple[str, str | tuple[Message, ...]]] = {}
+        lost: dict[str, str] = {}
         for example in rows.examples:
-            if LOST in example.prompt:
-                lost[example.origin] = example.prompt
-            elif (better := mend(example.prompt)) != example.prompt:
-                mended[example.origin] = (example.prompt, better)
+            for turn in turns(example, subject.answer):
+                where = f"{turn.where}: " if turn.where else ""
+                if LOST in turn.text:
+                    lost[example.origin] = f"{where}{turn.text}"
+                elif (better := mend(turn.text)) != turn.text:
+                    told = f"{where}{turn.text} → {better}"
+                    mended[example.origin] = (told, _repaired(example, better))
         if mended:
             found.append(
                 Finding(
@@ -26,7 +32,7 @@ def check(subject: Subject) -> list[Finding]:
                     f"{len(mended)} {rows.name} row(s) have letters broken by a wrong encoding "
                     f"({shown(list(mended))}).",
                     "Read the source in its own encoding (data.encoding), or let --fix mend them.",
-                    tuple(mended), tuple(f"{old} → {new}" for old, new in mended.values()),
+                    tuple(mended), tuple(told for told, _ in mended.values()),
                     {origin: new for origin, (_, new) in mended.items()},
                 )
             )  # fmt: skip
@@ -41,6 +47,16 @@ def check(subject: Subject) -> list[Finding]:
                 )
             )  # fmt: skip
     return found
+
+
+def _repaired(example: Example, better: str) -> str | tuple[Message, ...]:
+    """The text of a labelled row; of a conversation all turns, each mended."""
+    if not example.messages:
+        return better
+    return tuple(
+        turn if LOST in turn.content else replace(turn, content=mend(turn.content))
+        for turn in example.messages
+    )
 
 
 def mend(text: str) -> str:

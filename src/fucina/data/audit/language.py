@@ -1,8 +1,9 @@
 """Rows in another language than the rest."""
 
 from collections import Counter
+from collections.abc import Sequence
 
-from fucina.data.audit.subject import Subject, shown
+from fucina.data.audit.subject import Subject, Turn, prose, shown, turns
 from fucina.errors import MissingExtraError
 from fucina.records import Finding
 
@@ -14,10 +15,32 @@ MINORITY = 0.1  # a language below this share is a mix-up rather than a second l
 
 
 def check(subject: Subject) -> list[Finding]:
-    """Guess the language of each row of train that is long enough to tell."""
+    """Guess the language of each text of train that is long enough to tell.
+
+    Of conversations, questions and answers are looked at apart: a translator is asked in one
+    language and answers in another.
+    """
+    if subject.answer == "label":
+        said = [Turn("", "user", prompt) for prompt in subject.train.prompts]
+        origins = [example.origin for example in subject.train.examples]
+        return _spoken("train", "row(s)", origins, said)
+    found = []
+    for role, what in (("user", "questions"), ("assistant", "answers")):
+        pairs = [
+            (example.origin, turn)
+            for example in subject.train.examples
+            for turn in turns(example, "text")
+            if turn.role == role and prose(turn.text)  # of code a guess is none
+        ]
+        if pairs:
+            found += _spoken(f"{what} of train", what, *zip(*pairs, strict=True))
+    return found
+
+
+def _spoken(name: str, what: str, origins: Sequence[str], said: Sequence[Turn]) -> list[Finding]:
     spoken: dict[str, list[int]] = {}
-    for row, prompt in enumerate(subject.train.prompts):
-        language = guess(prompt)
+    for row, turn in enumerate(said):
+        language = guess(turn.text)
         if language:
             spoken.setdefault(language, []).append(row)
     counts = Counter({language: len(rows) for language, rows in spoken.items()})
@@ -27,23 +50,27 @@ def check(subject: Subject) -> list[Finding]:
     found = []
     if len(main) > 1:
         shares = ", ".join(f"{name} {counts[name] / told:.0%}" for name in main)
+        verb = "speaks" if what == "row(s)" else "speak"
         found.append(
             Finding(
-                "languages", "note", f"train speaks {len(main)} languages: {shares}.",
+                "languages", "note", f"{name} {verb} {len(main)} languages: {shares}.",
                 "Test in each of them; a base model that knows them all is worth trying.",
             )
         )  # fmt: skip
     if few:
         odd = [(language, row) for language in few for row in spoken[language]]
-        examples = subject.train.examples
-        origins = tuple(examples[row].origin for _, row in odd)
+        rows = tuple(origins[row] for _, row in odd)
         found.append(
             Finding(
                 "language", "note",
-                f"{len(odd)} row(s) look like another language than {' and '.join(main)}: "
+                f"{len(odd)} {what} look like another language than {' and '.join(main)}: "
                 f"{shown([f'{name} ({counts[name]})' for name in few])}.",
                 "Look whether they belong here; short texts are easily taken for another language.",
-                origins, tuple(f"{language}: {examples[row].prompt}" for language, row in odd),
+                rows,
+                tuple(
+                    f"{said[row].where} {language}: {said[row].text}".lstrip()
+                    for language, row in odd
+                ),
             )
         )  # fmt: skip
     return found

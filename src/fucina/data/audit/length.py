@@ -15,7 +15,13 @@ CANDIDATES = (32, 64, 128, 256, 512, 1024)
 
 def check(subject: Subject) -> list[Finding]:
     """Count tokens with the tokenizer of the base model; without one, only characters."""
-    found = _outliers(subject.train)
+    if subject.answer == "text":
+        # What a conversation has of tokens its template says: rendering counts them.
+        return [
+            *_outliers(subject.train, subject.train.prompts, "question(s)"),
+            *_outliers(subject.train, subject.train.targets, "answer(s)"),
+        ]
+    found = _outliers(subject.train, subject.train.prompts, "row(s)")
     if subject.count_tokens is not None and subject.max_length_tokens:
         for rows in subject.sides:
             found += _cut(rows, subject.count_tokens(rows.prompts), subject.max_length_tokens)
@@ -46,10 +52,10 @@ def _cut(rows: Dataset, tokens: np.ndarray, limit: int) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _outliers(rows: Dataset) -> list[Finding]:
-    lengths = np.array([len(prompt) for prompt in rows.prompts])
+def _outliers(rows: Dataset, texts: Sequence[str], what: str) -> list[Finding]:
+    lengths = np.array([len(text) for text in texts])
     logs = np.log(np.maximum(lengths, 1))
-    shortest, longest = usual_length(rows.prompts)
+    shortest, longest = usual_length(texts)
     middle = np.log(shortest * longest) / 2
     far = np.flatnonzero((lengths < shortest) | (lengths > longest))
     if not len(far):
@@ -59,10 +65,10 @@ def _outliers(rows: Dataset) -> list[Finding]:
     return [
         Finding(
             "length", "note",
-            f"{len(far)} row(s) are far from the usual length of {np.exp(middle):.0f} characters "
+            f"{len(far)} {what} are far from the usual length of {np.exp(middle):.0f} characters "
             f"({shown([f'{o}: {lengths[r]}' for o, r in zip(origins, order, strict=True)])}).",
             "Look whether they are whole, and of this task.",
-            origins, tuple(rows.examples[row].prompt for row in order),
+            origins, tuple(texts[row] for row in order),
         )
     ]  # fmt: skip
 

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from fucina.data.audit.duplicates import same_text
-from fucina.data.audit.subject import Subject, shown
+from fucina.data.audit.subject import Subject, conversation, shown
 from fucina.data.similar import clusters, normalized
 from fucina.records import Example, Finding
 
@@ -14,18 +14,29 @@ MANY = 0.2  # of the rows of train; below this near duplicates are ordinary
 
 def check(subject: Subject) -> list[Finding]:
     """Cluster the rows of all files together."""
+    asked = _questions if subject.answer == "text" else _prompt
     rows: list[tuple[str, Example, str]] = [
-        (side.name, example, same_text(example.prompt))
+        (side.name, example, same_text(asked(example)))
         for side in subject.sides
         for example in side.examples
     ]
-    numbers = clusters([normalized(example.prompt) for _, example, _ in rows])
+    numbers = clusters([normalized(asked(example)) for _, example, _ in rows])
     members: dict[int, list[int]] = {}
     for row, number in enumerate(numbers):
         members.setdefault(int(number), []).append(row)
     # Rows equal but for case and spaces are another check's.
     several = [c for c in members.values() if len({rows[row][2] for row in c}) > 1]
     return [*_within(subject, rows, several), *_across(subject, rows, several)]
+
+
+def _prompt(example: Example) -> str:
+    return example.prompt
+
+
+def _questions(example: Example) -> str:
+    """What the user says in a conversation; what is answered may well be the same."""
+    said = [turn.content for turn in conversation(example) if turn.role == "user"]
+    return "\n".join(said)
 
 
 def _within(
@@ -48,7 +59,7 @@ def _within(
             tuple(f"cluster {i}: {rows[r][1].prompt}" for i, c in enumerate(inside, 1) for r in c),
         )
     ]  # fmt: skip
-    if mixed:
+    if mixed and subject.answer == "label":
         found.append(
             Finding(
                 "near_contradiction", "note",

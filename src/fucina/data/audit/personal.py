@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable
 
-from fucina.data.audit.subject import Subject, shown
-from fucina.records import Finding
+from fucina.data.audit.subject import Subject, shown, turns
+from fucina.records import Example, Finding
 
 __all__ = ["check", "find"]
 
@@ -15,8 +15,9 @@ def check(subject: Subject) -> list[Finding]:
     for rows in subject.sides:
         seen: dict[str, dict[str, str]] = {}
         for example in rows.examples:
-            for kind, value in find(f"{example.prompt} {example.target}"):
-                seen.setdefault(kind, {})[example.origin] = value
+            for where, text in _texts(example, subject.answer):
+                for kind, value in find(text):
+                    seen.setdefault(kind, {})[example.origin] = f"{where}{_hidden(value)}"
         secret = {kind: hits for kind, hits in seen.items() if kind in SECRETS}
         personal = {kind: hits for kind, hits in seen.items() if kind not in SECRETS}
         if secret:
@@ -28,11 +29,17 @@ def check(subject: Subject) -> list[Finding]:
     return found
 
 
+def _texts(example: Example, answer: str) -> list[tuple[str, str]]:
+    if answer == "label":
+        return [("", f"{example.prompt} {example.target}")]
+    return [(f"{turn.where}: ", turn.text) for turn in turns(example, answer)]
+
+
 def _told(
     name: str, kinds: dict[str, dict[str, str]], fix: str
 ) -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:
     counted = shown([f"{kind} ({len(hits)})" for kind, hits in kinds.items()])
-    hits = [(row, f"{kind}: {_hidden(v)}") for kind, own in kinds.items() for row, v in own.items()]
+    hits = [(row, f"{kind}: {v}") for kind, own in kinds.items() for row, v in own.items()]
     origins = tuple(dict.fromkeys(row for row, _ in hits))
     message = f"{name} holds {counted} in {len(origins)} row(s) ({shown(origins)})."
     return message, fix, tuple(row for row, _ in hits), tuple(what for _, what in hits)

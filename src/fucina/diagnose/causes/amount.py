@@ -18,7 +18,7 @@ def too_few_examples(case: Case) -> Cause | None:
     """Few rows a label, and more would help: the linear models lose a lot with half of them."""
     rows = sorted(case.counts.values())
     middle = float(np.median(rows)) if rows else 0.0
-    whole = _accuracy(case)
+    whole = case.reference_accuracy
     slope = whole - case.reference.half
     uneven = rows and rows[-1] >= UNEVEN * max(1, rows[0])  # then another cause says it better
     evidence = float(np.clip(0.35 + slope / 0.08 + 0.5 * (1 - whole), 0, 1))
@@ -116,8 +116,3 @@ def validation_too_small(case: Case) -> Cause | None:
         "a steadier choice; usually 0 to 2 points.",
         {"folds.count": FOLDS},
     )
-
-
-def _accuracy(case: Case) -> float:
-    answers = case.reference.answers
-    return float(np.mean([a == t for a, t in zip(answers.answers, answers.targets, strict=True)]))

@@ -10,7 +10,14 @@ from fucina.diagnose.case import Case
 from fucina.diagnose.causes.weights import points
 from fucina.records import Cause
 
-__all__ = ["answer_in_text", "distribution_shift", "label_shift", "leakage", "template_mismatch"]
+__all__ = [
+    "answer_in_text",
+    "distribution_shift",
+    "label_shift",
+    "leakage",
+    "template_mismatch",
+    "wrapping",
+]
 
 SHOWN = 3
 COMMON = 0.8  # share of rows that must have a wrapping
@@ -84,26 +91,42 @@ def answer_in_text(case: Case) -> Cause | None:
 
 def template_mismatch(case: Case) -> Cause | None:
     """Nearly all texts of one side begin or end with words that the other side lacks."""
-    sides = {"training": case.development.prompts, "test": list(case.test.prompts)}
-    for (name, texts), (other, others) in zip(sides.items(), reversed(sides.items()), strict=True):
+    learned, used = case.development.prompts, list(case.test.prompts)
+    wrapped = wrapping(learned, used)
+    if wrapped is None:
+        return None
+    name, where, found, elsewhere = wrapped
+    other = "test" if name == "training" else "training"
+    lost = max(0.0, case.held_out_accuracy - case.test_accuracy)
+    return Cause(
+        "template_mismatch",
+        0.93,
+        f"At least {COMMON:.0%} of the {name} texts {where} with {found.strip()!r}, of the {other} "
+        f"texts {elsewhere:.0%} do: the model is used with another wrapping than it learned.",
+        (f"training: {learned[0]}", f"test: {used[0]}"),
+        "Wrap both the same way, or neither: the text alone is enough here.",
+        f"about {points(lost)}, what held-out rows are ahead of test rows.",
+        repairs=_rewrapped(case, found, where, strip=name == "training"),
+    )
+
+
+def wrapping(learned: Sequence[str], used: Sequence[str]) -> tuple[str, str, str, float] | None:
+    """Words that nearly all texts of one side begin or end with, and few of the other.
+
+    Returns:
+        The side (`training` or `test`), `begin` or `end`, the words, and the share of the other
+        side that has them; None where both are alike.
+
+    Example:
+        >>> wrapping(["Classify: ciao", "Classify: addio"], ["ciao", "addio"])
+        ('training', 'begin', 'Classify: ', 0.0)
+    """
+    for name, texts, others in (("training", learned, used), ("test", used, learned)):
         for where, found in (("begin", _prefix(texts)), ("end", _suffix(texts))):
-            if not found:
-                continue
             match = str.startswith if where == "begin" else str.endswith
             elsewhere = float(np.mean([match(text, found) for text in others]))
-            if elsewhere <= SELDOM:
-                lost = max(0.0, case.held_out_accuracy - case.test_accuracy)
-                return Cause(
-                    "template_mismatch",
-                    0.93,
-                    f"At least {COMMON:.0%} of the {name} texts {where} with {found.strip()!r}, of "
-                    f"the {other} texts {elsewhere:.0%} do: the model is used with another "
-                    "wrapping than it learned.",
-                    (f"{name}: {texts[0]}", f"{other}: {others[0]}"),
-                    "Wrap both the same way, or neither: the text alone is enough here.",
-                    f"about {points(lost)}, what held-out rows are ahead of test rows.",
-                    repairs=_rewrapped(case, found, where, strip=name == "training"),
-                )
+            if found and elsewhere <= SELDOM:
+                return name, where, found, elsewhere
     return None
 
 

@@ -1,12 +1,11 @@
 """Causes in how the weights were moved: rate, warm-up, epochs, steps, stopping, loss."""
 
-from fucina.diagnose.case import Case
 from fucina.diagnose.causes.weights import off, points
+from fucina.diagnose.training import Training
 from fucina.records import Cause
 
 __all__ = [
     "batch_too_large",
-    "cold_start",
     "learning_rate_high",
     "learning_rate_low",
     "overfitting",
@@ -19,46 +18,51 @@ __all__ = [
 # The usual peak rate of each kind of training, and from where on it is too high.
 USUAL_RATE = {"lora": 5e-4, "head": 1e-3, "full": 5e-5}
 HIGH_RATE = {"lora": 3e-3, "head": 5e-2, "full": 3e-4}
+BLANK_RATE, HIGH_BLANK_RATE = 1e-3, 1e-2  # all weights, from random ones
 USUAL_EPOCHS = {"floor": 4, "cold": 8}
 FEW_STEPS = 60
+HELPED = 0.9  # of the held-out loss of the start: below this training did good
 USUAL_SCALE = 2.0  # alpha / rank
 
 
-def learning_rate_low(case: Case) -> Cause | None:
+def learning_rate_low(training: Training) -> Cause | None:
     """The rate, times the adapter's scale, is far below the usual one and little was learnt."""
-    kind = case.recipe.adapter.kind
-    given, adapter = case.recipe.training.learning_rate, case.recipe.adapter
+    kind, usual = training.recipe.adapter.kind, _usual_rate(training)
+    given, adapter = training.recipe.training.learning_rate, training.recipe.adapter
     scale = min(1.0, adapter.alpha / adapter.rank / USUAL_SCALE) if kind == "lora" else 1.0
-    times = USUAL_RATE[kind] / (given * scale)
-    weight = off(times, _undertrained(case))
+    times = usual / (given * scale)
+    weight = off(times, _undertrained(training))
     if not weight:
         return None
     scaled = f" times alpha / rank = {adapter.alpha / adapter.rank:g}" if scale < 1 else ""
-    changes = {"training.learning_rate": USUAL_RATE[kind]}
+    changes = {"training.learning_rate": usual}
     if scale < 1:
         changes["adapter.alpha"] = USUAL_SCALE * adapter.rank
     return Cause(
         "learning_rate_low",
         weight,
         f"The learning rate {given:g}{scaled} is {times:.3g} times below the usual "
-        f"{USUAL_RATE[kind]:g}, and the model learned little.",
-        (_learned(case),),
-        f"Set training.learning_rate={USUAL_RATE[kind]:g}.",
-        _to_learn(case),
+        f"{usual:g}, and the model learned little.",
+        (_learned(training),),
+        f"Set training.learning_rate={usual:g}.",
+        _to_learn(training),
         changes,
     )
 
 
-def learning_rate_high(case: Case) -> Cause | None:
+def learning_rate_high(training: Training) -> Cause | None:
     """The rate is far above the usual one, or the loss jumped instead of falling."""
-    kind, curves = case.recipe.adapter.kind, case.curves
-    given = case.recipe.training.learning_rate
+    curves, usual = training.curves, _usual_rate(training)
+    high = HIGH_BLANK_RATE if usual == BLANK_RATE else HIGH_RATE[training.recipe.adapter.kind]
+    given = training.recipe.training.learning_rate
     first = curves.held[1] if len(curves.held) > 1 else curves.held[0]
     jumped = first / curves.held[0] if curves.held[0] > 0 else 1.0
     harmed = curves.not_a_number > 0 or not jumped <= 1.2
+    if not harmed and curves.held[-1] < HELPED * curves.held[0] and curves.rose < 1.1:
+        return None
     evidence = 1.0 if harmed else 0.9 if curves.rose > 1.3 else 0.3
-    weight = off(given / HIGH_RATE[kind], evidence)
-    if harmed and given > USUAL_RATE[kind] * 1.5:
+    weight = off(given / high, evidence)
+    if harmed and given > usual * 1.5:
         weight = max(weight, 0.7)
     if not weight:
         return None
@@ -68,31 +72,31 @@ def learning_rate_high(case: Case) -> Cause | None:
     return Cause(
         "learning_rate_high",
         weight,
-        f"The learning rate {given:g} is {given / USUAL_RATE[kind]:.3g} times the usual "
-        f"{USUAL_RATE[kind]:g}, and training made the model worse instead of better.",
+        f"The learning rate {given:g} is {given / usual:.3g} times the usual "
+        f"{usual:g}, and training made the model worse instead of better.",
         tuple(seen),
-        f"Set training.learning_rate={USUAL_RATE[kind]:g} and training.warmup=0.1.",
-        _to_learn(case),
-        {"training.learning_rate": USUAL_RATE[kind], "training.warmup": 0.1},
+        f"Set training.learning_rate={usual:g} and training.warmup=0.1.",
+        _to_learn(training),
+        {"training.learning_rate": usual, "training.warmup": 0.1},
     )
 
 
-def warmup(case: Case) -> Cause | None:
+def warmup(training: Training) -> Cause | None:
     """The warm-up takes most of the run, or is missing where the first epoch did harm."""
-    given, steps, curves = case.recipe.training.warmup, case.steps, case.curves
+    given, steps, curves = training.recipe.training.warmup, training.steps, training.curves
     wanted = given * steps if given < 1 else given
     share = wanted / max(1, steps)
     if share > 0.3:
-        evidence = max(_undertrained(case), 0.7 if share >= 1 else 0.0)
+        evidence = max(_undertrained(training), 0.7 if share >= 1 else 0.0)
         reached = min(1.0, 1 / share)
         return Cause(
             "warmup_too_long",
             min(0.97, off(share / 0.1, 1.0) + 0.02) * evidence,
             f"The warm-up of {wanted:.0f} steps takes {min(1.0, share):.0%} of the run of {steps} "
             f"steps; the learning rate reaches {reached:.0%} of its peak.",
-            (_learned(case),),
+            (_learned(training),),
             "Set training.warmup=0.1, a tenth of the run.",
-            _to_learn(case),
+            _to_learn(training),
             {"training.warmup": 0.1},
         )
     jumped = len(curves.held) > 1 and curves.held[1] > 1.2 * curves.held[0]
@@ -105,80 +109,58 @@ def warmup(case: Case) -> Cause | None:
         f"{curves.held[1] / curves.held[0]:.1f} times as large.",
         (f"held-out loss {curves.held[0]:.3f}, then {curves.held[1]:.3f}",),
         "Set training.warmup=0.1.",
-        _to_learn(case),
+        _to_learn(training),
         {"training.warmup": 0.1},
     )
 
 
-def too_few_epochs(case: Case) -> Cause | None:
+def too_few_epochs(training: Training) -> Cause | None:
     """The run ended while the held-out loss was still falling, or with much left to learn."""
-    training, curves = case.recipe.training, case.curves
-    usual = USUAL_EPOCHS[training.start]
-    ended = all(m["ended"] == "ran all epochs" for m in case.facts["members"])
+    asked, curves = training.recipe.training, training.curves
+    usual = USUAL_EPOCHS[asked.start if training.of_labels else "cold"]
+    ended = all(m["ended"] == "ran all epochs" for m in training.members)
     if not ended or curves.rose > 1.1:
         return None
-    evidence = max(0.9 if curves.falling else 0.0, case.underfit)
-    few = off(usual / training.epochs, evidence)
-    if training.epochs >= usual and curves.falling:
+    evidence = max(0.9 if curves.falling else 0.0, training.underfit)
+    few = off(usual / asked.epochs, evidence)
+    if asked.epochs >= usual and curves.falling:
         fall = 1 - curves.held[-1] / curves.held[-2]
         few = 0.3 + min(0.25, 2 * fall) if fall > 0.05 else 0.0
-    more = max(usual, 2 * training.epochs)
+    more = max(usual, 2 * asked.epochs)
     return Cause(
         "too_few_epochs",
         few,
-        f"The run ended after {training.epochs} epoch(s), {case.steps} steps, with more to learn.",
-        (_learned(case),),
+        f"The run ended after {asked.epochs} epoch(s), {training.steps} steps, with more to learn.",
+        (_learned(training),),
         f"Set training.epochs={more}; early stopping ends it when nothing is gained.",
-        _to_learn(case),
+        _to_learn(training),
         {"training.epochs": more},
     ) if few else None  # fmt: skip
 
 
-def batch_too_large(case: Case) -> Cause | None:
+def batch_too_large(training: Training) -> Cause | None:
     """So many rows go into a step that there are hardly any steps."""
-    training = case.recipe.training
-    a_step = training.batch_size * training.accumulation
-    if a_step <= 16 or case.steps >= FEW_STEPS:
+    asked = training.recipe.training
+    a_step = asked.batch_size * asked.accumulation
+    if a_step <= 16 or training.steps >= FEW_STEPS:
         return None
-    evidence = max(_undertrained(case), 0.75 if case.steps < FEW_STEPS / 3 else 0.0)
-    weight = off(min(FEW_STEPS / case.steps, a_step / 16), evidence)
+    evidence = max(_undertrained(training), 0.75 if training.steps < FEW_STEPS / 3 else 0.0)
+    weight = off(min(FEW_STEPS / training.steps, a_step / 16), evidence)
     return Cause(
         "batch_too_large",
         weight,
-        f"A step takes {a_step} of {case.train_rows} rows, so the whole run has {case.steps} "
+        f"A step takes {a_step} of {training.rows} rows, so the whole run has {training.steps} "
         "steps.",
-        (_learned(case),),
+        (_learned(training),),
         "Set training.batch_size=16 and training.accumulation=1.",
-        _to_learn(case),
+        _to_learn(training),
         {"training.batch_size": 16, "training.accumulation": 1},
     ) if weight else None  # fmt: skip
 
 
-def cold_start(case: Case) -> Cause | None:
-    """The head began from nothing, and the run was too short to make up for it."""
-    if case.recipe.training.start != "cold" or case.underfit < 0.3:
-        return None
-    ahead = max(
-        _reference_accuracy(case) - case.held_out_accuracy,
-        *((case.baseline(name) or 0.0) - case.test_accuracy for name in ("frozen", "characters")),
-    )
-    if ahead < 0.02:
-        return None
-    return Cause(
-        "cold_start",
-        min(0.45, 0.2 + 0.5 * ahead) * case.underfit,
-        "The head started from nothing, and linear models that need no training are better than "
-        "what was reached.",
-        (f"linear models are {points(ahead)} ahead on the same rows",),
-        "Set training.start=floor: the head begins where the linear model ends.",
-        f"about {points(ahead)}, what the linear models are ahead.",
-        {"training.start": "floor"},
-    )
-
-
-def overfitting(case: Case) -> Cause | None:
+def overfitting(training: Training) -> Cause | None:
     """The held-out loss rose far above its lowest while the training loss went to nothing."""
-    curves, stopping = case.curves, case.recipe.stopping
+    curves, stopping = training.curves, training.recipe.stopping
     trained = curves.held[1:]
     if len(trained) < 3 or curves.not_a_number or curves.train[-1] > 0.6 * curves.train[0]:
         return None
@@ -198,50 +180,48 @@ def overfitting(case: Case) -> Cause | None:
         "the best epoch, and stop early.",
         "a lower held-out loss and better confidence; accuracy usually by 0 to 3 points.",
         {
-            "training.epochs": max(2, min(best + 2, case.recipe.training.epochs)),
+            "training.epochs": max(2, min(best + 2, training.recipe.training.epochs)),
             "training.learning_rate": min(
-                case.recipe.training.learning_rate, USUAL_RATE[case.recipe.adapter.kind]
+                training.recipe.training.learning_rate, _usual_rate(training)
             ),
             "stopping.keep": "best",
             "stopping.patience": min(stopping.patience, 2),
-            "adapter.dropout": max(case.recipe.adapter.dropout, 0.1),
+            "adapter.dropout": max(training.recipe.adapter.dropout, 0.1),
         },
     )  # fmt: skip
 
 
-def stopped_early(case: Case) -> Cause | None:
+def stopped_early(training: Training) -> Cause | None:
     """Members gave up while they were still getting better."""
-    stopping, training = case.recipe.stopping, case.recipe.training
-    stopped = [m for m in case.facts["members"] if "for" in m["ended"] and "epochs" in m["ended"]
+    stopping, asked = training.recipe.stopping, training.recipe.training
+    stopped = [m for m in training.members if "for" in m["ended"] and "epochs" in m["ended"]
                and m["ended"] != "ran all epochs"]  # fmt: skip
-    ran = len(case.curves.held) - 1
-    if not stopped or stopping.patience > 2 or ran >= max(3, 0.6 * training.epochs):
+    ran = len(training.curves.held) - 1
+    if not stopped or stopping.patience > 2 or ran >= max(3, 0.6 * asked.epochs):
         return None
     better = (
-        case.curves.held[-1] < case.curves.held[0]
-        or case.curves.accuracy[-1] > (case.curves.accuracy[0])
+        training.curves.held[-1] < training.curves.held[0]
+        or training.curves.accuracy[-1] > (training.curves.accuracy[0])
     )
     weight = (
-        off(5 / stopping.patience, 0.95 if better else 0.6)
-        * len(stopped)
-        / len(case.facts["members"])
+        off(5 / stopping.patience, 0.95 if better else 0.6) * len(stopped) / len(training.members)
     )
     return Cause(
         "stopped_early",
         weight,
-        f"{len(stopped)} of {len(case.facts['members'])} member(s) stopped after {ran} of "
-        f"{training.epochs} epochs, because {stopped[0]['ended']}.",
-        (f"held-out loss {case.curves.held[0]:.3f} at the start, {case.curves.held[-1]:.3f} when "
-         "it stopped",),
+        f"{len(stopped)} of {len(training.members)} member(s) stopped after {ran} of "
+        f"{asked.epochs} epochs, because {stopped[0]['ended']}.",
+        (f"held-out loss {training.curves.held[0]:.3f} at the start, "
+         f"{training.curves.held[-1]:.3f} when it stopped",),
         "Set stopping.patience=5 and stopping.max_ratio=auto.",
-        _to_learn(case),
+        _to_learn(training),
         {"stopping.patience": 5, "stopping.max_ratio": "auto"},
     )  # fmt: skip
 
 
-def regularization(case: Case) -> Cause | None:
+def regularization(training: Training) -> Cause | None:
     """Dropout, weight decay or the focal exponent keep the model from learning."""
-    recipe = case.recipe
+    recipe = training.recipe
     strong = {
         "adapter.dropout": (recipe.adapter.dropout / 0.3, 0.0, recipe.adapter.dropout),
         "training.weight_decay": (
@@ -260,22 +240,27 @@ def regularization(case: Case) -> Cause | None:
         "regularization",
         min(0.9, off(times, 1.0) + 0.15),
         f"{said}: so much restraint keeps the model from learning what the rows say.",
-        (_learned(case),),
+        (_learned(training),),
         "Set " + ", ".join(f"{key}={usual:g}" for key, (_, usual, _) in found.items()) + ".",
-        _to_learn(case),
+        _to_learn(training),
         {key: usual for key, (_, usual, _) in found.items()},
     )
 
 
-def _undertrained(case: Case) -> float:
+def _usual_rate(training: Training) -> float:
+    kind = training.recipe.adapter.kind
+    return BLANK_RATE if kind == "full" and training.blank else USUAL_RATE[kind]
+
+
+def _undertrained(training: Training) -> float:
     """How plainly the curves say that too little was learnt, 0 to 1."""
-    if case.curves.idle:
+    if training.curves.idle:
         return 1.0
-    return max(0.8 if case.curves.falling else 0.0, case.underfit)
+    return max(0.8 if training.curves.falling else 0.0, training.underfit)
 
 
-def _learned(case: Case) -> str:
-    curves = case.curves
+def _learned(training: Training) -> str:
+    curves = training.curves
     train = f"training loss {curves.train[0]:.3f}" if curves.train else "no epoch"
     if len(curves.train) > 1:
         train += f" after epoch 1, {curves.train[-1]:.3f} after epoch {len(curves.train)}"
@@ -283,18 +268,11 @@ def _learned(case: Case) -> str:
     return f"{train}; {held}"
 
 
-def _reference_accuracy(case: Case) -> float:
-    answers = case.reference.answers
-    pairs = zip(answers.answers, answers.targets, strict=True)
-    return sum(a == t for a, t in pairs) / max(1, len(answers.targets))
-
-
-def _to_learn(case: Case) -> str:
+def _to_learn(training: Training) -> str:
     """What is known of what a training without this fault would give."""
-    ahead = _reference_accuracy(case) - case.held_out_accuracy
-    if ahead > 0.02:
+    if training.ahead > 0.02:
         return (
-            f"at least {points(ahead)}: linear models on the frozen base, which need no training, "
-            f"are right on {_reference_accuracy(case):.1%} of the held-out rows."
+            f"at least {points(training.ahead)}: linear models on the frozen base, which need no "
+            f"training, are right on {training.reference:.1%} of the held-out rows."
         )
     return "not known before it is tried: --test-cause measures it."

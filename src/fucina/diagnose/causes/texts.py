@@ -76,5 +76,5 @@ def damaged_text(case: Case) -> Cause | None:
         found.evidence[:SHOWN],
         "Write mended copies: fucina audit RECIPE --fix FOLDER; or set data.encoding.",
         f"up to {points(share / 2)} where the same words are whole elsewhere.",
-        repairs={row: text for row, text in found.repairs.items() if text is not None},
+        repairs={row: text for row, text in found.repairs.items() if isinstance(text, str)},
     )

@@ -1,0 +1,202 @@
+"""Causes in conversations: other templates than at use, too few of them, leaks, other topics."""
+
+from collections import Counter
+
+import numpy as np
+
+from fucina.diagnose.causes.answers import TRIED
+from fucina.diagnose.causes.mismatch import wrapping
+from fucina.diagnose.causes.weights import off
+from fucina.diagnose.text_case import TextCase
+from fucina.records import Cause, Example
+
+__all__ = [
+    "base_untrained",
+    "leaked",
+    "question_mismatch",
+    "scarce_test",
+    "shifted",
+    "system_mismatch",
+    "template_unlike_base",
+    "too_few_conversations",
+]
+
+SHOWN = 3
+ENOUGH = 200  # conversations
+SCARCE = 50
+
+
+def system_mismatch(case: TextCase) -> Cause | None:
+    """Training rows have the system say one thing, test rows another or nothing."""
+    learned, used = _systems(case.development.examples), _systems(case.rows.examples)
+    own = case.recipe.chat.system or ""
+    (taught, rows), (given, asked) = learned.most_common(1)[0], used.most_common(1)[0]
+    shares = rows / len(case.development), asked / len(case.rows)
+    if min(shares) < 0.8 or (taught or own) == (given or own):
+        return None
+    change = {"chat.system": given} if not taught else {}
+    if taught and not given and not own:
+        change = {"chat.system": taught}
+    shown = [f"{side}: {text[:80]!r}" for side, text in (("training", taught), ("test", given))]
+    return Cause(
+        "template_mismatch", 0.93,
+        f"The system says {_quoted(taught)} in {shares[0]:.0%} of the training conversations and "
+        f"{_quoted(given)} in {shares[1]:.0%} of the test: the model is used with another "
+        "beginning than it learned.",
+        tuple(shown),
+        "Let the system say the same in both: set chat.system, or write it in the rows.",
+        f"up to {max(0.0, case.test_loss - case.held_out_loss):.2f} nats a token, what the test "
+        "is behind held-out rows.",
+        change,
+    )  # fmt: skip
+
+
+def _quoted(text: str) -> str:
+    return repr(text[:60] + ("…" if len(text) > 60 else "")) if text else "nothing"
+
+
+def _systems(rows: tuple[Example, ...]) -> Counter[str]:
+    return Counter(
+        row.messages[0].content if row.messages and row.messages[0].role == "system" else ""
+        for row in rows
+    )
+
+
+def question_mismatch(case: TextCase) -> Cause | None:
+    """Nearly all questions of one side begin or end with words that the other side lacks."""
+    found = wrapping(_asked(case.development.examples), _asked(case.rows.examples))
+    if found is None:
+        return None
+    side, where, words, elsewhere = found
+    return Cause(
+        "template_mismatch", 0.93,
+        f"Most questions of the {side} {where} with {words.strip()!r}, elsewhere {elsewhere:.0%} "
+        "do: the model is used with another wrapping than it learned.",
+        (f"test: {case.test.prompts[0]}",),
+        "Wrap both the same way, or neither.",
+        f"up to {max(0.0, case.test_loss - case.held_out_loss):.2f} nats a token.",
+    )  # fmt: skip
+
+
+def _asked(rows: tuple[Example, ...]) -> list[str]:
+    """The last question of each row."""
+    questions = []
+    for row in rows:
+        said = [m.content for m in row.messages if m.role == "user"]
+        questions.append(said[-1] if said else row.prompt)
+    return questions
+
+
+def template_unlike_base(case: TextCase) -> Cause | None:
+    """The base was taught another template than the one it is trained with."""
+    own = getattr(case.template.tokenizer, "chat_template", None)
+    if not isinstance(own, str) or own == case.template.source:
+        return None
+    return Cause(
+        "template_unlike_base", 0.5,
+        "The tokenizer of the base brings a chat template of its own, and chat.template="
+        f"{case.recipe.chat.template} writes conversations otherwise.",
+        (f"the base alone has a loss of {case.base_loss or float('nan'):.2f} nats a token here",),
+        "Set chat.template=auto.",
+        TRIED,
+        {"chat.template": "auto"},
+    )  # fmt: skip
+
+
+def base_untrained(case: TextCase) -> Cause | None:
+    """The base finds every token about as likely: it knows no language yet."""
+    known = case.base_loss
+    start = case.training.curves.held[0] if known is None else known
+    if not case.training.blank:
+        return None
+    return Cause(
+        "base_unsuited", 0.45,
+        f"The base alone has a loss of {start:.2f} nats a token, where knowing nothing is "
+        f"{case.training.ignorance:.2f}: it has not learnt this language, or any.",
+        (f"its perplexity is {np.exp(min(start, 700.0)):.0f} of {len(case.template.tokenizer)} "
+         "tokens",),
+        "Use a base that was trained on this language (model.base); or train all its weights "
+        "(adapter.kind=full) on far more rows.",
+        "most of what there is to gain.",
+    )  # fmt: skip
+
+
+def too_few_conversations(case: TextCase) -> Cause | None:
+    """Few rows, and held-out rows are much harder than those that were learnt."""
+    rows, curves = case.training.rows, case.training.curves
+    if not curves.train or not np.isfinite(curves.train[-1]):
+        return None
+    gap = 1 - curves.train[-1] / max(min(curves.held[1:]), 1e-9)
+    evidence = float(np.clip(gap / 0.4, 0, 1))
+    if rows < SCARCE:
+        evidence = max(evidence, 0.9)
+    weight = off(ENOUGH / max(1, rows), evidence)
+    return Cause(
+        "too_few_examples", weight,
+        f"{rows} conversations are few: {ENOUGH} and more are usual.",
+        (f"training loss {curves.train[-1]:.2f}, lowest held-out loss {min(curves.held[1:]):.2f}",),
+        f"Collect about {max(10, ENOUGH - rows)} more, in the same manner.",
+        "fucina train --learning-curve says how much twice the rows give.",
+    ) if weight else None  # fmt: skip
+
+
+def scarce_test(case: TextCase) -> Cause | None:
+    """The interval is so wide that most differences cannot be told."""
+    score = case.facts["model"]["scores"]["token_loss"]
+    half = (score["high"] - score["low"]) / 2 / max(score["value"], 1e-9)
+    rows = case.facts["model"]["rows"]
+    if half < 0.08:
+        return None
+    needed = round(rows * (half / 0.05) ** 2)
+    return Cause(
+        "test_too_small", float(np.clip(0.3 + 2.0 * (half - 0.08), 0, 0.8)),
+        f"{rows} test conversations tell the loss to ±{half:.0%} only.",
+        (f"{score['low']:.2f} to {score['high']:.2f} nats a token",),
+        f"Collect test rows until there are about {needed} (±5 %), or use folds.",
+        "no better model, but a score that can be believed.",
+    )  # fmt: skip
+
+
+def leaked(case: TextCase) -> Cause | None:
+    """Test rows that training saw, question and answer: the score is too good to be true."""
+    known = {_plain(row): row.origin for row in case.development.examples}
+    seen = np.array([_plain(row) in known for row in case.rows.examples])
+    share = float(seen.mean())
+    if share < 0.02:
+        return None
+    fresh = float(case.losses[~seen].mean()) if (~seen).any() else case.held_out_loss
+    return Cause(
+        "leakage", float(np.clip(0.55 + 2.5 * share, 0, 0.98)),
+        f"{int(seen.sum())} of {len(seen)} test conversations ({share:.0%}) are training rows too: "
+        f"a loss of {case.test_loss:.2f} is too good to be true.",
+        (f"loss on rows that training saw {case.losses[seen].mean():.2f}, on the others "
+         f"{fresh:.2f}",),
+        "Remove these rows from train or test (data.allow_duplicates=false shows them all).",
+        f"an honest score, about {fresh - case.test_loss:.2f} nats a token higher.",
+        repairs={known[_plain(row)]: None
+                 for row, leaked in zip(case.rows.examples, seen, strict=True) if leaked},
+    )  # fmt: skip
+
+
+def _plain(row: Example) -> str:
+    return " ".join(f"{row.prompt}\n{row.target}".casefold().split())
+
+
+def shifted(case: TextCase) -> Cause | None:
+    """Test questions can be told from training questions, and the model is worse on them."""
+    auc = case.beside.domain_auc
+    behind = case.test_loss - case.held_out_loss
+    if auc < 0.75:
+        return None
+    strength = float(np.clip((auc - 0.7) / 0.25, 0, 1))
+    weight = strength * float(np.clip(0.3 + 1.2 * behind / max(case.held_out_loss, 1e-9), 0.2, 0.9))
+    far = np.argsort(case.beside.likeness[:, 0])[:SHOWN]
+    return Cause(
+        "distribution_shift", weight,
+        f"Test questions are unlike training questions: a linear model tells them apart with an "
+        f"AUC of {auc:.2f} (0.5 is not at all); the loss is {case.held_out_loss:.2f} nats a token "
+        f"on held-out rows and {case.test_loss:.2f} on the test.",
+        tuple(f"farthest from training: {case.test.prompts[row]}" for row in far),
+        "Collect conversations like those of the test and train on both.",
+        f"up to {max(0.0, behind):.2f} nats a token.",
+    )  # fmt: skip

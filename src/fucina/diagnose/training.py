@@ -1,0 +1,125 @@
+"""How training went, whatever the kind of answer: what the causes in settings look at."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fucina.records import Epoch
+
+if TYPE_CHECKING:
+    from fucina.config import Recipe
+
+__all__ = ["Curves", "Training"]
+
+BLANK = 0.8  # of the loss of knowing nothing
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Means over the members at each epoch; epoch 0 is the state before training.
+
+    Attributes:
+        train: Training loss of epochs 1, 2, ...
+        held: Held-out loss of epochs 0, 1, ...
+        accuracy: The first held-out score, balanced accuracy or that of tokens, of epochs 0, 1, ...
+        norms: Gradient norm of epochs 1, 2, ...
+        not_a_number: Epochs of single members whose loss was not a number.
+    """
+
+    train: tuple[float, ...]
+    held: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    norms: tuple[float, ...]
+    not_a_number: int
+
+    @classmethod
+    def of(cls, epochs: Sequence[Epoch]) -> "Curves":
+        """Average over the members that were still training."""
+        last = max((epoch.epoch for epoch in epochs), default=0)
+
+        def mean(value: Callable[[Epoch], float], first: int) -> tuple[float, ...]:
+            each = [[value(e) for e in epochs if e.epoch == n] for n in range(last + 1)]
+            return tuple(
+                float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
+                for values in each[first:]
+            )
+
+        broken = sum(not math.isfinite(e.train_loss) for e in epochs if e.epoch)
+        return cls(
+            mean(lambda e: e.train_loss, 1), mean(lambda e: e.validation_loss, 0),
+            mean(lambda e: next(iter(e.scores.values()), math.nan), 0),
+            mean(lambda e: e.gradient_norm, 1), broken,
+        )  # fmt: skip
+
+    @property
+    def idle(self) -> bool:
+        """Whether training changed next to nothing."""
+        still = abs(self.held[-1] / self.held[0] - 1) < 0.05 if self.held[0] else True
+        if len(self.train) < 2:
+            return still
+        return still and self.train[-1] > 0.93 * self.train[0]
+
+    @property
+    def falling(self) -> bool:
+        """Whether the lowest held-out loss is that of the last epoch, and still well below."""
+        before = self.held[:-1]
+        return bool(before) and self.held[-1] < 0.98 * min(before)
+
+    @property
+    def rose(self) -> float:
+        """How many times its lowest value the held-out loss was in the end."""
+        return self.held[-1] / min(self.held) if min(self.held) > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class Training:
+    """What was asked of the optimizer, and what it did.
+
+    Attributes:
+        recipe: What was asked.
+        members: Of metrics.json: which epoch each kept, and why it ended.
+        epochs: Of all members.
+        rows: That one member learned from, on average.
+        ignorance: The loss of a model that knows nothing of these rows, nats.
+        ahead: How far models that need no training are ahead on held-out rows; 0 where none is.
+        reference: Their accuracy.
+        of_labels: How many labels there are; 0 for texts.
+    """
+
+    recipe: "Recipe"
+    members: Sequence[Mapping[str, Any]]
+    epochs: tuple[Epoch, ...]
+    rows: int
+    ignorance: float
+    ahead: float = 0.0
+    reference: float = 0.0
+    of_labels: int = 0
+
+    @cached_property
+    def curves(self) -> Curves:
+        """How training went."""
+        return Curves.of(self.epochs)
+
+    @property
+    def blank(self) -> bool:
+        """Whether the base knew next to nothing: its weights are random, or of another language."""
+        return not self.of_labels and self.curves.held[0] > BLANK * self.ignorance
+
+    @cached_property
+    def steps(self) -> int:
+        """Optimizer steps that a member planned to take."""
+        training = self.recipe.training
+        a_step = training.batch_size * training.accumulation
+        return training.epochs * math.ceil(self.rows / a_step)
+
+    @cached_property
+    def underfit(self) -> float:
+        """How much is left to learn of the training rows: 0 nothing, 1 nearly all."""
+        last = self.curves.train[-1] if self.curves.train else self.curves.held[-1]
+        if not math.isfinite(last):
+            return 1.0
+        return float(np.clip((last / self.ignorance - 0.25) / 0.4, 0, 1))

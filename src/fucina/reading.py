@@ -1,0 +1,134 @@
+"""From a recipe to rows: read, check, audit and divide the files it names."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fucina import data, prepare, run, tasks
+from fucina.records import Dataset, Finding, Progress, Split, silent
+from fucina.tasks.settings import refuse_idle
+
+if TYPE_CHECKING:
+    from fucina.config import Recipe
+
+__all__ = ["audit", "read", "read_file", "read_subject"]
+
+
+def read(
+    recipe: "Recipe", root: Path, *, progress: Progress = silent
+) -> tuple[Split, list[Finding]]:
+    """Read, check and divide the rows of a recipe.
+
+    Raises:
+        DataError: A file cannot be read, or the rows cannot be used as they are.
+    """
+    subject = read_subject(recipe, root, progress=progress)
+    findings = data.gate(subject)
+    data.raise_errors(findings)
+    split = prepare.split(
+        data.group_similar(subject.train),
+        validation=subject.validation,
+        test=subject.test,
+        config=recipe.data,
+        folds=recipe.folds.count,
+        seed=recipe.seed,
+        labelled=subject.answer == "label",
+    )
+    return split, findings
+
+
+def audit(
+    recipe: "Recipe", root: Path, *, progress: Progress = silent
+) -> tuple[data.Subject, list[Finding]]:
+    """Look at the rows of a recipe with every check; a k-fold run of it is used where there is one.
+
+    Raises:
+        DataError: A file cannot be read.
+        RecipeError: The constitution cannot be read.
+        ModelError: The tokenizer of the base model cannot be had, or cannot write conversations.
+        MissingExtraError: A library of a check is not installed.
+    """
+    from fucina.models import source
+    from fucina.models.template import open_template
+    from fucina.models.tokenize import count_tokens
+
+    subject = read_subject(recipe, root, progress=progress)
+    tokenizer = source.read_tokenizer(recipe.model.base, source.locate(recipe.model.base))
+    if subject.answer == "text":
+        chat = recipe.chat
+        template = open_template(
+            tokenizer, chat.template, root=root, system=chat.system, supervise=chat.supervise
+        )
+        subject = replace(subject, template=template)
+    subject = replace(
+        subject,
+        max_length_tokens=min(recipe.model.max_length_tokens, tokenizer.model_max_length),
+        count_tokens=lambda texts: count_tokens(texts, tokenizer),
+        out_of_fold=run.latest_out_of_fold(recipe),
+    )
+    return subject, data.audit(subject, progress=progress)
+
+
+def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -> data.Subject:
+    """Read the files of a recipe; rows are called by file and line, or by path if names repeat.
+
+    Raises:
+        RecipeError: A setting does nothing for this task, or the constitution cannot be read.
+        DataError: A file cannot be read.
+    """
+    refuse_idle(recipe)
+    config = recipe.data
+    written = recipe.chat.constitution
+    given = [name for name in (config.train, config.validation, config.test) if name is not None]
+    short = len({Path(name).name for name in given}) == len(given)
+
+    def rows(name: str, side: str, group: str | None = None) -> Dataset:
+        origin = Path(name).name if short else name
+        return read_file(
+            recipe, root / name, name=side, origin=origin, group=group, progress=progress
+        )
+
+    return data.Subject(
+        rows(config.train, "train", config.group),
+        rows(config.validation, "validation") if config.validation is not None else None,
+        rows(config.test, "test") if config.test is not None else None,
+        answer=tasks.get(recipe.task).answer,
+        folds=recipe.folds.count,
+        allow_duplicates=config.allow_duplicates,
+        rules=data.load_constitution(root / written) if written else (),
+    )
+
+
+def read_file(
+    recipe: "Recipe",
+    path: Path,
+    *,
+    name: str = "",
+    origin: str = "",
+    group: str | None = None,
+    progress: Progress = silent,
+) -> Dataset:
+    """Read one file with the columns of a recipe.
+
+    Args:
+        recipe: Says how the file is written, and what its columns are called.
+        path: The file.
+        name: Of the rows, for messages.
+        origin: What rows are called by, with their line.
+        group: Column of groups. Only rows that are divided need one, and those are train's.
+        progress: Shows steps.
+    """
+    config = recipe.data
+    columns = {"text": config.text, "label": config.label, **config.columns}
+    if group is not None:
+        columns["group"] = group
+    return data.load(
+        path,
+        tasks.get(recipe.task),
+        columns,
+        format=config.format,
+        encoding=config.encoding,
+        name=name,
+        origin=origin,
+        progress=progress,
+    )
