@@ -130,6 +130,40 @@ def test_tool_calls_are_learnt_and_their_answers_are_not(source, begins, ends, o
     assert second == "Due metri d'onda.<|im_end|>"
 
 
+# In the manner of gpt-oss: a call ends with a token of its own, and what follows it is not learnt.
+CALLING = (
+    "{% for m in messages %}"
+    "{% if m.tool_calls %}<|im_start|>assistant to={{ m.tool_calls[0].function.name }}\n"
+    "{{ m.content }}{{ m.tool_calls[0].function.arguments | tojson }}<|begin|>"
+    "{% elif m.role == 'tool' %}<|im_start|>tool\n{{ m.content }}<|im_end|>"
+    "{% else %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+# In the manner of DeepSeek: arguments are joined as text.
+JOINING = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+    "{% for call in m.tool_calls or [] %}"
+    "{{ call.function.name + ' ' + call.function.arguments }}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.mark.parametrize(("source", "learnt"), [
+    (CALLING, '{"quando": "domani"}<|begin|>'), (JOINING, 'mare {"quando": "domani"}<|im_end|>'),
+])  # fmt: skip
+def test_what_a_tool_answers_is_never_learnt(source, learnt, open_with):
+    call = {"type": "function", "function": {"name": "mare", "arguments": {"quando": "domani"}}}
+    turns = [
+        Message("user", "Com'è il mare domani?"), Message("assistant", "", (call,)),
+        Message("tool", "due metri", name="mare"), Message("assistant", "Due metri d'onda."),
+    ]  # fmt: skip
+    template = open_with(source)
+    first, second = _learnt(template, template.render(Example.of_conversation(turns)))
+    assert first.endswith(learnt)
+    assert "due metri" not in first
+    assert second == "Due metri d'onda.<|im_end|>"
+
+
 def test_the_recipes_system_turn_stands_where_a_row_has_none(open_with):
     template = open_with(CHAT, system="Rispondi in italiano.")
     own = template.render(Example.of_conversation(TURNS)).text

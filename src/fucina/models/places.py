@@ -35,11 +35,21 @@ def find_answers(
     if text.startswith(asking):
         begins[-1] = len(asking)
     spans = []
-    for begin, follow in zip(begins, [*begins[1:], len(text)], strict=True):
+    for i, begin, follow in zip(learnt, begins, [*begins[1:], len(text)], strict=True):
+        if messages[i].tool_calls and i + 1 < len(messages):
+            follow = min(follow, _where_others_begin(template, messages[: i + 1], example, text))
         end = text.find(template.end, begin, follow)
         # Some templates end the last turn with nothing; then nothing but the text is learnt.
         spans.append((begin, follow if end < 0 else end + len(template.end)))
     return spans
+
+
+def _where_others_begin(
+    template: "Template", messages: Sequence[Message], example: Example, text: str
+) -> int:
+    """Where a text goes on after some turns: a call may end with another token than an answer."""
+    alone = template.write(messages, example.tools).rstrip()
+    return len(alone) if text.startswith(alone) else len(text)
 
 
 def _begins(
@@ -61,16 +71,20 @@ def _begins(
     if not pieces:  # some templates write no text beside a call
         return _begins_one_by_one(template, messages, example, text, learnt)
     begins, place = [], 0
-    for number, (i, piece) in enumerate(zip(learnt, pieces[:-1], strict=True)):
+    for number, i in enumerate(learnt):
+        piece = pieces[number]
         if not text.startswith(piece, place):
             return _begins_one_by_one(template, messages, example, text, learnt)
         place += len(piece)
         begins.append(place - len(template.lead) if piece.endswith(template.lead) else place)
         after = pieces[number + 1]
         said = messages[i].content
-        for written in (said, said.strip()):
-            if text.startswith(written + after, place):
+        # A line break after a text is often left out where only calls are made.
+        alone = [("", after.removeprefix("\n"))] if not said.strip() else []
+        for written, rest in [(said, after), (said.strip(), after), *alone]:
+            if text.startswith(written + rest, place):
                 place += len(written)
+                pieces[number + 1] = rest
                 break
         else:
             return _begins_one_by_one(template, messages, example, text, learnt)

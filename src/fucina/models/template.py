@@ -11,6 +11,7 @@ import numpy as np
 
 from fucina.errors import DataError, ModelError
 from fucina.models.places import MARK, find_answers, lead
+from fucina.models.turns import plain_turns
 from fucina.records import Example, Message
 
 __all__ = ["CHATML", "Rendered", "Template", "open_template"]
@@ -132,7 +133,7 @@ class Template:
 
         try:
             return self._apply(messages, tools, asking=asking)
-        except TemplateError as error:
+        except (TemplateError, TypeError) as error:
             if messages[0].role != "system" or len(messages) < 2:
                 raise _refused(self.name, error) from error
         # Some templates have no turn of the system: its words go before the first question.
@@ -140,14 +141,22 @@ class Template:
         joined = Message(first.role, f"{system.content}\n\n{first.content}", first.tool_calls)
         try:
             return self._apply([joined, *rest], tools, asking=asking)
-        except TemplateError as error:
+        except (TemplateError, TypeError) as error:
             raise _refused(self.name, error) from error
 
     def _apply(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], *, asking: bool
     ) -> str:
+        try:
+            return self._applied(plain_turns(messages), tools, asking)
+        except TypeError:  # DeepSeek's template joins arguments to a text
+            return self._applied(plain_turns(messages, as_text=True), tools, asking)
+
+    def _applied(
+        self, turns: list[dict[str, Any]], tools: Sequence[Mapping[str, Any]], asking: bool
+    ) -> str:
         return self.tokenizer.apply_chat_template(
-            _plain(messages),
+            turns,
             tools=[dict(tool) for tool in tools] or None,
             chat_template=self.source,
             tokenize=False,
@@ -193,26 +202,6 @@ class Template:
         messages = self.conversation(example)[:-1]
         text = self.write(messages, example.tools, asking=True)
         return np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int64)
-
-
-def _plain(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """Turns as templates expect them; calls get numbers, which some of them demand."""
-    plain: list[dict[str, Any]] = []
-    open_calls: Iterator[str] = iter(())
-    for message in messages:
-        turn: dict[str, Any] = {"role": message.role, "content": message.content}
-        if message.tool_calls:
-            names = [
-                f"call{len(plain):03d}{number:02d}" for number in range(len(message.tool_calls))
-            ]
-            calls = zip(message.tool_calls, names, strict=True)
-            turn["tool_calls"] = [{**call, "id": name} for call, name in calls]
-            open_calls = iter(names)
-        if message.role == "tool":
-            turn["tool_call_id"] = next(open_calls, f"call{len(plain):03d}00")
-            turn |= {"name": message.name} if message.name else {}
-        plain.append(turn)
-    return plain
 
 
 def _refused(name: str, error: Exception) -> DataError:
