@@ -50,7 +50,7 @@ def command(
             )
         console.print(table)
         console.print(
-            f"{comparison.verdict} (McNemar p = {comparison.p_value:.3g}, "
+            f"{comparison.verdict} ({comparison.test} p = {comparison.p_value:.3g}, "
             f"{comparison.details['rows']} rows)\n",
             markup=False,
         )
