@@ -151,7 +151,7 @@ class Template:
             END=self._chatml_end,
         )
 
-    @property
+    @cached_property
     def _chatml_end(self) -> str:
         vocabulary = self.tokenizer.get_vocab()
         return "<|im_end|>" if "<|im_end|>" in vocabulary else self.tokenizer.eos_token or ""
