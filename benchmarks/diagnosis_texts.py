@@ -31,7 +31,7 @@ LONGEST = 120  # characters of a question, and of an answer: so that a trial tak
 KEPT = {"roleplay": 600, "alpaca": 100}  # rows the base never sees
 TRAIN, TEST = 260, 60
 HEALTHY = {
-    "training.epochs": 6, "training.learning_rate": 1e-3, "model.max_length_tokens": 256,
+    "training.epochs": 6, "training.learning_rate": 1e-3, "model.max_length_tokens": 512,
     "chat.max_new_tokens": 80, "evaluation.bootstrap_samples": 200,
     "data.allow_duplicates": True,
 }  # fmt: skip
@@ -156,7 +156,7 @@ def same(train, test, rng):
 
 
 def few(count):
-    return lambda train, test, rng: (train[:count], test)
+    return lambda train, test, _: (train[:count], test)
 
 
 def long_talks(train, test, rng):
@@ -227,9 +227,10 @@ PLANTS = {
     "warmup_too_long": (same, {"training.warmup": 20000}),
     "too_few_epochs": (same, {"training.epochs": 1}),
     "batch_too_large": (same, {"training.batch_size": 512}),
-    "overfitting": (few(120), {
-        "training.epochs": 25, "training.learning_rate": 3e-3, "adapter.rank": 64, "adapter.alpha": 128,
-        "stopping.keep": "rollback", "stopping.max_ratio": "off", "stopping.patience": 25,
+    "overfitting": (few(80), {
+        "training.epochs": 40, "training.learning_rate": 3e-3, "training.batch_size": 8, "adapter.rank": 64,
+        "adapter.alpha": 128, "stopping.keep": "rollback", "stopping.max_ratio": "off",
+        "stopping.patience": 40,
     }),
     "stopped_early": (same, {
         "stopping.patience": 1, "stopping.max_ratio": 1.01, "training.epochs": 12,
@@ -249,14 +250,14 @@ PLANTS = {
     "style_drift": (two_writers, {}),
     "damaged_text": (mojibake, {}),
     "duplicates": (copies, {}),
-    "template_mismatch (system)": (lambda a, b, rng: (with_system(a), b), {}),
-    "template_mismatch (system in use)": (lambda a, b, rng: (a, with_system(b)), {}),
+    "template_mismatch (system)": (lambda a, b, _: (with_system(a), b), {}),
+    "template_mismatch (system in use)": (lambda a, b, _: (a, with_system(b)), {}),
     "template_mismatch (wrapped)": (
-        lambda a, b, rng: (changed(a, 0, "Question of a customer: {}".format), b), {}),
+        lambda a, b, _: (changed(a, 0, "Question of a customer: {}".format), b), {}),
     "template_unlike_base": (same, {"chat.template": "foreign.jinja"}),
     "leakage": (lambda a, b, rng: (a + rng.sample(b, len(b) // 2), b), {}),
     "distribution_shift": (same, {}),  # the test is of the other file
-    "test_too_small": (lambda a, b, rng: (a, b[:10]), {}),
+    "test_too_small": (lambda a, b, _: (a, b[:10]), {}),
 }  # fmt: skip
 
 

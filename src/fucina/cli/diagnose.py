@@ -234,8 +234,9 @@ def _tell_mended(mended: "Mended") -> None:
         console.print(f"  {key}={value}", markup=False)
     if mended.repaired:
         console.print(f"  {mended.repaired} training rows left out or rewritten")
+    found = mended.comparison
     console.print(
-        f"{mended.comparison.verdict} ({mended.comparison.test} p = {mended.comparison.p_value:.3g})\n"
+        f"{found.verdict} ({found.test} p = {found.p_value:.3g})\n"
         f"recipe  {mended.recipe}\nrun     {mended.folder}",
         markup=False,
         soft_wrap=True,

@@ -69,11 +69,6 @@ class Curves:
         before = self.held[:-1]
         return bool(before) and self.held[-1] < 0.98 * min(before)
 
-    @property
-    def rose(self) -> float:
-        """How many times its lowest value the held-out loss was in the end."""
-        return self.held[-1] / min(self.held) if min(self.held) > 0 else 1.0
-
 
 @dataclass(frozen=True)
 class Training:
@@ -108,6 +103,25 @@ class Training:
     def blank(self) -> bool:
         """Whether the base knew next to nothing: its weights are random, or of another language."""
         return not self.of_labels and self.curves.held[0] > BLANK * self.ignorance
+
+    @property
+    def measure(self) -> str:
+        """What `times` compares."""
+        return "loss" if self.of_labels else "perplexity"
+
+    @property
+    def rose(self) -> float:
+        """How many times as bad as at its best the model was on held-out rows in the end."""
+        return self.times(self.curves.held[-1], min(self.curves.held))
+
+    def times(self, loss: float, before: float) -> float:
+        """How many times as bad a held-out loss is as another: the loss, of texts the perplexity.
+
+        The loss of a text never comes near zero, so that shares of it say little.
+        """
+        if not self.of_labels:
+            return math.exp(min(loss - before, 700.0))
+        return loss / before if before > 0 else 1.0
 
     @cached_property
     def steps(self) -> int:
