@@ -8,8 +8,9 @@ from typer.testing import CliRunner
 
 from fucina import diagnosing, flow, mending, run, using
 from fucina.recipe import load, parse
-from fucina.records import Cause
+from fucina.records import Cause, Message
 
+LONG = " ".join(["quando arriva il pacco"] * 8)
 ENDLESS = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
     "{% if not loop.last %}<|im_end|>\n{% endif %}{% endfor %}"
@@ -105,25 +106,32 @@ def test_conversations_are_left_out_or_rewritten_as_the_cause_says(train):
     folder = train()
     rows, _ = run.read_rows(folder / "development.parquet")
     gone, changed = rows.examples[:2]
-    turns = (*changed.messages[:-1], rows.examples[2].messages[-1])
+    turns = (*changed.messages[:-1], Message("assistant", "il pacco non arriva"))
     repairs = {gone.origin: None, changed.origin: turns}
     mended = mending.apply(folder, [Cause("damaged_text", 0.9, "", (), "", "", {}, repairs)])
-    # Its answer is the same as before, so that one row alone is another.
-    assert mended.repaired == 1
+    assert mended.repaired == 2
     lines = (folder / "mended" / "train.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == len(rows) - 1
+    assert sum("il pacco non arriva" in line for line in lines) == 1
 
 
-def test_what_the_command_says_of_texts(train):
+def test_the_command_speaks_of_losses_and_shortens_long_texts(train, talks):
     from fucina.cli.app import app
 
+    turns = [("user", LONG), ("assistant", "il pacco arriva")]
+    row = {"messages": [{"role": role, "content": text} for role, text in turns]}
+    with (talks / "test.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
     folder = train("training.learning_rate=1e-6")
-    long = "una domanda lunghissima " * 20
-    done = CliRunner().invoke(app, ["diagnose", str(folder), "--test-cause", "--apply"])
+    options = ["--test-cause", "--apply", "--errors", "13"]
+    done = CliRunner().invoke(app, ["diagnose", str(folder), *options])
     assert done.exit_code == 0, done.output
     said = " ".join(done.output.split())
     for words in ("nats a token", "sign flips p", "Before and after", "(sign flips p =", "wrote:"):
         assert words in said, words
-    for words in ("accuracy", "McNemar", long):
+    for words in ("accuracy", "McNemar", LONG):
         assert words not in said
+    asked = [line for line in done.output.splitlines() if line.startswith(f"✗ {LONG[:40]}")]
+    assert len(asked) == 1
+    assert asked[0].endswith("…")
     assert all(len(line) <= 80 for line in done.output.splitlines() if "/" not in line)

@@ -56,7 +56,7 @@ def _score(value, half=0.05):
 
 def _case(make_tokenizer, *overrides, rows=None, test=None, epochs=None, loss=2.2, held_out=2.2,
           wide=0.05, ended=1.0, facts=None, findings=(), answers="Va bene.", auc=None,
-          losses=None, own=None):  # fmt: skip
+          losses=None, own=None, base=3.5):  # fmt: skip
     recipe = parse("{task: chat, name: a, data: {train: a.jsonl, test: b.jsonl}}", overrides)[0]
     rows = _rows(300, 1) if rows is None else rows
     test = _rows(60, 2, name="b.jsonl") if test is None else test
@@ -76,7 +76,7 @@ def _case(make_tokenizer, *overrides, rows=None, test=None, epochs=None, loss=2.
         "model": {"scores": {"token_loss": _score(loss, wide), "ended": _score(ended),
                              "perplexity": _score(math.exp(loss), wide)}, "rows": len(test)},
         "out_of_fold": {"scores": {"token_loss": _score(held_out)}},
-        "baselines": [{"name": "base", "scores": {"token_loss": _score(3.5)}}],
+        "baselines": [{"name": "base", "scores": {"token_loss": _score(base)}}],
         "members": [{"ended": "ran all epochs"}],
         "truncated": [], "longest_tokens": 80,
         **(facts or {}),
@@ -119,7 +119,7 @@ PLANTED = [
     ("overfitting", lambda t: _case(t, "training.epochs=20", epochs=BY_HEART)),
     ("rank_too_small", lambda t: _case(t, "adapter.rank=1", "adapter.alpha=2")),
     ("wrong_modules", lambda t: _case(t, "adapter.target_modules=[k_proj]")),
-    ("base_unsuited", lambda t: _case(t, epochs=BLANK, loss=5.6, held_out=5.6)),
+    ("base_unsuited", lambda t: _case(t, epochs=BLANK, loss=5.6, held_out=5.6, base=5.9)),
     ("too_few_examples", lambda t: _case(t, rows=_rows(24, 1))),
     ("end_not_learned", lambda t: _with_template(_case(t, ended=0.0), ENDLESS)),
     ("end_not_learned", lambda t: _case(t, ended=0.2)),
@@ -226,6 +226,11 @@ def test_a_rise_of_loss_counts_as_perplexity(decoder_tokenizer):
     slight = _epochs(train=(3.9, 3.8, 3.7, 3.6), held=(3.5, 3.7, 3.6, 3.55, 3.52))
     case = _case(decoder_tokenizer, "training.learning_rate=0.05", epochs=slight)
     assert rank_text_causes(case)[0].name == "learning_rate_high"
+
+
+def test_a_base_that_knows_the_test_rows_is_not_called_blank(decoder_tokenizer):
+    # Damaged training rows are hard for any base.
+    assert _named(_case(decoder_tokenizer, epochs=BLANK), "base_unsuited") is None
 
 
 def test_slices_and_errors_are_of_losses(decoder_tokenizer):

@@ -13,7 +13,7 @@ from fucina.records import Epoch
 if TYPE_CHECKING:
     from fucina.config import Recipe
 
-__all__ = ["Curves", "Training"]
+__all__ = ["BLANK", "Curves", "Training"]
 
 BLANK = 0.8  # of the loss of knowing nothing
 

@@ -9,6 +9,7 @@ from fucina.diagnose.causes.answers import TRIED
 from fucina.diagnose.causes.mismatch import wrapping
 from fucina.diagnose.causes.weights import off
 from fucina.diagnose.text_case import TextCase
+from fucina.diagnose.training import BLANK
 from fucina.errors import FucinaError
 from fucina.records import Cause, Example
 
@@ -26,6 +27,7 @@ __all__ = [
 SHOWN = 3
 ENOUGH = 200  # conversations
 SCARCE = 50
+WIDE, WIDE_SHARE = 0.15, 0.2  # nats a token, and share of the loss: half an interval at most
 
 
 def system_mismatch(case: TextCase) -> Cause | None:
@@ -85,7 +87,7 @@ def question_mismatch(case: TextCase) -> Cause | None:
         "template_mismatch", 0.93,
         f"Most questions of the {side} {where} with {words.strip()!r}, elsewhere {elsewhere:.0%} "
         "do: the model is used with another wrapping than it learned.",
-        (f"test: {case.test.prompts[0]}",),
+        (f"training: {case.development.prompts[0]}", f"test: {case.test.prompts[0]}"),
         "Wrap both the same way, or neither.",
         _behind(case),
     )  # fmt: skip
@@ -129,7 +131,7 @@ def base_untrained(case: TextCase) -> Cause | None:
     """The base finds every token about as likely: it knows no language yet."""
     known = case.base_loss
     start = case.training.curves.held[0] if known is None else known
-    if not case.training.blank:
+    if start < BLANK * case.training.ignorance:
         return None
     return Cause(
         "base_unsuited", 0.45,
@@ -165,16 +167,20 @@ def too_few_conversations(case: TextCase) -> Cause | None:
 def scarce_test(case: TextCase) -> Cause | None:
     """The interval is so wide that most differences cannot be told."""
     score = case.facts["model"]["scores"]["token_loss"]
-    half = (score["high"] - score["low"]) / 2 / max(score["value"], 1e-9)
+    half = (score["high"] - score["low"]) / 2
     rows = case.facts["model"]["rows"]
-    if half < 0.08:
+    # Where the loss is near zero a small interval hides much too.
+    wide = max(half / WIDE, half / max(score["value"], 1e-9) / WIDE_SHARE)
+    if wide < 1:
         return None
-    needed = round(rows * (half / 0.05) ** 2)
+    low, high = (np.exp(min(score[end], 700.0)) for end in ("low", "high"))
     return Cause(
-        "test_too_small", float(np.clip(0.3 + 2.0 * (half - 0.08), 0, 0.8)),
-        f"{rows} test conversations tell the loss to ±{half:.0%} only.",
+        "test_too_small", float(np.clip(0.05 + 0.25 * wide, 0, 0.8)),
+        f"{rows} test conversations tell the loss to ±{half:.2f} nats a token only: the perplexity "
+        f"is between {low:.3g} and {high:.3g}.",
         (f"{score['low']:.2f} to {score['high']:.2f} nats a token",),
-        f"Collect test rows until there are about {needed} (±5 %), or use folds.",
+        f"Collect test rows until there are about {round(rows * (1.5 * wide) ** 2)}, which narrow "
+        f"this to ±{half / wide / 1.5:.2f}, or use folds.",
         "no better model, but a score that can be believed.",
     )  # fmt: skip
 
