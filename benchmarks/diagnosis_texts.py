@@ -323,8 +323,12 @@ def main():
         print(f"| `{cause}` | {first[cause]} | {second[cause]} | {total[cause]} |")
     planted = len(trials)
     if planted:
-        shares = (sum(count[cause] for cause in given.causes) / planted for count in (first, second))
-        print("| **all** | " + " | ".join(f"**{share:.0%}**" for share in shares) + f" | {planted} |")
+        shares = (
+            sum(count[cause] for cause in given.causes) / planted for count in (first, second)
+        )
+        print(
+            "| **all** | " + " | ".join(f"**{share:.0%}**" for share in shares) + f" | {planted} |"
+        )
     print(
         f"\n{alarms} of {given.healthy} healthy runs raised a high-severity cause; "
         f"{(time.time() - began) / 60:.0f} minutes."

@@ -28,7 +28,10 @@ def talks(tmp_path):
         for _ in range(count):
             turns = []
             for _ in range(2):
-                turns += [("user", " ".join(rng.choice(words, 4))), ("assistant", "il pacco arriva")]
+                turns += [
+                    ("user", " ".join(rng.choice(words, 4))),
+                    ("assistant", "il pacco arriva"),
+                ]
             row = {"messages": [{"role": role, "content": text} for role, text in turns]}
             lines.append(json.dumps(row, ensure_ascii=False) + "\n")
         (tmp_path / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")

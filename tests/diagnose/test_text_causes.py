@@ -6,7 +6,14 @@ import math
 import numpy as np
 import pytest
 
-from fucina.diagnose import TextCase, liken, rank_text_causes, text_errors, text_slices, text_symptom
+from fucina.diagnose import (
+    TextCase,
+    liken,
+    rank_text_causes,
+    text_errors,
+    text_slices,
+    text_symptom,
+)
 from fucina.models.template import open_template
 from fucina.recipe import parse
 from fucina.records import Dataset, Epoch, Example, Finding, Message, Texts
@@ -197,9 +204,7 @@ def test_the_words_of_the_system_are_set_where_rows_leave_them_out(decoder_token
         decoder_tokenizer, rows=_rows(300, 1, system="Rispondi."), test=_rows(60, 2, system=SYSTEM)
     )
     assert _named(both, "template_mismatch").changes == {}
-    filled = _case(
-        decoder_tokenizer, f"chat.system={SYSTEM}", rows=_rows(300, 1, system=SYSTEM)
-    )
+    filled = _case(decoder_tokenizer, f"chat.system={SYSTEM}", rows=_rows(300, 1, system=SYSTEM))
     assert _named(filled, "template_mismatch") is None
 
 

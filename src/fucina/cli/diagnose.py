@@ -1,5 +1,6 @@
 """fucina diagnose RUN: why is it not better, and what next."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ __all__ = ["command"]
 
 COLORS = {"high": "bold red", "medium": "yellow", "low": "cyan"}
 WEAK_SHOWN = 6
+INDENT = "    "
 TOO_GOOD = {"leakage", "answer_in_text"}  # without them a score is worse, and honest
 ENDS = {"end_not_learned", "answers_cut_off"}  # seen in where answers end, not in their loss
 
@@ -60,7 +62,7 @@ def command(
     if test_cause and found.causes:
         _tell_test(found.causes[0], tested)
     if mended is not None:
-        _tell_mended(mended)
+        _tell_mended(mended, found.causes)
 
 
 def _facts(mended: "Mended | None") -> dict[str, Any] | None:
@@ -162,12 +164,13 @@ def _line(said: str, *, lines: int = 1, dim: bool = False) -> None:
 
     lead = said[: len(said) - len(said.lstrip())]
     text = Text(lead + " ".join(said.split()), "dim" if dim else "")
-    shown = text.wrap(console, console.width - 1)
+    shown = text.wrap(console, console.width - 1 - len(INDENT) * (lines > 1))
     for number, part in enumerate(shown[:lines]):
         if number == lines - 1 and len(shown) > lines:
-            part.truncate(console.width - 3)
+            part.rstrip()
+            part.truncate(console.width - 2 - len(INDENT))
             part.append("…")
-        console.print(Text("    ") + part if number and not dim else part)
+        console.print(Text(INDENT) + part if number else part)
 
 
 def _tell_test(cause: "Cause", tested: "Mended | None") -> None:
@@ -216,7 +219,7 @@ def _change(name: str, gain: "Interval") -> str:
     return f"{what} {gain.value:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]"
 
 
-def _tell_mended(mended: "Mended") -> None:
+def _tell_mended(mended: "Mended", causes: "Sequence[Cause]") -> None:
     from rich.table import Table
 
     from fucina.cli.screen import console
@@ -234,6 +237,8 @@ def _tell_mended(mended: "Mended") -> None:
         console.print(f"  {key}={value}", markup=False)
     if mended.repaired:
         console.print(f"  {mended.repaired} training rows left out or rewritten")
+    if any(cause.name in TOO_GOOD and cause.repairs for cause in causes):
+        console.print("  The score before counts rows that training saw; the one after does not.")
     found = mended.comparison
     console.print(
         f"{found.verdict} ({found.test} p = {found.p_value:.3g})\n"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["BLANK", "Curves", "Training"]
 
 BLANK = 0.8  # of the loss of knowing nothing
+HELPED = 0.9  # of the held-out loss, or perplexity, of the start: below this training did good
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,11 @@ class Training:
     def blank(self) -> bool:
         """Whether the base knew next to nothing: its weights are random, or of another language."""
         return not self.of_labels and self.curves.held[0] > BLANK * self.ignorance
+
+    @property
+    def helped(self) -> bool:
+        """Whether the model was clearly better on held-out rows in the end than at the start."""
+        return self.times(self.curves.held[-1], self.curves.held[0]) < HELPED
 
     @property
     def measure(self) -> str:

@@ -55,7 +55,7 @@ def end_not_learned(case: TextCase) -> Cause | None:
         )  # fmt: skip
     epochs = case.recipe.training.epochs
     # A model that learnt next to nothing has not learnt to stop either: then other causes lead.
-    learned = 0.5 if case.training.curves.idle or case.training.underfit > 0.6 else 1.0
+    learned = 1.0 if case.training.helped and not case.training.blank else 0.5
     return Cause(
         "end_not_learned", float(np.clip(0.25 + 0.6 * missing, 0, 0.9)) * learned,
         f"{missing:.0%} of the answers do not end by themselves, though their true ones are short "

@@ -21,7 +21,6 @@ HIGH_RATE = {"lora": 3e-3, "head": 5e-2, "full": 3e-4}
 BLANK_RATE, HIGH_BLANK_RATE = 1e-3, 1e-2  # all weights, from random ones
 USUAL_EPOCHS = {"floor": 4, "cold": 8}
 FEW_STEPS = 60
-HELPED = 0.9  # of the held-out loss, or perplexity, of the start: below this training did good
 USUAL_SCALE = 2.0  # alpha / rank
 
 
@@ -58,8 +57,7 @@ def learning_rate_high(training: Training) -> Cause | None:
     first = curves.held[1] if len(curves.held) > 1 else curves.held[0]
     jumped = training.times(first, curves.held[0])
     harmed = curves.not_a_number > 0 or not jumped <= 1.2
-    helped = training.times(curves.held[-1], curves.held[0]) < HELPED
-    if not harmed and helped and training.rose < 1.1:
+    if not harmed and training.helped and training.rose < 1.1:
         return None
     evidence = 1.0 if harmed else 0.9 if training.rose > 1.3 else 0.3
     weight = off(given / high, evidence)
