@@ -238,6 +238,13 @@ def test_a_base_that_knows_the_test_rows_is_not_called_blank(decoder_tokenizer):
     assert _named(_case(decoder_tokenizer, epochs=BLANK), "base_unsuited") is None
 
 
+def test_another_manner_in_the_test_of_another_topic_is_a_shift(decoder_tokenizer):
+    split = _finding("style_split", 0)
+    other = _case(decoder_tokenizer, test=_rows(60, 2, words=OTHERS), loss=2.4, findings=[split])
+    assert rank_text_causes(other)[0].name == "distribution_shift"
+    assert rank_text_causes(_case(decoder_tokenizer, findings=[split]))[0].name == "style_drift"
+
+
 def test_slices_and_errors_are_of_losses(decoder_tokenizer):
     test = _rows(40, 2) + _rows(20, 3, turns=4)
     losses = np.array([20.0] * 40 + [80.0] * 20) + np.arange(60)

@@ -22,6 +22,7 @@ __all__ = [
 
 SHOWN = 3
 TAIL = 12  # characters
+TOLD_APART = 0.75  # area under the curve of a model that tells test questions from training ones
 TRIED = "not known before it is tried: --test-cause measures it."
 
 
@@ -156,13 +157,17 @@ def boilerplate(case: TextCase) -> Cause | None:
 
 
 def style_drift(case: TextCase) -> Cause | None:
-    """Answers are written in more than one manner."""
-    found = case.finding("style_drift") or case.finding("style_split")
+    """Answers are written in more than one manner, or in the test otherwise than in training."""
+    within = case.finding("style_drift")
+    found = within or case.finding("style_split")
     if found is None:
         return None
+    # Of another topic people write in another manner: then the shift says it better.
+    elsewhere = within is None and case.beside.domain_auc >= TOLD_APART
     return Cause(
-        "style_drift", 0.4, found.message, found.evidence[:SHOWN], found.fix,
-        "an even manner; the loss falls where the test is written like the rest.",
+        "style_drift", 0.25 if elsewhere else 0.4, found.message, found.evidence[:SHOWN], found.fix,
+        "an even manner; the loss falls where the test is written like the rest." if within else
+        "a loss that speaks of what was to be learnt.",
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fucina.diagnose.causes.answers import TRIED
+from fucina.diagnose.causes.answers import TOLD_APART, TRIED
 from fucina.diagnose.causes.mismatch import wrapping
 from fucina.diagnose.causes.weights import off
 from fucina.diagnose.text_case import TextCase
@@ -226,7 +226,7 @@ def shifted(case: TextCase) -> Cause | None:
     """Test questions can be told from training questions, and the model is worse on them."""
     auc = case.beside.domain_auc
     behind = case.test_loss - case.held_out_loss
-    if auc < 0.75:
+    if auc < TOLD_APART:
         return None
     strength = float(np.clip((auc - 0.7) / 0.25, 0, 1))
     weight = strength * float(np.clip(0.3 + 1.2 * behind / max(case.held_out_loss, 1e-9), 0.2, 0.9))

@@ -173,7 +173,8 @@ def overfitting(training: Training) -> Cause | None:
         "overfitting",
         min(0.95, 0.35 + 0.7 * (rise - 1.15)),
         f"The held-out {training.measure} was lowest after epoch {best} and then rose to "
-        f"{rise:.1f} times that, while the training loss fell to {curves.train[-1]:.3f}: the rows are learnt by heart.",
+        f"{rise:.1f} times that, while the training loss fell to {curves.train[-1]:.3f}: the rows "
+        "are learnt by heart.",
         (f"held-out loss {lowest:.3f} at epoch {best}, {curves.held[-1]:.3f} at the end",
          f"training loss {curves.train[0]:.3f}, then {curves.train[-1]:.3f}"),
         f"Train for {max(2, best + 1)} epochs with fewer adapted layers and a smaller rank, keep "
