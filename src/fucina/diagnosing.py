@@ -105,6 +105,7 @@ def _texts(folder: Path, recipe: "Recipe", facts: dict[str, Any], progress: Prog
         slices=tuple(diagnose.text_slices(case)),
         errors=tuple(diagnose.text_errors(case)),
         must_fix=(),
+        answer="text",
     )
 
 

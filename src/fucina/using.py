@@ -6,6 +6,7 @@ A folder is that of a run, or of a recipe's name, whose newest run is meant.
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from fucina.models.ensemble import Ensemble
     from fucina.models.writer import Writer
 
-__all__ = ["compare", "judge", "load_model", "predict", "report", "test_set"]
+__all__ = ["compare", "foretell", "judge", "load_model", "predict", "report", "test_set"]
 
 
 def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Ensemble | Writer"]:
@@ -36,22 +37,26 @@ def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Ensemble | Wri
     Raises:
         RunError: The run is not complete, or a file is broken.
     """
+    folder = run.find(folder)
+    recipe = run.read_recipe(folder)
+    if not (folder / "metrics.json").is_file():
+        raise RunError(f"{folder} is not complete.", fix="Finish it: fucina train RECIPE --resume.")
+    return recipe, _load(folder, recipe, folder / "chat_template.jinja", workers)
+
+
+def _load(folder: Path, recipe: "Recipe", template: Path, workers: int) -> "Ensemble | Writer":
     from fucina.models import base as bases
     from fucina.models import saved
 
-    folder = run.find(folder)
-    recipe = run.read_recipe(folder)
-    facts = run.read_json(folder / "data.json")
-    if not (folder / "metrics.json").is_file():
-        raise RunError(f"{folder} is not complete.", fix="Finish it: fucina train RECIPE --resume.")
     precision = run.read_json(folder / "environment.json")["precision"]
     answer = tasks.get(recipe.task).answer
     base = bases.load(recipe.model, precision, answer)
     if answer == "text":
-        kept = recipe.chat.model_copy(update={"template": "chat_template.jinja"})
-        base = bases.with_template(base, kept, folder / "chat_template.jinja")
-        return recipe, saved.load_writer(folder, recipe, base, workers=workers)
-    return recipe, saved.load(folder, recipe, base, facts["labels"], workers=workers)
+        kept = recipe.chat.model_copy(update={"template": template.name})
+        base = bases.with_template(base, kept, template)
+        return saved.load_writer(folder, recipe, base, workers=workers)
+    labels = run.read_json(folder / "data.json")["labels"]
+    return saved.load(folder, recipe, base, labels, workers=workers)
 
 
 def predict(
@@ -133,6 +138,32 @@ def compare(first: Path, second: Path) -> Comparison:
 
 def _answers_with_text(folder: Path) -> bool:
     return tasks.get(run.read_recipe(folder).task).answer == "text"
+
+
+def foretell(folder: Path, *, as_in: Path) -> Texts:
+    """How likely a run finds its test answers, where they are written as in another run.
+
+    Losses a token compare only where both runs have the same tokens to foretell: the same
+    template, the same turns learnt, and the same turns cut.
+
+    Args:
+        folder: The run whose model foretells; what it wrote to the test rows stays.
+        as_in: The run whose template is used.
+    """
+    from fucina.models.writer import Writer
+
+    folder, as_in = run.find(folder), run.find(as_in)
+    rows, texts = run.read_texts(folder / "predictions.parquet")
+    own, other = run.read_recipe(folder), run.read_recipe(as_in)
+    longest = other.model.max_length_tokens
+    model = own.model.model_copy(update={"max_length_tokens": longest})
+    written = own.model_copy(update={"chat": other.chat, "model": model})
+    with _threads() as pool:
+        writer = _load(folder, written, as_in / "chat_template.jinja", _count(pool))
+        if not isinstance(writer, Writer):
+            raise RunError(f"{folder} answers with labels.", fix="Give runs that answer with text.")
+        losses, tokens = writer.foretell(rows.examples, threads=pool)
+    return replace(texts, losses=losses, tokens=tokens)
 
 
 def report(folder: Path) -> Path:

@@ -46,6 +46,8 @@ def command(
                 f"{gain.low:+.3f} to {gain.high:+.3f}",
             )
         console.print(table)
-        test = "sign flips" if "token_loss" in comparison.differences else "McNemar"
         console.print(comparison.verdict, markup=False, soft_wrap=True)
-        console.print(f"{test} p = {comparison.p_value:.3g}, {comparison.details['rows']} rows\n")
+        console.print(
+            f"{comparison.test} p = {comparison.p_value:.3g}, {comparison.details['rows']} rows
+"
+        )

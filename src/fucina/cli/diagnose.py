@@ -1,18 +1,24 @@
 """fucina diagnose RUN: why is it not better, and what next."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fucina.config import LOW_IS_GOOD, METRIC_NAMES
+
 if TYPE_CHECKING:
     from fucina.mending import Mended
-    from fucina.records import Cause, Diagnosis, Slice
+    from fucina.records import Cause, Diagnosis, Interval, Slice, WorstError
 
 __all__ = ["command"]
 
 COLORS = {"high": "bold red", "medium": "yellow", "low": "cyan"}
 WEAK_SHOWN = 6
+INDENT = "    "
+TOO_GOOD = {"leakage", "answer_in_text"}  # without them a score is worse, and honest
+ENDS = {"end_not_learned", "answers_cut_off"}  # seen in where answers end, not in their loss
 
 
 def command(
@@ -56,7 +62,7 @@ def command(
     if test_cause and found.causes:
         _tell_test(found.causes[0], tested)
     if mended is not None:
-        _tell_mended(mended)
+        _tell_mended(mended, found.causes)
 
 
 def _facts(mended: "Mended | None") -> dict[str, Any] | None:
@@ -104,15 +110,9 @@ def _show(found: "Diagnosis", *, errors: int) -> None:
                 markup=False,
             )
         console.print()
+    tell = _tell_text if found.answer == "text" else _tell_label
     for error in found.errors[:errors]:
-        console.print(
-            Text(f"✗ {error.prompt}\n  {error.target}, answered {error.answer} "
-                 f"({error.confidence:.0%}); training rows most like it:")
-        )  # fmt: skip
-        for likeness, label, text in error.neighbors:
-            line = Text(f"    {likeness:.2f} {label}: {text}", "dim")
-            line.truncate(console.width - 1, overflow="ellipsis")
-            console.print(line)
+        tell(error)
     if found.must_fix:
         wrong = [case for case in found.must_fix if not case["right"]]
         console.print(
@@ -133,6 +133,46 @@ def _scored(part: "Slice") -> str:
     return f"{score.value:.2f} nats a token [{score.low:.2f}, {score.high:.2f}]"
 
 
+def _tell_label(error: "WorstError") -> None:
+    from rich.text import Text
+
+    from fucina.cli.screen import console
+
+    console.print(
+        Text(f"✗ {error.prompt}\n  {error.target}, answered {error.answer} "
+             f"({error.confidence:.0%}); training rows most like it:")
+    )  # fmt: skip
+    for likeness, label, text in error.neighbors:
+        _line(f"    {likeness:.2f} {label}: {text}", dim=True)
+
+
+def _tell_text(error: "WorstError") -> None:
+    _line(f"✗ {error.prompt}")
+    _line(f"  true:  {error.target}", lines=2)
+    _line(f"  wrote: {error.answer}", lines=2)
+    _line(f"  a true token was found {error.confidence:.1%} likely; training rows most like it:")
+    for likeness, answer, text in error.neighbors:
+        _line(f"    {likeness:.2f} {text}", dim=True)
+        _line(f"         → {answer}", dim=True)
+
+
+def _line(said: str, *, lines: int = 1, dim: bool = False) -> None:
+    """Print a text in so many lines at most, whatever breaks it holds."""
+    from rich.text import Text
+
+    from fucina.cli.screen import console
+
+    lead = said[: len(said) - len(said.lstrip())]
+    text = Text(lead + " ".join(said.split()), "dim" if dim else "")
+    shown = text.wrap(console, console.width - 1 - len(INDENT) * (lines > 1))
+    for number, part in enumerate(shown[:lines]):
+        if number == lines - 1 and len(shown) > lines:
+            part.rstrip()
+            part.truncate(console.width - 2 - len(INDENT))
+            part.append("…")
+        console.print(Text(INDENT) + part if number else part)
+
+
 def _tell_test(cause: "Cause", tested: "Mended | None") -> None:
     from fucina.cli.screen import console
 
@@ -140,34 +180,49 @@ def _tell_test(cause: "Cause", tested: "Mended | None") -> None:
     if tested is None:
         console.print(f"No training can test {cause.name}: the fix is in rows that are not there.")
         return
-    gain = tested.comparison.differences["accuracy"]
+    name = _symptom(cause, tested)
+    low_is_good = name in LOW_IS_GOOD
+    gain = tested.comparison.differences[name]
+    better, worse = gain.low > 0, gain.high < 0
+    if low_is_good:
+        better, worse = worse, better
+    said = _change(name, gain)
     if cause.name == "too_few_examples":
-        moved = "fewer rows are worse, so rows are what it lacks" if gain.high < 0 else (
+        moved = "fewer rows are worse, so rows are what it lacks" if worse else (
             "half of the rows do about as well: rows are not what it lacks"
         )  # fmt: skip
-        console.print(
-            f"Counterfactual: with half of the rows, accuracy {gain.value:+.1%} "
-            f"[{gain.low:+.1%}, {gain.high:+.1%}]; {moved}.",
-            markup=False,
-        )
+        console.print(f"Counterfactual: with half of the rows, {said}; {moved}.", markup=False)
         return
-    moved = "the symptom moved" if gain.low > 0 else (
-        "the score fell, as it should when it was too good" if gain.high < 0
-        else "the symptom did not move beyond chance"
-    )  # fmt: skip
+    moved = "the symptom moved" if better else "the symptom did not move beyond chance"
+    if worse:
+        moved = "it is worse without, so this is not the cause"
+        if cause.name in TOO_GOOD:
+            moved = "the score is worse, as it should be when it was too good"
     console.print(
-        f"Counterfactual without {cause.name}: accuracy {gain.value:+.1%} "
-        f"[{gain.low:+.1%}, {gain.high:+.1%}], McNemar p "
+        f"Counterfactual without {cause.name}: {said}, {tested.comparison.test} p "
         f"{tested.comparison.p_value:.3g}; {moved}.",
         markup=False,
     )
 
 
-def _tell_mended(mended: "Mended") -> None:
+def _symptom(cause: "Cause", tested: "Mended") -> str:
+    """The score that a cause should have moved."""
+    if "accuracy" in tested.comparison.differences:
+        return "accuracy"
+    return "ended" if cause.name in ENDS else "token_loss"
+
+
+def _change(name: str, gain: "Interval") -> str:
+    if name == "token_loss":
+        return f"loss {gain.value:+.3f} nats a token [{gain.low:+.3f}, {gain.high:+.3f}]"
+    what = METRIC_NAMES[name]
+    return f"{what} {gain.value:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]"
+
+
+def _tell_mended(mended: "Mended", causes: "Sequence[Cause]") -> None:
     from rich.table import Table
 
     from fucina.cli.screen import console
-    from fucina.config import METRIC_NAMES
 
     table = Table(title="\nBefore and after", title_justify="left", box=None, pad_edge=False)
     table.add_column("metric")
@@ -182,8 +237,11 @@ def _tell_mended(mended: "Mended") -> None:
         console.print(f"  {key}={value}", markup=False)
     if mended.repaired:
         console.print(f"  {mended.repaired} training rows left out or rewritten")
+    if any(cause.name in TOO_GOOD and cause.repairs for cause in causes):
+        console.print("  The score before counts rows that training saw; the one after does not.")
+    found = mended.comparison
     console.print(
-        f"{mended.comparison.verdict} (McNemar p = {mended.comparison.p_value:.3g})\n"
+        f"{found.verdict} ({found.test} p = {found.p_value:.3g})\n"
         f"recipe  {mended.recipe}\nrun     {mended.folder}",
         markup=False,
         soft_wrap=True,

@@ -13,9 +13,10 @@ from fucina.records import Epoch
 if TYPE_CHECKING:
     from fucina.config import Recipe
 
-__all__ = ["Curves", "Training"]
+__all__ = ["BLANK", "Curves", "Training"]
 
 BLANK = 0.8  # of the loss of knowing nothing
+HELPED = 0.9  # of the held-out loss, or perplexity, of the start: below this training did good
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,6 @@ class Curves:
         before = self.held[:-1]
         return bool(before) and self.held[-1] < 0.98 * min(before)
 
-    @property
-    def rose(self) -> float:
-        """How many times its lowest value the held-out loss was in the end."""
-        return self.held[-1] / min(self.held) if min(self.held) > 0 else 1.0
-
 
 @dataclass(frozen=True)
 class Training:
@@ -108,6 +104,30 @@ class Training:
     def blank(self) -> bool:
         """Whether the base knew next to nothing: its weights are random, or of another language."""
         return not self.of_labels and self.curves.held[0] > BLANK * self.ignorance
+
+    @property
+    def helped(self) -> bool:
+        """Whether the model was clearly better on held-out rows in the end than at the start."""
+        return self.times(self.curves.held[-1], self.curves.held[0]) < HELPED
+
+    @property
+    def measure(self) -> str:
+        """What `times` compares."""
+        return "loss" if self.of_labels else "perplexity"
+
+    @property
+    def rose(self) -> float:
+        """How many times as bad as at its best the model was on held-out rows in the end."""
+        return self.times(self.curves.held[-1], min(self.curves.held))
+
+    def times(self, loss: float, before: float) -> float:
+        """How many times as bad a held-out loss is as another: the loss, of texts the perplexity.
+
+        The loss of a text never comes near zero, so that shares of it say little.
+        """
+        if not self.of_labels:
+            return math.exp(min(loss - before, 700.0))
+        return loss / before if before > 0 else 1.0
 
     @cached_property
     def steps(self) -> int:

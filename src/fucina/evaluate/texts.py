@@ -135,7 +135,15 @@ def compare_texts(
         word = "better" if difference.value < 0 else "worse"
         verdict = f"{second_name} is {word} than {first_name}"
     details = {"rows": len(tokens)}
-    differences = {"token_loss": difference}
+    ends = [texts.ended.astype(float) for texts in (one, two)]
+    ended = paired_bootstrap(
+        lambda picks: (ends[0][picks].mean(), ends[1][picks].mean()),
+        len(tokens),
+        samples=config.bootstrap_samples,
+        seed=seed,
+        confidence=config.confidence,
+    )
+    differences = {"token_loss": difference, "ended": ended}
     return Comparison(first_name, second_name, differences, p_value, verdict, details)
 
 

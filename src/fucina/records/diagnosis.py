@@ -68,14 +68,14 @@ class Slice:
 
 @dataclass(frozen=True)
 class WorstError:
-    """A wrong answer the model was sure of, and the training rows that resemble its text.
+    """A wrong answer the model was sure of, or a true one it found unlikely; and like rows.
 
     Attributes:
         prompt: The text.
-        target: Its true label.
+        target: Its true label or answer.
         answer: What the model said.
         confidence: How sure it was; of a text, how likely the true tokens were (their mean).
-        neighbors: Similarity, label and text of training rows, the nearest first.
+        neighbors: Similarity, label or answer, and text of training rows, the nearest first.
     """
 
     prompt: str
@@ -94,8 +94,9 @@ class Diagnosis:
         symptom: How good the model is, and beside what, in a sentence.
         causes: Ranked, the first explains most.
         slices: Parts of the test rows, the weakest first.
-        errors: The surest wrong answers.
+        errors: The surest wrong answers; of texts, the true ones that were found least likely.
         must_fix: Cases that the recipe demands, each with whether it is right.
+        answer: What the task answers with.
     """
 
     folder: str
@@ -104,3 +105,4 @@ class Diagnosis:
     slices: tuple[Slice, ...]
     errors: tuple[WorstError, ...]
     must_fix: tuple[Mapping[str, Any], ...]
+    answer: Literal["label", "text"] = "label"

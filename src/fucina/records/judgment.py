@@ -52,7 +52,7 @@ class Comparison:
         first: Name of the model compared from.
         second: Name of the model compared to.
         differences: Metric to second minus first, with a paired bootstrap interval.
-        p_value: Exact McNemar test on right/wrong.
+        p_value: Of McNemar's exact test on right/wrong; of texts, of flipped signs of losses.
         verdict: One sentence: better, worse, or no measurable difference.
     """
 
@@ -62,6 +62,11 @@ class Comparison:
     p_value: float
     verdict: str
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def test(self) -> str:
+        """What the p value is of."""
+        return "McNemar" if "accuracy" in self.differences else "sign flips"
 
 
 @dataclass(frozen=True)

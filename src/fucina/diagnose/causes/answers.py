@@ -1,8 +1,11 @@
 """Causes in answers that are texts: they do not end, are cut, unlearnt, copied, or uneven."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from fucina.diagnose.text_case import TextCase
+from fucina.errors import FucinaError
 from fucina.records import Cause
 
 __all__ = [
@@ -18,6 +21,8 @@ __all__ = [
 ]
 
 SHOWN = 3
+TAIL = 12  # characters
+TOLD_APART = 0.75  # area under the curve of a model that tells test questions from training ones
 TRIED = "not known before it is tried: --test-cause measures it."
 
 
@@ -30,34 +35,55 @@ def end_not_learned(case: TextCase) -> Cause | None:
         return None
     learnt = [case.template.render(row) for row in case.development.examples[:50]]
     ends = np.mean([case.template.end_id in row.ids[row.supervised] for row in learnt])
+    endless = [case.test.answers[row] for row in np.flatnonzero(fits & ~case.test.ended)]
     evidence = (
-        f"{round(missing * fits.sum())} of {int(fits.sum())} answers ran to the limit of "
+        f"{len(endless)} of {int(fits.sum())} answers ran to the limit of "
         f"{limit} tokens; the true ones have {int(np.median(case.target_tokens[fits]))} in the "
         "middle",
+        f"{sum(map(_circling, endless))} of these say the same again and again",
     )
     if ends < 1:
+        template = _ending(case)
         return Cause(
             "end_not_learned", 0.96,
             f"{1 - ends:.0%} of the rows do not teach {case.template.end!r}, the token that ends "
             "an answer, so the model never stops.",
             evidence,
-            "Set chat.template=chatml, or give a template that writes the end token after the "
+            f"Set chat.template={template}, or give a template that writes the end token after the "
             "last answer too.",
             "answers that end.",
-            {"chat.template": "chatml"},
+            {"chat.template": template},
         )  # fmt: skip
     epochs = case.recipe.training.epochs
     # A model that learnt next to nothing has not learnt to stop either: then other causes lead.
-    learned = 0.5 if case.training.curves.idle or case.training.underfit > 0.6 else 1.0
+    learned = 1.0 if case.training.helped and not case.training.blank else 0.5
     return Cause(
         "end_not_learned", float(np.clip(0.25 + 0.6 * missing, 0, 0.9)) * learned,
-        f"{missing:.0%} of the answers do not end by themselves: {case.template.end!r} is taught "
-        "once a turn and was not learnt yet.",
+        f"{missing:.0%} of the answers do not end by themselves, though their true ones are short "
+        f"enough: {case.template.end!r} is taught after each answer and is not learnt yet.",
         evidence,
         f"Train longer (training.epochs={2 * epochs}) or on more rows.",
         TRIED,
         {"training.epochs": 2 * epochs},
     )  # fmt: skip
+
+
+def _circling(answer: str) -> bool:
+    """Whether a text ends with what it has said three times already."""
+    return len(answer) >= 3 * TAIL and answer.count(answer[-TAIL:]) > 2
+
+
+def _ending(case: TextCase) -> str:
+    """The template that teaches the end: the tokenizer's own where it does, else chatml."""
+    own = getattr(case.template.tokenizer, "chat_template", None)
+    if not isinstance(own, str):
+        return "chatml"
+    written = replace(case.template, source=own)
+    try:
+        row = written.render(case.development.examples[0])
+    except FucinaError:
+        return "chatml"
+    return "auto" if written.end_id in row.ids[row.supervised] else "chatml"
 
 
 def answers_cut_off(case: TextCase) -> Cause | None:
@@ -70,7 +96,7 @@ def answers_cut_off(case: TextCase) -> Cause | None:
     return Cause(
         "answers_cut_off", float(np.clip(0.4 + 0.55 * share, 0, 0.95)),
         f"{share:.0%} of the true answers are longer than chat.max_new_tokens={limit}: the model "
-        "is stopped before it can finish.",
+        "is stopped before it could give them whole.",
         (f"the longest true answer has {longest} tokens",),
         f"Set chat.max_new_tokens={2 * longest}.",
         "whole answers; the loss stays as it is.",
@@ -131,13 +157,17 @@ def boilerplate(case: TextCase) -> Cause | None:
 
 
 def style_drift(case: TextCase) -> Cause | None:
-    """Answers are written in more than one manner."""
-    found = case.finding("style_drift") or case.finding("style_split")
+    """Answers are written in more than one manner, or in the test otherwise than in training."""
+    within = case.finding("style_drift")
+    found = within or case.finding("style_split")
     if found is None:
         return None
+    # Of another topic people write in another manner: then the shift says it better.
+    elsewhere = within is None and case.beside.domain_auc >= TOLD_APART
     return Cause(
-        "style_drift", 0.4, found.message, found.evidence[:SHOWN], found.fix,
-        "an even manner; the loss falls where the test is written like the rest.",
+        "style_drift", 0.25 if elsewhere else 0.4, found.message, found.evidence[:SHOWN], found.fix,
+        "an even manner; the loss falls where the test is written like the rest." if within else
+        "a loss that speaks of what was to be learnt.",
     )  # fmt: skip
 
 

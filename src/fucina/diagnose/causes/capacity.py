@@ -75,7 +75,7 @@ def wrong_modules(training: Training) -> Cause | None:
     return Cause(
         "wrong_modules",
         weight,
-        f"Adapters sit on {', '.join(names)} alone"
+        f"Adapters sit on {'attention' if given == 'attention' else ', '.join(names)} alone"
         + ("" if strong else ", which only steer where attention looks, not what is made of it")
         + ".",
         (f"training loss {training.curves.train[0]:.3f} after epoch 1, "

@@ -1,13 +1,16 @@
 """Causes in conversations: other templates than at use, too few of them, leaks, other topics."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
-from fucina.diagnose.causes.answers import TRIED
+from fucina.diagnose.causes.answers import TOLD_APART, TRIED
 from fucina.diagnose.causes.mismatch import wrapping
 from fucina.diagnose.causes.weights import off
 from fucina.diagnose.text_case import TextCase
+from fucina.diagnose.training import BLANK
+from fucina.errors import FucinaError
 from fucina.records import Cause, Example
 
 __all__ = [
@@ -24,40 +27,52 @@ __all__ = [
 SHOWN = 3
 ENOUGH = 200  # conversations
 SCARCE = 50
+WIDE, WIDE_SHARE = 0.15, 0.2  # nats a token, and share of the loss: half an interval at most
 
 
 def system_mismatch(case: TextCase) -> Cause | None:
     """Training rows have the system say one thing, test rows another or nothing."""
-    learned, used = _systems(case.development.examples), _systems(case.rows.examples)
     own = case.recipe.chat.system or ""
+    learned, used = _systems(case.development.examples, own), _systems(case.rows.examples, own)
     (taught, rows), (given, asked) = learned.most_common(1)[0], used.most_common(1)[0]
     shares = rows / len(case.development), asked / len(case.rows)
-    if min(shares) < 0.8 or (taught or own) == (given or own):
+    if min(shares) < 0.8 or taught == given:
         return None
-    change = {"chat.system": given} if not taught else {}
-    if taught and not given and not own:
-        change = {"chat.system": taught}
-    shown = [f"{side}: {text[:80]!r}" for side, text in (("training", taught), ("test", given))]
+    # A recipe can only fill in what rows leave out.
+    change = {"chat.system": taught or given} if not (own or (taught and given)) else {}
+    shown = [
+        f"{side}: {' '.join(text.split())[:80]!r}"
+        for side, text in (("training", taught), ("test", given))
+    ]
     return Cause(
         "template_mismatch", 0.93,
         f"The system says {_quoted(taught)} in {shares[0]:.0%} of the training conversations and "
         f"{_quoted(given)} in {shares[1]:.0%} of the test: the model is used with another "
         "beginning than it learned.",
         tuple(shown),
-        "Let the system say the same in both: set chat.system, or write it in the rows.",
-        f"up to {max(0.0, case.test_loss - case.held_out_loss):.2f} nats a token, what the test "
-        "is behind held-out rows.",
+        "Let the system say the same in both: "
+        + ("set chat.system to these words." if change else "write it in the rows."),
+        _behind(case),
         change,
     )  # fmt: skip
+
+
+def _behind(case: TextCase) -> str:
+    """What a mismatch may cost, as far as the scores show it."""
+    behind = case.test_loss - case.held_out_loss
+    if behind <= 0:
+        return f"{TRIED} The test is no worse than held-out rows ({case.test_loss:.2f} nats)."
+    return f"up to {behind:.2f} nats a token, what the test is behind held-out rows."
 
 
 def _quoted(text: str) -> str:
     return repr(text[:60] + ("…" if len(text) > 60 else "")) if text else "nothing"
 
 
-def _systems(rows: tuple[Example, ...]) -> Counter[str]:
+def _systems(rows: tuple[Example, ...], own: str) -> Counter[str]:
+    """What the system says in each row, `own` where the row does not say it."""
     return Counter(
-        row.messages[0].content if row.messages and row.messages[0].role == "system" else ""
+        row.messages[0].content if row.messages and row.messages[0].role == "system" else own
         for row in rows
     )
 
@@ -72,9 +87,9 @@ def question_mismatch(case: TextCase) -> Cause | None:
         "template_mismatch", 0.93,
         f"Most questions of the {side} {where} with {words.strip()!r}, elsewhere {elsewhere:.0%} "
         "do: the model is used with another wrapping than it learned.",
-        (f"test: {case.test.prompts[0]}",),
+        (f"training: {case.development.prompts[0]}", f"test: {case.test.prompts[0]}"),
         "Wrap both the same way, or neither.",
-        f"up to {max(0.0, case.test_loss - case.held_out_loss):.2f} nats a token.",
+        _behind(case),
     )  # fmt: skip
 
 
@@ -92,11 +107,20 @@ def template_unlike_base(case: TextCase) -> Cause | None:
     own = getattr(case.template.tokenizer, "chat_template", None)
     if not isinstance(own, str) or own == case.template.source:
         return None
+    row = case.development.examples[0]
+    try:
+        usual = replace(case.template, source=own).render(row).text
+    except FucinaError:
+        return None  # the base's own template cannot write these turns
+    if usual == case.template.render(row).text:
+        return None
+    known = case.base_loss
     return Cause(
         "template_unlike_base", 0.5,
         "The tokenizer of the base brings a chat template of its own, and chat.template="
         f"{case.recipe.chat.template} writes conversations otherwise.",
-        (f"the base alone has a loss of {case.base_loss or float('nan'):.2f} nats a token here",),
+        () if known is None else
+        (f"the base alone has a loss of {known:.2f} nats a token with this template",),
         "Set chat.template=auto.",
         TRIED,
         {"chat.template": "auto"},
@@ -107,7 +131,7 @@ def base_untrained(case: TextCase) -> Cause | None:
     """The base finds every token about as likely: it knows no language yet."""
     known = case.base_loss
     start = case.training.curves.held[0] if known is None else known
-    if not case.training.blank:
+    if start < BLANK * case.training.ignorance:
         return None
     return Cause(
         "base_unsuited", 0.45,
@@ -143,16 +167,20 @@ def too_few_conversations(case: TextCase) -> Cause | None:
 def scarce_test(case: TextCase) -> Cause | None:
     """The interval is so wide that most differences cannot be told."""
     score = case.facts["model"]["scores"]["token_loss"]
-    half = (score["high"] - score["low"]) / 2 / max(score["value"], 1e-9)
+    half = (score["high"] - score["low"]) / 2
     rows = case.facts["model"]["rows"]
-    if half < 0.08:
+    # Where the loss is near zero a small interval hides much too.
+    wide = max(half / WIDE, half / max(score["value"], 1e-9) / WIDE_SHARE)
+    if wide < 1:
         return None
-    needed = round(rows * (half / 0.05) ** 2)
+    low, high = (np.exp(min(score[end], 700.0)) for end in ("low", "high"))
     return Cause(
-        "test_too_small", float(np.clip(0.3 + 2.0 * (half - 0.08), 0, 0.8)),
-        f"{rows} test conversations tell the loss to ±{half:.0%} only.",
+        "test_too_small", float(np.clip(0.05 + 0.25 * wide, 0, 0.8)),
+        f"{rows} test conversations tell the loss to ±{half:.2f} nats a token only: the perplexity "
+        f"is between {low:.3g} and {high:.3g}.",
         (f"{score['low']:.2f} to {score['high']:.2f} nats a token",),
-        f"Collect test rows until there are about {needed} (±5 %), or use folds.",
+        f"Collect test rows until there are about {round(rows * (1.5 * wide) ** 2)}, which narrow "
+        f"this to ±{half / wide / 1.5:.2f}, or use folds.",
         "no better model, but a score that can be believed.",
     )  # fmt: skip
 
@@ -164,18 +192,30 @@ def leaked(case: TextCase) -> Cause | None:
     share = float(seen.mean())
     if share < 0.02:
         return None
-    fresh = float(case.losses[~seen].mean()) if (~seen).any() else case.held_out_loss
+    known_loss, fresh = _loss(case, seen), _loss(case, ~seen)
+    ahead = fresh - known_loss
+    if ahead > 0:
+        told = f"a loss of {case.test_loss:.2f} is too good to be true"
+        gain = f"an honest score, about {fresh - case.test_loss:.2f} nats a token higher."
+    else:
+        told, gain = "they prove nothing", "an honest score; here it is hardly another."
     return Cause(
-        "leakage", float(np.clip(0.55 + 2.5 * share, 0, 0.98)),
+        "leakage", float(np.clip(0.55 + 2.5 * share, 0, 0.98)) * (1.0 if ahead > 0 else 0.8),
         f"{int(seen.sum())} of {len(seen)} test conversations ({share:.0%}) are training rows too: "
-        f"a loss of {case.test_loss:.2f} is too good to be true.",
-        (f"loss on rows that training saw {case.losses[seen].mean():.2f}, on the others "
-         f"{fresh:.2f}",),
+        f"{told}.",
+        (f"loss on rows that training saw {known_loss:.2f}, on the others {fresh:.2f}",),
         "Remove these rows from train or test (data.allow_duplicates=false shows them all).",
-        f"an honest score, about {fresh - case.test_loss:.2f} nats a token higher.",
+        gain,
         repairs={known[_plain(row)]: None
                  for row, leaked in zip(case.rows.examples, seen, strict=True) if leaked},
     )  # fmt: skip
+
+
+def _loss(case: TextCase, rows: np.ndarray) -> float:
+    """Loss a token over some test rows; over held-out rows where there are none."""
+    if not rows.any():
+        return case.held_out_loss
+    return float(case.test.losses[rows].sum() / case.test.tokens[rows].sum())
 
 
 def _plain(row: Example) -> str:
@@ -186,7 +226,7 @@ def shifted(case: TextCase) -> Cause | None:
     """Test questions can be told from training questions, and the model is worse on them."""
     auc = case.beside.domain_auc
     behind = case.test_loss - case.held_out_loss
-    if auc < 0.75:
+    if auc < TOLD_APART:
         return None
     strength = float(np.clip((auc - 0.7) / 0.25, 0, 1))
     weight = strength * float(np.clip(0.3 + 1.2 * behind / max(case.held_out_loss, 1e-9), 0.2, 0.9))

@@ -21,7 +21,6 @@ HIGH_RATE = {"lora": 3e-3, "head": 5e-2, "full": 3e-4}
 BLANK_RATE, HIGH_BLANK_RATE = 1e-3, 1e-2  # all weights, from random ones
 USUAL_EPOCHS = {"floor": 4, "cold": 8}
 FEW_STEPS = 60
-HELPED = 0.9  # of the held-out loss of the start: below this training did good
 USUAL_SCALE = 2.0  # alpha / rank
 
 
@@ -56,11 +55,11 @@ def learning_rate_high(training: Training) -> Cause | None:
     high = HIGH_BLANK_RATE if usual == BLANK_RATE else HIGH_RATE[training.recipe.adapter.kind]
     given = training.recipe.training.learning_rate
     first = curves.held[1] if len(curves.held) > 1 else curves.held[0]
-    jumped = first / curves.held[0] if curves.held[0] > 0 else 1.0
+    jumped = training.times(first, curves.held[0])
     harmed = curves.not_a_number > 0 or not jumped <= 1.2
-    if not harmed and curves.held[-1] < HELPED * curves.held[0] and curves.rose < 1.1:
+    if not harmed and training.helped and training.rose < 1.1:
         return None
-    evidence = 1.0 if harmed else 0.9 if curves.rose > 1.3 else 0.3
+    evidence = 1.0 if harmed else 0.9 if training.rose > 1.3 else 0.3
     weight = off(given / high, evidence)
     if harmed and given > usual * 1.5:
         weight = max(weight, 0.7)
@@ -99,14 +98,14 @@ def warmup(training: Training) -> Cause | None:
             _to_learn(training),
             {"training.warmup": 0.1},
         )
-    jumped = len(curves.held) > 1 and curves.held[1] > 1.2 * curves.held[0]
+    jumped = len(curves.held) > 1 and training.times(curves.held[1], curves.held[0]) > 1.2
     if wanted >= 1 or not jumped:
         return None
     return Cause(
         "warmup_missing",
         0.5,
-        f"There is no warm-up, and the first epoch made the held-out loss "
-        f"{curves.held[1] / curves.held[0]:.1f} times as large.",
+        f"There is no warm-up, and the first epoch made the held-out {training.measure} "
+        f"{training.times(curves.held[1], curves.held[0]):.1f} times as large.",
         (f"held-out loss {curves.held[0]:.3f}, then {curves.held[1]:.3f}",),
         "Set training.warmup=0.1.",
         _to_learn(training),
@@ -119,9 +118,10 @@ def too_few_epochs(training: Training) -> Cause | None:
     asked, curves = training.recipe.training, training.curves
     usual = USUAL_EPOCHS[asked.start if training.of_labels else "cold"]
     ended = all(m["ended"] == "ran all epochs" for m in training.members)
-    if not ended or curves.rose > 1.1:
+    if not ended or training.rose > 1.1:
         return None
-    evidence = max(0.9 if curves.falling else 0.0, training.underfit)
+    # How low the loss of a text can be, nobody knows: that it still falls must be seen.
+    evidence = max(0.9 if curves.falling else 0.0, training.underfit if training.of_labels else 0.0)
     few = off(usual / asked.epochs, evidence)
     if asked.epochs >= usual and curves.falling:
         fall = 1 - curves.held[-1] / curves.held[-2]
@@ -165,20 +165,22 @@ def overfitting(training: Training) -> Cause | None:
     if len(trained) < 3 or curves.not_a_number or curves.train[-1] > 0.6 * curves.train[0]:
         return None
     lowest = min(curves.held)
-    rise = curves.held[-1] / lowest if lowest > 0 else 1.0
+    rise = training.rose
     if rise < 1.15 or curves.train[-1] > 0.5 * curves.held[-1]:
         return None
     best = curves.held.index(lowest)
     return Cause(
         "overfitting",
         min(0.95, 0.35 + 0.7 * (rise - 1.15)),
-        f"The held-out loss was lowest after epoch {best} and then rose to {rise:.1f} times that, "
-        f"while the training loss fell to {curves.train[-1]:.3f}: the rows are learnt by heart.",
+        f"The held-out {training.measure} was lowest after epoch {best} and then rose to "
+        f"{rise:.1f} times that, while the training loss fell to {curves.train[-1]:.3f}: the rows "
+        "are learnt by heart.",
         (f"held-out loss {lowest:.3f} at epoch {best}, {curves.held[-1]:.3f} at the end",
          f"training loss {curves.train[0]:.3f}, then {curves.train[-1]:.3f}"),
         f"Train for {max(2, best + 1)} epochs with fewer adapted layers and a smaller rank, keep "
         "the best epoch, and stop early.",
-        "a lower held-out loss and better confidence; accuracy usually by 0 to 3 points.",
+        "a lower held-out loss and better confidence; accuracy usually by 0 to 3 points."
+        if training.of_labels else f"at least {curves.held[-1] - lowest:.2f} nats a token.",
         {
             "training.epochs": max(2, min(best + 2, training.recipe.training.epochs)),
             "training.learning_rate": min(
