@@ -48,6 +48,5 @@ def command(
         console.print(table)
         console.print(comparison.verdict, markup=False, soft_wrap=True)
         console.print(
-            f"{comparison.test} p = {comparison.p_value:.3g}, {comparison.details['rows']} rows
-"
+            f"{comparison.test} p = {comparison.p_value:.3g}, {comparison.details['rows']} rows\n"
         )
