@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fucina.config import LOW_IS_GOOD, METRIC_NAMES
-
 if TYPE_CHECKING:
     from fucina.mending import Mended
     from fucina.records import Cause, Diagnosis, Interval, Slice, WorstError
@@ -175,6 +173,7 @@ def _line(said: str, *, lines: int = 1, dim: bool = False) -> None:
 
 def _tell_test(cause: "Cause", tested: "Mended | None") -> None:
     from fucina.cli.screen import console
+    from fucina.config import LOW_IS_GOOD
 
     console.print()
     if tested is None:
@@ -213,6 +212,8 @@ def _symptom(cause: "Cause", tested: "Mended") -> str:
 
 
 def _change(name: str, gain: "Interval") -> str:
+    from fucina.config import METRIC_NAMES
+
     if name == "token_loss":
         return f"loss {gain.value:+.3f} nats a token [{gain.low:+.3f}, {gain.high:+.3f}]"
     what = METRIC_NAMES[name]
@@ -223,6 +224,7 @@ def _tell_mended(mended: "Mended", causes: "Sequence[Cause]") -> None:
     from rich.table import Table
 
     from fucina.cli.screen import console
+    from fucina.config import METRIC_NAMES
 
     table = Table(title="\nBefore and after", title_justify="left", box=None, pad_edge=False)
     table.add_column("metric")
