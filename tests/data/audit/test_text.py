@@ -409,6 +409,14 @@ def test_broken_letters_and_personal_data_are_found_in_every_turn():
     assert kept.examples[-1].prompt == "Ciao\nPerché no, la città è qui\nE poi?"
 
 
+def test_broken_letters_in_the_arguments_of_a_call_are_mended():
+    call = {"type": "function", "function": {"name": "mare", "arguments": {"dove": ["cittÃ\xa0"]}}}
+    subject = _subject(_turns(("user", "Ciao"), ("assistant", "", (call,)), tools=TOOLS))
+    kept, _ = repair(subject.train, audit(subject))
+    arguments = kept.examples[-1].messages[1].tool_calls[0]["function"]["arguments"]
+    assert arguments == {"dove": ["città"]}
+
+
 RULES = (
     RuleConfig(name="short", max_words=8, why="few words"),
     RuleConfig(name="no machine", must_not=("modello linguistico",)),

@@ -21,15 +21,12 @@ PILE = 5  # answers of one length at the top; less is chance
 PILE_LENGTH = {"characters": 60, "words": 12, "tokens": 16}  # shorter answers are alike anyway
 SHOWN_END = 70  # characters
 
-# What may follow the mark that ends a sentence.
-TAIL = "\"'”’»›)]}>*_`~| \t\n"
 BRACKETS = {")": "(", "]": "[", "}": "{"}
 # Smileys, and the numbers of lists.
 LONE_BRACKET = re.compile(r"(?<!\S)[:;]-?[()\[\]]+(?!\S)|^\s*\w{1,3}\)", re.MULTILINE)
 SIGNED = re.compile(
-    r"(?:[-–—~]\s?|\b(?:sincerely|regards|love|yours|wishes|truly|faithfully|gratitude|hope|"
-    r"anticipation|saluti|affetto|abbraccio|fede|tuo|tua),?\s+)[\w\[(][^!?]{0,40}$",
-    re.IGNORECASE,
+    r"(?:(?:^|\s)[-–—~]\s?|\b(?i:sincerely|regards|love|yours|wishes|truly|faithfully|gratitude|hope|"
+    r"anticipation|saluti|affetto|abbraccio|fede|tuo|tua),?\s+)(?=[A-ZÀ-Þ\[(])[^!?]{0,40}$"
 )
 LIST_ITEM = re.compile(r"\s*(?:[-*•+–—]|\(?\w{1,3}[.)])\s")
 # Words that no sentence ends with.
@@ -41,6 +38,13 @@ _OPEN = (
     "le les des du et avec el los las por para und oder der das ein eine mit für"
 )
 OPEN_WORDS = frozenset(_OPEN.split())
+# Words that a sentence may end with, but hardly one without a mark among others that have one.
+_LINKING = (
+    "a to with for is are was were at from in on by that which who these those i you we they he "
+    "she can will would should has have had be been very also as if so this it "  # en
+    "a e o i è sono ha hanno era erano non si ci mi ti in su più anche molto sia"  # it
+)
+LINKING_WORDS = OPEN_WORDS | frozenset(_LINKING.split())
 ELISION = re.compile(
     r"(?:^|\s)(?:l|un|d|c|s|m|t|v|n|all|dall|dell|nell|sull|coll|quell|quest|bell|sant|com|dov|cos)['’]$",
     re.IGNORECASE,
@@ -48,7 +52,7 @@ ELISION = re.compile(
 QUERY = re.compile(r"\s*(?:select|with|insert|update|delete|create|alter)\s", re.IGNORECASE)
 _QUERY = (
     "select from where and or join inner outer left on by group order having union intersect "
-    "except in not like between values set into distinct as when then else case"
+    "except limit in not like between values set into distinct as when then else case"
 )
 QUERY_WORDS = frozenset(_QUERY.split())
 DANGLING = re.compile(r"(?:,|\(|\[|\{|=|&&|\\|[–—]|(?<!\|)\|)$")
@@ -130,10 +134,10 @@ def _open(name: str, said: Sequence[Answer]) -> list[Finding]:
     if ends.mean() >= MOSTLY:
         unclosed = [int(i) for i in np.flatnonzero(~ends) if not reasons[i]]
         short = np.array([len(answer.text.split()) < SHORT for answer in said])
-        odd = (short & ends).mean() < SHORT_SHARE
+        whole = short & ends
+        odd = whole.mean() < SHORT_SHARE or whole.sum() >= MOSTLY * short.sum()
         for i in unclosed:
-            if (odd or not short[i]) and _stops(said[i].text):
-                reasons[i] = "stops without a closing mark"
+            reasons[i] = _unclosed(said[i].text.strip(), alone=odd if short[i] else None)
     # The surest first: a word that cannot end a sentence, then what has merely no mark.
     order = sorted((i for i, why in enumerate(reasons) if why), key=lambda i: "stops" in reasons[i])
     if not order:
@@ -167,6 +171,22 @@ def _end(text: str) -> str:
     return line if len(line) <= SHOWN_END else f"…{line[-SHOWN_END:]}"
 
 
+def _unclosed(text: str, *, alone: bool | None) -> str:
+    """Why a text without a mark among texts that have one looks cut; empty where it may be whole.
+
+    Args:
+        text: What is said.
+        alone: Of a text of few words: whether such are odd here; None of longer ones.
+    """
+    last = text.split()[-1]
+    acronym = last.isupper() and len(last) > 1  # AI
+    if last.casefold() in LINKING_WORDS and not acronym and (prose(text) or last == text):
+        return f"ends with {last!r}"
+    # A word alone, or words that all begin with a capital, are a name.
+    phrase = alone and " " in text and text.replace(" ", "").isalpha() and not text.istitle()
+    return "stops without a closing mark" if phrase or (alone is not False and _stops(text)) else ""
+
+
 def _stops(text: str) -> bool:
     """Whether a text without a closing mark is prose that should have one."""
     lines = [line for line in text.rstrip().splitlines() if line.strip()]
@@ -177,8 +197,8 @@ def _stops(text: str) -> bool:
     if re.search(r"[#@/\\_=<>|{}$]|\.\w", word) or not _latin(word):
         return False  # a hashtag, an address, a name of code; scripts that write otherwise
     if LIST_ITEM.match(last) or "|" in last:
-        items = [line for line in before if LIST_ITEM.match(line)]
-        return len(items) >= 2 and all(closed(item) for item in items)
+        items = [line for line in before if LIST_ITEM.match(line)][-2:]
+        return len(items) == 2 and all(closed(item) for item in items)
     if SIGNED.search(" ".join(text[-80:].split())):
         return False
     if before and before[-1].rstrip().endswith(","):

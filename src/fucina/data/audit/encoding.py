@@ -1,6 +1,8 @@
 """Letters broken by a wrong encoding on the way, such as `perchÃ©` for `perché`."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from fucina.data.audit.subject import Subject, shown, turns
 from fucina.errors import MissingExtraError
@@ -54,9 +56,22 @@ def _repaired(example: Example, better: str) -> str | tuple[Message, ...]:
     if not example.messages:
         return better
     return tuple(
-        turn if LOST in turn.content else replace(turn, content=mend(turn.content))
+        replace(
+            turn,
+            content=_mended(turn.content),
+            tool_calls=tuple(_mended(call) for call in turn.tool_calls),
+        )
         for turn in example.messages
     )
+
+
+def _mended(value: Any) -> Any:
+    """A text, or every text in the arguments of a call; what has lost letters stays as it is."""
+    if isinstance(value, str):
+        return value if LOST in value else mend(value)
+    if isinstance(value, Mapping):
+        return {key: _mended(inner) for key, inner in value.items()}
+    return [_mended(inner) for inner in value] if isinstance(value, list) else value
 
 
 def mend(text: str) -> str:
