@@ -505,7 +505,7 @@ BAD_ROWS = {
 
 
 @pytest.mark.parametrize(("arguments", "message", "fix"), [
-    (["data.train=silent.jsonl"], "assistant", "answer"),
+    (["data.train=silent.jsonl"], "lack an answer", "Fill them in"),
     (["data.train=nameless.jsonl"], "a tool call without a name", '"function"'),
     (["data.train=arguments.jsonl"], "the arguments of a is not JSON", "arguments"),
     (["data.train=tools.jsonl"], "a tool without a name", '"parameters"'),
@@ -517,7 +517,7 @@ BAD_ROWS = {
     (["evaluation.goals={{accuracy: 0.9}}"], "evaluation.goals.accuracy", "perplexity"),
     (["chat.template=mine.jinja"], "mine.jinja cannot be read", "Jinja file"),
     (["chat.template=broken.jinja"], "cannot write a question", "Mend the Jinja file"),
-    (["chat.template=picky.jinja"], "sample.jsonl:1: the chat template", "order of its turns"),
+    (["chat.template=picky.jinja"], ": the chat template", "order of its turns"),
 ])  # fmt: skip
 def test_bad_input_of_a_chat_gives_a_message_a_fix_and_exit_code_2(
     arguments, message, fix, assistant, make_base, make_decoder, tmp_path
