@@ -79,8 +79,7 @@ def _texts(folder: Path, recipe: "Recipe", facts: dict[str, Any], progress: Prog
     tokenizer = source.read_tokenizer(recipe.model.base, source.locate(recipe.model.base))
     template = open_template(
         tokenizer,
-        "chat_template.jinja",
-        root=folder.resolve(),
+        str(run.template_of(folder).resolve()),
         system=recipe.chat.system,
         supervise=recipe.chat.supervise,
     )

@@ -140,7 +140,7 @@ def forge(
     )
     journal = Journal(folder, recipe, split, progress, say, laps or run.Laps())
     if base.template is not None:
-        run.write_text(folder / "chat_template.jinja", base.template.source)
+        run.keep_template(folder, base.template.source)
     journal.lap("loading")
     for finding in findings:
         journal.tell(f"{finding.severity}: {finding.message}")

@@ -245,7 +245,7 @@ def _changed(folder: Path, place: Path, changes: Mapping[str, Any]) -> "Recipe":
     text = tasks.get(before.task).answer == "text"
     template = before.chat.template
     if template not in {"auto", "chatml"}:
-        template = str((folder / "chat_template.jinja").resolve())
+        template = str(run.template_of(folder).resolve())
     files: dict[str, Any] = {
         "data.train": "train.jsonl",
         "data.test": "test.jsonl",

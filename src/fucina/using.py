@@ -41,10 +41,13 @@ def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Ensemble | Wri
     recipe = run.read_recipe(folder)
     if not (folder / "metrics.json").is_file():
         raise RunError(f"{folder} is not complete.", fix="Finish it: fucina train RECIPE --resume.")
-    return recipe, _load(folder, recipe, folder / "chat_template.jinja", workers)
+    return recipe, _load(folder, recipe, workers)
 
 
-def _load(folder: Path, recipe: "Recipe", template: Path, workers: int) -> "Ensemble | Writer":
+def _load(
+    folder: Path, recipe: "Recipe", workers: int, as_in: Path | None = None
+) -> "Ensemble | Writer":
+    """Load what a run trained; one that writes may write as in another run."""
     from fucina.models import base as bases
     from fucina.models import saved
 
@@ -52,6 +55,7 @@ def _load(folder: Path, recipe: "Recipe", template: Path, workers: int) -> "Ense
     answer = tasks.get(recipe.task).answer
     base = bases.load(recipe.model, precision, answer)
     if answer == "text":
+        template = run.template_of(as_in or folder)
         kept = recipe.chat.model_copy(update={"template": template.name})
         base = bases.with_template(base, kept, template)
         return saved.load_writer(folder, recipe, base, workers=workers)
@@ -159,7 +163,7 @@ def foretell(folder: Path, *, as_in: Path) -> Texts:
     model = own.model.model_copy(update={"max_length_tokens": longest})
     written = own.model_copy(update={"chat": other.chat, "model": model})
     with _threads() as pool:
-        writer = _load(folder, written, as_in / "chat_template.jinja", _count(pool))
+        writer = _load(folder, written, _count(pool), as_in)
         if not isinstance(writer, Writer):
             raise RunError(f"{folder} answers with labels.", fix="Give runs that answer with text.")
         losses, tokens = writer.foretell(rows.examples, threads=pool)

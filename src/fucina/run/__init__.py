@@ -25,7 +25,16 @@ from fucina.run.files import (
     write_tensors,
     write_text,
 )
-from fucina.run.folder import begin, find, latest, latest_out_of_fold, read_recipe, reopen
+from fucina.run.folder import (
+    begin,
+    find,
+    keep_template,
+    latest,
+    latest_out_of_fold,
+    read_recipe,
+    reopen,
+    template_of,
+)
 from fucina.run.laps import Lap, Laps
 from fucina.run.tables import (
     read_predictions,
@@ -44,6 +53,7 @@ __all__ = [
     "begin",
     "clean",
     "find",
+    "keep_template",
     "latest",
     "latest_out_of_fold",
     "read_epochs",
@@ -57,6 +67,7 @@ __all__ = [
     "read_texts",
     "removable",
     "reopen",
+    "template_of",
     "write_bytes",
     "write_json",
     "write_predictions",

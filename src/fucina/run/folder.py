@@ -19,8 +19,18 @@ from fucina.run.tables import read_predictions, write_rows
 if TYPE_CHECKING:
     from fucina.config import Recipe
 
-__all__ = ["begin", "find", "latest", "latest_out_of_fold", "read_recipe", "reopen"]
+__all__ = [
+    "begin",
+    "find",
+    "keep_template",
+    "latest",
+    "latest_out_of_fold",
+    "read_recipe",
+    "reopen",
+    "template_of",
+]
 
+TEMPLATE = "chat_template.jinja"
 PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "tokenizers")
 
 
@@ -98,6 +108,33 @@ def find(path: Path) -> Path:
             fix=f"Give one of: {', '.join(known)}." if known else "Make one: fucina train RECIPE.",
         )
     return newest
+
+
+def keep_template(folder: Path, source: str) -> None:
+    """Keep the chat template of a run; one that is resumed must still have the same.
+
+    Raises:
+        RunError: It was changed since the run began.
+    """
+    path = folder / TEMPLATE
+    if path.is_file() and path.read_text(encoding="utf-8") != source:
+        raise RunError(
+            f"the chat template changed since {folder} was started.",
+            fix="Put the old one back, or start a new run: leave out --resume.",
+        )
+    write_text(path, source)
+
+
+def template_of(folder: Path) -> Path:
+    """The chat template that a run keeps.
+
+    Raises:
+        RunError: It is missing.
+    """
+    path = folder / TEMPLATE
+    if not path.is_file():
+        raise RunError(f"{path} is missing.", fix="Restore the run folder, or train again.")
+    return path
 
 
 def latest(parent: Path) -> Path | None:
