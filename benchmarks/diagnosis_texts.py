@@ -35,12 +35,6 @@ HEALTHY = {
     "chat.max_new_tokens": 80, "evaluation.bootstrap_samples": 200,
     "data.allow_duplicates": True,
 }  # fmt: skip
-# A template whose last answer ends with nothing; earlier ones end as the base learned.
-ENDLESS = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
-    "{% if not loop.last %}<|im_end|>\n{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}<|im_end|>\n<|im_start|>assistant\n{% endif %}"
-)
 FOREIGN = (
     "{% for message in messages %}[{{ message['role'] | upper }}] {{ message['content'] }}"
     "<|im_end|>{% endfor %}{% if add_generation_prompt %}[ASSISTANT] {% endif %}"
@@ -240,7 +234,6 @@ PLANTS = {
     "wrong_modules": (same, {"adapter.target_modules": ["k_proj"], "adapter.layers": 1}),
     "base_unsuited": (same, {"model.base": "blank"}),
     "too_few_examples": (few(24), {}),
-    "end_not_learned": (same, {"chat.template": "endless.jinja"}),
     "end_not_learned (not yet)": (same, {"model.base": "unending", "training.epochs": 3}),
     "answers_cut_off": (same, {"chat.max_new_tokens": 8}),
     "unlearnt_turns": (long_talks, {"chat.supervise": "last"}),
@@ -271,7 +264,6 @@ def trial(name, sides, bases, seed):
     base = bases / overrides.get("model.base", "trained")
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
-        (place / "endless.jinja").write_text(ENDLESS, encoding="utf-8")
         (place / "foreign.jinja").write_text(FOREIGN, encoding="utf-8")
         write(place, "train", learned)
         write(place, "test", asked)

@@ -11,11 +11,6 @@ from fucina.recipe import load, parse
 from fucina.records import Cause, Message
 
 LONG = " ".join(["quando arriva il pacco"] * 8)
-ENDLESS = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
-    "{% if not loop.last %}<|im_end|>\n{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}<|im_end|>\n<|im_start|>assistant\n{% endif %}"
-)
 
 
 @pytest.fixture
@@ -35,7 +30,6 @@ def talks(tmp_path):
             row = {"messages": [{"role": role, "content": text} for role, text in turns]}
             lines.append(json.dumps(row, ensure_ascii=False) + "\n")
         (tmp_path / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
-    (tmp_path / "endless.jinja").write_text(ENDLESS, encoding="utf-8")
     return tmp_path
 
 
@@ -80,15 +74,8 @@ def test_a_run_folder_alone_is_enough_to_diagnose_and_mend_a_writer(train, talks
     )
 
 
-@pytest.mark.parametrize(
-    ("setting", "changes"),
-    [
-        ("chat.template=endless.jinja", {"chat.template": "chatml"}),
-        ("chat.supervise=last", {"chat.supervise": "assistant"}),
-    ],
-)
-def test_where_more_tokens_are_learnt_the_first_run_is_judged_by_them_too(train, setting, changes):
-    folder = train(setting)
+def test_where_more_tokens_are_learnt_the_first_run_is_judged_by_them_too(train):
+    folder, changes = train("chat.supervise=last"), {"chat.supervise": "assistant"}
     kept = run.read_texts(folder / "predictions.parquet")[1]
     mended = mending.apply(folder, [Cause("unlearnt_turns", 0.9, "", (), "", "", changes)])
     assert (mended.before.tokens > kept.tokens).all()

@@ -22,11 +22,6 @@ WORDS = "pacco arriva rotto schermo apre quando soldi taglia perché città corr
 OTHERS = "stella luna galassia pianeta cometa orbita telescopio eclissi marea razzo sonda".split()
 SYSTEM = "Sei Nerina, guardiana del faro."
 CUSTOM = "{% for m in messages %}[{{ m.role }}] {{ m.content }}<|end|>{% endfor %}"
-ENDLESS = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
-    "{% if not loop.last %}<|im_end|>\n{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}<|im_end|>\n<|im_start|>assistant\n{% endif %}"
-)
 
 
 def _talk(*turns, system="", origin=""):
@@ -105,12 +100,6 @@ def _finding(check, count, repairs=None):
     return Finding(check, "warning", "so many.", "Mend.", rows, rows, repairs or {})
 
 
-def _with_template(case, source):
-    return dataclasses.replace(
-        case, template=dataclasses.replace(case.template, source=source, name="own.jinja")
-    )
-
-
 STILL = _epochs(train=(3.5, 3.5, 3.5, 3.5), held=(3.5, 3.5, 3.5, 3.5, 3.5))
 WORSE = _epochs(train=(5.0, 4.4, 4.0, 3.7), held=(3.5, 4.6, 4.0, 3.7, 3.6))
 SHORT = _epochs(train=(3.3,), held=(3.5, 3.0))
@@ -128,7 +117,6 @@ PLANTED = [
     ("wrong_modules", lambda t: _case(t, "adapter.target_modules=[k_proj]")),
     ("base_unsuited", lambda t: _case(t, epochs=BLANK, loss=5.6, held_out=5.6, base=5.9)),
     ("too_few_examples", lambda t: _case(t, rows=_rows(24, 1))),
-    ("end_not_learned", lambda t: _with_template(_case(t, ended=0.0), ENDLESS)),
     ("end_not_learned", lambda t: _case(t, ended=0.2)),
     ("answers_cut_off", lambda t: _case(t, "chat.max_new_tokens=4", ended=0.0)),
     ("unlearnt_turns", lambda t: _case(t, "chat.supervise=last", rows=_rows(200, 1, turns=8))),
@@ -176,13 +164,6 @@ def test_nothing_is_said_of_accuracy_where_answers_are_texts(decoder_tokenizer):
             assert "accuracy" not in said
             assert "label" not in said
             assert "nan" not in said.split()
-
-
-def test_a_template_that_never_ends_is_changed_for_one_that_does(decoder_tokenizer):
-    without = _with_template(_case(decoder_tokenizer, ended=0.0), ENDLESS)
-    assert _named(without, "end_not_learned").changes == {"chat.template": "chatml"}
-    own = _with_template(_case(decoder_tokenizer, ended=0.0, own=CUSTOM), ENDLESS)
-    assert _named(own, "end_not_learned").changes == {"chat.template": "auto"}
 
 
 def test_answers_that_go_in_circles_are_counted(decoder_tokenizer):

@@ -95,6 +95,22 @@ def test_all_answers_are_learnt_with_their_end_and_nothing_else(source, end, ope
     assert "guardiana del faro" in rendered.text
 
 
+def test_the_last_answer_is_ended_where_the_template_ends_only_earlier_ones(open_with):
+    """GLM's template: what ends an answer is the token that opens the next turn."""
+    source = (
+        "{% for m in messages %}{% if m.role == 'user' %}<|im_end|>\n{{ m.content }}{% else %}"
+        "<|im_start|>\n{{ m.content }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>\n{% endif %}"
+    )
+    template = open_with(source)
+    rendered = template.render(Example.of_conversation(TURNS[1:]))
+    assert rendered.end_added
+    assert _learnt(template, rendered) == [
+        "Grosso.<|im_end|>", "Domani cala, perché gira a libeccio.<|im_end|>"
+    ]  # fmt: skip
+    assert len(rendered.ids) == len(rendered.supervised)
+
+
 @pytest.mark.parametrize("source", [CHAT, STRICT, BRACKETS, THINKING, None])
 def test_what_is_given_at_use_is_how_the_row_began(source, open_with):
     template = open_with(source)

@@ -39,7 +39,13 @@ def find_answers(
         if messages[i].tool_calls and i + 1 < len(messages):
             follow = min(follow, _where_others_begin(template, messages[: i + 1], example, text))
         end = text.find(template.end, begin, follow)
-        # Some templates end the last turn with nothing; then nothing but the text is learnt.
+        said = messages[i].content.strip()
+        place = text.find(said, begin, follow)
+        if place >= 0 and not messages[i].tool_calls:
+            stop = place + len(said)
+            if end < stop or template.control_tokens(text[stop:end]):
+                # The end is another turn's: this one ends with nothing but its text.
+                end, follow = -1, follow if i + 1 == len(messages) else stop
         spans.append((begin, follow if end < 0 else end + len(template.end)))
     return spans
 

@@ -34,11 +34,13 @@ class Rendered:
         text: As the template writes it.
         ids: L token ids.
         supervised: L booleans: this token is learnt.
+        end_added: The template ends the last answer with nothing, so its end stands here beside it.
     """
 
     text: str
     ids: np.ndarray
     supervised: np.ndarray
+    end_added: bool = False
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,20 @@ class Template:
         for begin, end in spans:
             # A token that begins before the answer belongs to what is there already at use.
             learnt |= (offsets[:, 0] >= begin) & (offsets[:, 1] <= end) & (offsets[:, 1] > begin)
-        return Rendered(text, np.array(encoded["input_ids"], dtype=np.int64), learnt)
+        ids = np.array(encoded["input_ids"], dtype=np.int64)
+        if messages[-1].role == "assistant" and not self.ends(ids[offsets[:, 0] >= spans[-1][0]]):
+            # Some templates, GLM's, end no last answer: a model would never learn to stop.
+            text, ids, learnt = (
+                text + self.end,
+                np.append(ids, self.end_id),
+                np.append(learnt, True),
+            )
+            return Rendered(text, ids, learnt, end_added=True)
+        return Rendered(text, ids, learnt)
+
+    def ends(self, ids: np.ndarray) -> bool:
+        """Whether some tokens hold a special one: calls may end with another than answers do."""
+        return bool(np.isin(ids, list(self._special)).any())
 
     def asked(self, example: Example) -> np.ndarray:
         """The tokens of a row up to where its last answer begins: what a model is given at use."""

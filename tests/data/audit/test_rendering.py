@@ -73,13 +73,32 @@ def test_a_long_system_turn_is_shortened_in_its_middle(check):
     ("{{ bos_token }}{{ bos_token }}" + CHAT, "template_double_begin"),
     (CHAT.replace("<|im_start|>assistant\n{% endif %}", "<|im_start|>assistant: {% endif %}"),
      "template_mismatch"),
-    (CHAT.replace("<|im_end|>\n{% endfor", "{% if not loop.last %}<|im_end|>{% endif %}\n{% endfor"),
-     "template_end_not_learnt"),
-], ids=["two begins", "another beginning", "no end"])  # fmt: skip
+], ids=["two begins", "another beginning"])  # fmt: skip
 def test_a_template_that_spoils_training_is_an_error(source, problem, check):
     finding = check(_rows(), source)[problem]
     assert finding.severity == "error"
     assert len(finding.rows) == 8
+
+
+def test_an_end_that_the_template_leaves_out_of_earlier_answers_is_an_error(check):
+    source = CHAT.replace(
+        "<|im_end|>\n",
+        "{% if loop.last or m.content | length < 15 %}<|im_end|>{% endif %}\n",
+    )
+    said = [("user", "Ciao"), ("assistant", "Il mare è calmo da ieri."), ("user", "E poi?"),
+            ("assistant", "Poi cala.")]  # fmt: skip
+    row = Example.of_conversation([Message(role, text) for role, text in said])
+    assert check([row], source)["template_end_not_learnt"].severity == "error"
+
+
+def test_an_end_that_the_template_leaves_out_of_the_last_answer_is_added(check):
+    source = CHAT.replace(
+        "<|im_end|>\n", "{% if not (loop.last and m.role == 'assistant') %}<|im_end|>\n{% endif %}"
+    )
+    found = check(_rows(), source)
+    assert set(found) == {"rendering"}
+    assert "added because the template ends no last answer" in found["rendering"].message
+    assert all(text.endswith(f"{END}›") for text in found["rendering"].evidence)
 
 
 def test_a_row_that_the_template_refuses_is_named(check):

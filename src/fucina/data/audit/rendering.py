@@ -98,10 +98,10 @@ def _problems(
 
 
 def _all_end(template: "Template", rendered: "Rendered") -> bool:
-    """Whether every learnt part ends with the end token."""
+    """Whether every learnt part ends with a token that ends it."""
     learnt = rendered.supervised
     last = learnt & ~np.append(learnt[1:], False)
-    return bool((rendered.ids[last] == template.end_id).all())
+    return all(template.ends(rendered.ids[place : place + 1]) for place in np.flatnonzero(last))
 
 
 def _sizes(template: "Template", example: Example, rendered: "Rendered") -> _Sizes:
@@ -176,20 +176,23 @@ def _sample(subject: Subject, template: "Template") -> list[Finding]:
         subject.train.examples, key=lambda e: sum(len(turn.content) for turn in conversation(e))
     )
     places = dict.fromkeys(int(share * (len(able) - 1)) for share in (0.25, 0.5, 0.75))
-    told = []
+    told, added = [], False
     for example in [able[place] for place in places][:ROWS_SHOWN]:
         try:
-            told.append((example.origin, marked(template, template.render(example))))
+            rendered = template.render(example)
+            told.append((example.origin, marked(template, rendered)))
+            added = added or rendered.end_added
         except FucinaError:
             continue
     if not told:
         return []
     learnt = "every turn of the assistant" if template.supervise == "assistant" else "the last turn"
+    beside = ", which is added because the template ends no last answer" if added else ""
     return [
         Finding(
             "rendering", "note",
             f"rows are written by the chat template {template.name}; {learnt} is learnt, up to "
-            f"{template.end}: what stands in ‹ › below.",
+            f"{template.end}{beside}: what stands in ‹ › below.",
             "Look whether this is what the model shall read and say.",
             tuple(origin for origin, _ in told), tuple(text for _, text in told),
         )

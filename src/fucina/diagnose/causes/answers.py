@@ -1,11 +1,8 @@
 """Causes in answers that are texts: they do not end, are cut, unlearnt, copied, or uneven."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from fucina.diagnose.text_case import TextCase
-from fucina.errors import FucinaError
 from fucina.records import Cause
 
 __all__ = [
@@ -33,8 +30,6 @@ def end_not_learned(case: TextCase) -> Cause | None:
     missing = 1 - float(case.test.ended[fits].mean()) if fits.any() else 0.0
     if missing < 0.05:
         return None
-    learnt = [case.template.render(row) for row in case.development.examples[:50]]
-    ends = np.mean([case.template.end_id in row.ids[row.supervised] for row in learnt])
     endless = [case.test.answers[row] for row in np.flatnonzero(fits & ~case.test.ended)]
     evidence = (
         f"{len(endless)} of {int(fits.sum())} answers ran to the limit of "
@@ -42,18 +37,6 @@ def end_not_learned(case: TextCase) -> Cause | None:
         "middle",
         f"{sum(map(_circling, endless))} of these say the same again and again",
     )
-    if ends < 1:
-        template = _ending(case)
-        return Cause(
-            "end_not_learned", 0.96,
-            f"{1 - ends:.0%} of the rows do not teach {case.template.end!r}, the token that ends "
-            "an answer, so the model never stops.",
-            evidence,
-            f"Set chat.template={template}, or give a template that writes the end token after the "
-            "last answer too.",
-            "answers that end.",
-            {"chat.template": template},
-        )  # fmt: skip
     epochs = case.recipe.training.epochs
     # A model that learnt next to nothing has not learnt to stop either: then other causes lead.
     learned = 1.0 if case.training.helped and not case.training.blank else 0.5
@@ -71,19 +54,6 @@ def end_not_learned(case: TextCase) -> Cause | None:
 def _circling(answer: str) -> bool:
     """Whether a text ends with what it has said three times already."""
     return len(answer) >= 3 * TAIL and answer.count(answer[-TAIL:]) > 2
-
-
-def _ending(case: TextCase) -> str:
-    """The template that teaches the end: the tokenizer's own where it does, else chatml."""
-    own = getattr(case.template.tokenizer, "chat_template", None)
-    if not isinstance(own, str):
-        return "chatml"
-    written = replace(case.template, source=own)
-    try:
-        row = written.render(case.development.examples[0])
-    except FucinaError:
-        return "chatml"
-    return "auto" if written.end_id in row.ids[row.supervised] else "chatml"
 
 
 def answers_cut_off(case: TextCase) -> Cause | None:
