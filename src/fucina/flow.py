@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from fucina import evaluate, prepare, run, tasks
-from fucina.reading import read, read_file
+from fucina.reading import read, read_file, settle
 from fucina.records import (
     Finding,
     LearningCurve,
@@ -58,6 +58,7 @@ def train(
 
     laps.end("libraries")
     split, findings = read(recipe, root, progress=progress)
+    recipe = settle(recipe, split.development)
     laps.end("rows")
     return forge(
         recipe, root, split, findings=findings, progress=progress, say=say, resume=resume, laps=laps
@@ -80,6 +81,7 @@ def learning_curve(
         FucinaError: Whatever is wrong with recipe, data, model or machine.
     """
     split, findings = read(recipe, root, progress=progress)
+    recipe = settle(recipe, split.development)
     answered: list[Predictions] = []
     sizes: list[int] = []
     quick = recipe.evaluation.model_copy(update={"baselines": (), "rules": None, "must_fix": None})

@@ -72,7 +72,7 @@ def _texts(
     plain = saved.untrained_writer(recipe, base, workers=workers)
     return evaluate.text_outcome(
         model,
-        plain if recipe.evaluation.baselines else None,
+        plain,
         split,
         out_of_fold,
         recipe,

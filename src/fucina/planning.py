@@ -152,6 +152,8 @@ def plan_recipe(
     laps.end("libraries")
     recipe = load(path, overrides)[0]
     split, _ = reading.read(recipe, path.resolve().parent, progress=progress)
+    recipe = reading.settle(recipe, split.development)
+    overrides = [*overrides, f"model.base={recipe.model.base}"]
     laps.end("rows")
     progress("drawing the base model", 0, 0)
     answer = tasks.get(recipe.task).answer

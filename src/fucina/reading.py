@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from fucina import data, prepare, run, tasks
 from fucina.records import Dataset, Finding, Progress, Split, silent
-from fucina.tasks.settings import refuse_idle
+from fucina.tasks.settings import SCRATCH, refuse_idle
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
 
-__all__ = ["audit", "read", "read_file", "read_subject"]
+__all__ = ["audit", "read", "read_file", "read_subject", "settle"]
 
 
 def read(
@@ -37,6 +37,25 @@ def read(
     return split, findings
 
 
+def settle(recipe: "Recipe", rows: Dataset) -> "Recipe":
+    """The recipe with a folder for `model.base: scratch`, which is made here; else as it is.
+
+    Args:
+        recipe: What was asked.
+        rows: Training rows, which the tokenizer learns its words from.
+    """
+    if recipe.model.base != SCRATCH:
+        return recipe
+    from fucina.models import scratch
+
+    system = recipe.chat.system or ""
+    texts = [turn.content for row in rows.examples for turn in row.messages]
+    texts += [text for row in rows.examples for text in (row.prompt, row.target)]
+    base = scratch.make(Path(recipe.output) / ".bases", [*texts, system], seed=recipe.seed)
+    model = recipe.model.model_copy(update={"base": str(base.resolve())})
+    return recipe.model_copy(update={"model": model})
+
+
 def audit(
     recipe: "Recipe", root: Path, *, progress: Progress = silent
 ) -> tuple[data.Subject, list[Finding]]:
@@ -53,6 +72,7 @@ def audit(
     from fucina.models.tokenize import count_tokens
 
     subject = read_subject(recipe, root, progress=progress)
+    recipe = settle(recipe, subject.train)
     tokenizer = source.read_tokenizer(recipe.model.base, source.locate(recipe.model.base))
     if subject.answer == "text":
         chat = recipe.chat

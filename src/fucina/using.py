@@ -97,8 +97,9 @@ def judge(folder: Path, path: Path | None = None, *, progress: Progress = silent
                 model, rows, config, seed=seed, threads=pool, name="model", progress=progress
             )[0]
         return evaluate.measure_texts(
-            model, rows, config, seed=seed, threads=pool, name="model", progress=progress
-        )[0]
+            model, rows, config, seed=seed, threads=pool, name="model",
+            task=tasks.get(recipe.task), progress=progress,
+        )[0]  # fmt: skip
 
 
 def test_set(folder: Path) -> Dataset:
@@ -135,7 +136,10 @@ def compare(first: Path, second: Path) -> Comparison:
         )
     if kinds[0]:
         texts = [(name, run.read_texts(path)[1]) for name, path in zip(names, paths, strict=True)]
-        return evaluate.compare_texts(texts[0], texts[1], recipe.evaluation, seed=recipe.seed)
+        return evaluate.compare_texts(
+            texts[0], texts[1], recipe.evaluation, seed=recipe.seed,
+            headline=tasks.get(recipe.task).headline,
+        )  # fmt: skip
     pairs = [(name, run.read_predictions(path)) for name, path in zip(names, paths, strict=True)]
     return evaluate.compare(pairs[0], pairs[1], recipe.evaluation, seed=recipe.seed)
 

@@ -481,7 +481,7 @@ def test_a_chat_recipe_trains_and_answers_in_80_columns(assistant, tmp_path):
     said = [_run("evaluate", run).stdout, _run("compare", run, run).stdout, shown]
     long = [line for text in said for line in text.splitlines() if len(line) > 80]
     assert all("/" in line for line in long)  # paths alone
-    assert "sign flips p = 1, 3 rows" in said[1]
+    assert "sign flips p = 1, 18 rows" in said[1]
     assert "McNemar" not in said[1]
     one = _run("predict", run, "Che tempo fa?")
     assert one.returncode == 0, one.stderr

@@ -21,7 +21,7 @@ def command(
 
     from fucina import using
     from fucina.cli.screen import console, print_json
-    from fucina.config import METRIC_NAMES
+    from fucina.config import metric_name
     from fucina.errors import RunError
     from fucina.run import find
 
@@ -41,7 +41,7 @@ def command(
         table.add_column("interval", justify="right")
         for name, gain in comparison.differences.items():
             table.add_row(
-                METRIC_NAMES[name],
+                metric_name(name),
                 f"{gain.value:+.3f}",
                 f"{gain.low:+.3f} to {gain.high:+.3f}",
             )

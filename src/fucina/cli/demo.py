@@ -92,7 +92,7 @@ def _show(console: Any, outcomes: "list[Outcome]", comparison: "Comparison") -> 
     from rich.table import Table
 
     from fucina.cli.screen import baseline_table, interval
-    from fucina.config import METRIC_NAMES
+    from fucina.config import metric_name
 
     before, after = (outcome.model.scores for outcome in outcomes)
     table = Table(
@@ -112,14 +112,14 @@ def _show(console: Any, outcomes: "list[Outcome]", comparison: "Comparison") -> 
         gain = after[name].value - before[name].value
         relative = f" ({gain / before[name].value:+.0%})" if before[name].value else ""
         table.add_row(
-            METRIC_NAMES[name],
+            metric_name(name),
             interval(before[name]),
             interval(after[name]),
             f"{gain:+.3f}{relative}",
         )
     for name in ("log_loss", "ece"):
         table.add_row(
-            METRIC_NAMES[name].split(" (")[0],
+            metric_name(name).split(" (")[0],
             interval(before[name]),
             interval(after[name]),
             f"{after[name].value - before[name].value:+.3f}",

@@ -212,11 +212,11 @@ def _symptom(cause: "Cause", tested: "Mended") -> str:
 
 
 def _change(name: str, gain: "Interval") -> str:
-    from fucina.config import METRIC_NAMES
+    from fucina.config import metric_name
 
     if name == "token_loss":
         return f"loss {gain.value:+.3f} nats a token [{gain.low:+.3f}, {gain.high:+.3f}]"
-    what = METRIC_NAMES[name]
+    what = metric_name(name)
     return f"{what} {gain.value:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]"
 
 
@@ -224,7 +224,7 @@ def _tell_mended(mended: "Mended", causes: "Sequence[Cause]") -> None:
     from rich.table import Table
 
     from fucina.cli.screen import console
-    from fucina.config import METRIC_NAMES
+    from fucina.config import metric_name
 
     table = Table(title="\nBefore and after", title_justify="left", box=None, pad_edge=False)
     table.add_column("metric")
@@ -232,7 +232,7 @@ def _tell_mended(mended: "Mended", causes: "Sequence[Cause]") -> None:
     table.add_column("interval", justify="right")
     for name, gain in mended.comparison.differences.items():
         table.add_row(
-            METRIC_NAMES[name], f"{gain.value:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}"
+            metric_name(name), f"{gain.value:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}"
         )
     console.print(table)
     for key, value in mended.changes.items():

@@ -24,8 +24,8 @@ def command(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RecipeError(f"{folder} exists already.", fix="Choose another folder.")
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("recipe.yaml", "sample.jsonl", "README.md"):
-        shutil.copyfile(source / name, folder / name)
+    hidden = shutil.ignore_patterns("*.py", "__pycache__", "golden.jsonl")
+    shutil.copytree(source, folder, ignore=hidden, dirs_exist_ok=True)
     if as_json:
         print_json({"recipe": str(folder / "recipe.yaml")})
     else:

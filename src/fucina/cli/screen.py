@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from fucina.config import METRIC_NAMES
+from fucina.config import metric_name
 from fucina.records import silent
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def score_table(evaluation: "Evaluation", *, title: str | None = None) -> Table:
     table.add_column("95 % interval", justify="right")
     for name, score in evaluation.scores.items():
         table.add_row(
-            METRIC_NAMES[name],
+            metric_name(name),
             f"{score.value:.3f}",
             f"{score.low:.3f} to {score.high:.3f}",
         )
@@ -115,7 +115,7 @@ def fold_table(folds: Mapping[str, Sequence[float]]) -> Table:
     table.add_column("lowest to highest", justify="right")
     for name, values in folds.items():
         table.add_row(
-            METRIC_NAMES[name],
+            metric_name(name),
             f"{mean(values):.3f} ± {pstdev(values):.3f}",
             f"{min(values):.3f} to {max(values):.3f}",
         )
@@ -123,15 +123,18 @@ def fold_table(folds: Mapping[str, Sequence[float]]) -> Table:
 
 
 def baseline_table(
-    model: "Evaluation", baselines: "Sequence[Evaluation]", against: "Sequence[Comparison]"
+    model: "Evaluation",
+    baselines: "Sequence[Evaluation]",
+    against: "Sequence[Comparison]",
+    name: str = "accuracy",
 ) -> Table:
-    """The model beside what costs nothing, on the same rows."""
-    percent = "accuracy" in model.scores
-    name, gained = ("accuracy", "accuracy") if percent else ("perplexity", "token_loss")
-    table = _titled("Beside free baselines" if percent else "Beside the base alone")
+    """The model beside what costs nothing, on the same rows, by the score called `name`."""
+    percent, of_loss = name == "accuracy", name == "perplexity"
+    gained = "token_loss" if of_loss else name
+    table = _titled("Beside the base alone" if of_loss else "Beside free baselines")
     table.add_column("answered by")
-    table.add_column(name, justify="right")
-    table.add_column("model is ahead by" if percent else "model's loss", justify="right")
+    table.add_column(metric_name(name).partition(" (")[0], justify="right")
+    table.add_column("model's loss" if of_loss else "model is ahead by", justify="right")
     table.add_column("p", justify="right")
     table.add_row("model", interval(model.scores[name], percent=percent), "", "")
     for evaluation, comparison in zip(baselines, against, strict=True):

@@ -120,7 +120,9 @@ def _show(outcome: "Outcome", curve: "LearningCurve | None", missed: "Sequence[s
         console.print()
         console.print(fold_table(outcome.folds))
     console.print()
-    console.print(baseline_table(outcome.model, outcome.baselines, outcome.against))
+    console.print(
+        baseline_table(outcome.model, outcome.baselines, outcome.against, outcome.headline)
+    )
     console.print()
     if outcome.calibration is not None:
         for sentence in sentences(facts(outcome)):

@@ -7,7 +7,14 @@ The command line, the JSON schema and the docs read the settings from these clas
 from fucina.config.chat import ChatConfig
 from fucina.config.constitution import ConstitutionConfig, RuleConfig
 from fucina.config.data import DataConfig
-from fucina.config.evaluation import LOW_IS_GOOD, METRIC_NAMES, EvaluationConfig, Metric
+from fucina.config.evaluation import (
+    LABEL_BASELINES,
+    LABEL_METRICS,
+    LOW_IS_GOOD,
+    TEXT_METRICS,
+    EvaluationConfig,
+    metric_name,
+)
 from fucina.config.expectations import ExpectationsConfig
 from fucina.config.model import AdapterConfig, ModelConfig
 from fucina.config.prepare import (
@@ -22,8 +29,10 @@ from fucina.config.settings import section
 from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, TrainingConfig
 
 __all__ = [
+    "LABEL_BASELINES",
+    "LABEL_METRICS",
     "LOW_IS_GOOD",
-    "METRIC_NAMES",
+    "TEXT_METRICS",
     "AdapterConfig",
     "AugmentConfig",
     "CaseConfig",
@@ -34,7 +43,6 @@ __all__ = [
     "ExpectationsConfig",
     "FoldsConfig",
     "LossConfig",
-    "Metric",
     "ModelConfig",
     "PhaseConfig",
     "PromptConfig",
@@ -43,5 +51,6 @@ __all__ = [
     "StoppingConfig",
     "SynthesisConfig",
     "TrainingConfig",
+    "metric_name",
     "section",
 ]

@@ -1,28 +1,22 @@
 """How a model is judged."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from fucina.config.settings import Settings
 
-__all__ = ["LOW_IS_GOOD", "METRIC_NAMES", "EvaluationConfig", "Metric"]
-
-
-Metric = Literal[
-    "accuracy",
-    "balanced_accuracy",
-    "macro_precision",
-    "macro_recall",
-    "macro_f1",
-    "log_loss",
-    "ece",
-    "perplexity",
-    "token_loss",
-    "exact_match",
-    "ended",
+__all__ = [
+    "LABEL_BASELINES",
+    "LABEL_METRICS",
+    "LOW_IS_GOOD",
+    "TEXT_METRICS",
+    "EvaluationConfig",
+    "metric_name",
 ]
-METRIC_NAMES = {
+
+
+_NAMES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "macro_precision": "macro precision",
@@ -35,7 +29,23 @@ METRIC_NAMES = {
     "exact_match": "answers equal word for word",
     "ended": "answers that end by themselves",
 }
+LABEL_METRICS = (
+    "accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1", "log_loss",
+    "ece",
+)  # fmt: skip
+LABEL_BASELINES = ("majority", "words", "characters", "frozen")
+TEXT_METRICS = ("perplexity", "token_loss", "exact_match", "ended")
 LOW_IS_GOOD = frozenset({"log_loss", "ece", "perplexity", "token_loss"})
+
+
+def metric_name(metric: str) -> str:
+    """What people call a metric; those of a task are called by their name.
+
+    Example:
+        >>> metric_name("macro_f1"), metric_name("copy_rate")
+        ('macro F1', 'copy rate')
+    """
+    return _NAMES.get(metric, metric.replace("_", " "))
 
 
 class EvaluationConfig(Settings):
@@ -48,9 +58,12 @@ class EvaluationConfig(Settings):
         int, Field(ge=100, le=100_000, description="Resamples behind each interval.")
     ] = 1000
     baselines: Annotated[
-        tuple[Literal["majority", "words", "characters", "frozen"], ...],
-        Field(description="Free baselines trained on the same rows; of texts the base alone."),
-    ] = ("majority", "words", "characters", "frozen")
+        tuple[str, ...] | None,
+        Field(
+            description="Free baselines on the same test rows: of labels majority, words, "
+            "characters, frozen; of texts base and those of the task. Default: all; [] for none."
+        ),
+    ] = None
     rules: Annotated[
         str | None, Field(description="YAML file of rules to judge as a baseline.")
     ] = None
@@ -71,7 +84,7 @@ class EvaluationConfig(Settings):
         ),
     ] = None
     goals: Annotated[
-        dict[Metric, float],
+        dict[str, float],
         Field(
             default_factory=dict, description="Scores the model must reach on test: metric: value."
         ),

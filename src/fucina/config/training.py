@@ -79,7 +79,7 @@ class StoppingConfig(Settings):
         Literal["auto", "off"] | Annotated[float, Field(gt=1)],
         Field(
             description="An epoch is bad when validation/training loss is above this; "
-            "auto: 20 for focal loss, 1.15 for cross entropy."
+            "auto: 20 for focal loss, 1.15 for cross entropy, off for texts."
         ),
     ] = "auto"
     keep: Annotated[

@@ -1,5 +1,6 @@
 """Read a file into examples: find the format, the columns, and every row that is unusable."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
@@ -96,7 +97,12 @@ def _value(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Text as it is; a whole number that Parquet or JSON gave as a float loses its .0."""
+    """Text as it is; a whole number that Parquet or JSON gave as a float loses its .0.
+
+    Lists and objects become JSON, which a task that wants them reads from CSV as well.
+    """
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool):
         return str(value).lower()
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -3,6 +3,7 @@
 from fucina.evaluate.baselines import baseline
 from fucina.evaluate.calibrate import calibrate
 from fucina.evaluate.compare import compare
+from fucina.evaluate.compare_texts import compare_texts
 from fucina.evaluate.judge import judge
 from fucina.evaluate.learning_curve import learning_curve
 from fucina.evaluate.measure import measure
@@ -11,7 +12,7 @@ from fucina.evaluate.outcome import facts, outcome
 from fucina.evaluate.report import report
 from fucina.evaluate.rules import load_rules
 from fucina.evaluate.summary import as_csv, missed_goals, verdict
-from fucina.evaluate.texts import compare_texts, judge_texts, measure_texts, text_outcome
+from fucina.evaluate.texts import judge_texts, marked, measure_texts, text_outcome
 from fucina.evaluate.trust import sentences
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "judge_texts",
     "learning_curve",
     "load_rules",
+    "marked",
     "measure",
     "measure_texts",
     "missed_goals",

@@ -25,6 +25,7 @@ from fucina.metrics import (
 from fucina.models import features
 from fucina.models.ensemble import Ensemble
 from fucina.records import Calibration, Outcome, Predictions, Progress, Split, Texts, silent
+from fucina.tasks.settings import baselines as chosen_baselines
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -67,7 +68,7 @@ def outcome(
     rows = sorted({row for fold in split.folds for row in fold.train})
     learned = split.development.take(rows)
     vectors = features.maker(model.base, threads)
-    names = [*config.baselines, *(["rules"] if rules else [])]
+    names = [*chosen_baselines(recipe), *(["rules"] if rules else [])]
     found = []
     for number, name in enumerate(names):
         progress(f"baseline {name}", number, len(names))
@@ -106,6 +107,7 @@ def facts(outcome: Outcome) -> dict[str, Any]:
     predictions = outcome.predictions
     found: dict[str, Any] = {
         "verdict": outcome.verdict,
+        "headline": outcome.headline,
         "model": asdict(outcome.model),
         "out_of_fold": asdict(outcome.out_of_fold),
         "folds": {
@@ -117,7 +119,7 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         "must_fix": [asdict(case) for case in outcome.must_fix],
     }
     if isinstance(predictions, Texts):
-        return {**found, "errors": text_errors(predictions)}
+        return {**found, "errors": text_errors(predictions, outcome.headline)}
     bins = reliability(predictions.probabilities, codes(predictions))
     found["reliability"] = [asdict(bin) for bin in bins]
     if outcome.calibration is not None:

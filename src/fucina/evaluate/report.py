@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from fucina.config import METRIC_NAMES
+from fucina.config import metric_name
 from fucina.evaluate import charts
 from fucina.evaluate.page import figure, page, section, table
 from fucina.evaluate.report_texts import text_parts
@@ -79,7 +79,7 @@ def _scores(facts: Mapping[str, Any]) -> str:
     for name, score in facts["model"]["scores"].items():
         rows.append(
             (
-                METRIC_NAMES[name],
+                metric_name(name),
                 f"{score['value']:.3f}",
                 f"{score['low']:.3f} to {score['high']:.3f}",
                 f"{held[name]['value']:.3f}" if name in held else "",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fucina.config import metric_name
 from fucina.evaluate.page import section, table
 
 __all__ = ["text_parts"]
@@ -16,37 +17,49 @@ def text_parts(facts: Mapping[str, Any]) -> list[str]:
 def _beside(facts: Mapping[str, Any]) -> str:
     if not facts["against"]:
         return ""
+    name, of_loss = facts["headline"], facts["headline"] == "perplexity"
     rows = []
     for baseline, comparison in zip(facts["baselines"], facts["against"], strict=True):
-        gain = comparison["differences"]["token_loss"]
+        gain = comparison["differences"]["token_loss" if of_loss else name]
         p_value = comparison["p_value"]
         rows.append(
             (
                 comparison["first"],
-                f"{baseline['scores']['perplexity']['value']:.2f}",
+                f"{baseline['scores'][name]['value']:.{2 if of_loss else 3}f}",
                 f"{gain['value']:+.3f}",
                 f"{gain['low']:+.3f} to {gain['high']:+.3f}",
                 f"{p_value:.3f}" if p_value >= 0.001 else "<0.001",
                 comparison["verdict"],
             )
         )
-    header = ("baseline", "perplexity", "model's loss beside it", "interval", "p", "verdict")
-    how = (
-        "The base model asked the same without training. Losses are nats a token; below zero the "
-        "model finds the true answers more likely. The p value flips the signs of rows."
+    ahead = "model's loss beside it" if of_loss else "model ahead"
+    header = ("baseline", metric_name(name).partition(" (")[0], ahead, "interval", "p", "verdict")
+    what = (
+        "Losses are nats a token; below zero the model finds the true answers more likely. The p "
+        "value flips the signs of rows."
+        if of_loss
+        else "The p value says how often two models that swap their answers at random differ so "
+        "much."
     )
-    return section("Beside the base alone", how, table(header, rows))
+    how = f"Base is the base model asked the same without training. {what}"
+    title = "Beside the base alone" if of_loss else "Beside free baselines"
+    return section(title, how, table(header, rows))
 
 
 def _answers(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    marked = rows[0].get("score") is not None
     listed = [
         (row["prompt"], row["target"], row["answer"] + ("" if row["ended"] else " …"),
-         f"{row['token_loss']:.2f}")
+         *([f"{row['score']:.2f}"] if marked else []), f"{row['token_loss']:.2f}")
         for row in rows
     ]  # fmt: skip
     how = (
-        "Test rows whose true answer the model found least likely, worst first; … stands where it "
-        "did not end its answer itself. Mistakes in the rows often stand at the top."
+        f"Test rows {'of the lowest score' if marked else 'whose true answer the model found'}"
+        f"{'' if marked else ' least likely'}, worst first; … stands where it did not end its "
+        "answer itself. Mistakes in the rows often stand at the top."
     )
-    header = ("asked", "true answer", "written", "nats a token")
-    return section("Hardest answers", how, table(header, listed, numbers=3)) if rows else ""
+    score = ["score"] if marked else []
+    header = ("asked", "true answer", "written", *score, "nats a token")
+    return section("Hardest answers", how, table(header, listed, numbers=3))

@@ -1,20 +1,24 @@
 """Judge a model that answers with text: how likely the true answers are, and what it writes."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fucina.errors import RunError
-from fucina.metrics import bootstrap, paired_bootstrap, sign_flips, wilson
+from fucina import tasks
+from fucina.config import metric_name
+from fucina.evaluate.compare_texts import compare_texts
+from fucina.metrics import bootstrap, ratio_interval, wilson
 from fucina.models.memory import peak_memory_mib
 from fucina.models.writer import Writer
 from fucina.records import (
     Comparison,
     Dataset,
     Evaluation,
+    Example,
     Interval,
     Outcome,
     Progress,
@@ -22,11 +26,13 @@ from fucina.records import (
     Texts,
     silent,
 )
+from fucina.tasks import Task
+from fucina.tasks.settings import BASE, baselines
 
 if TYPE_CHECKING:
     from fucina.config import EvaluationConfig, Recipe
 
-__all__ = ["compare_texts", "judge_texts", "measure_texts", "text_errors", "text_outcome"]
+__all__ = ["judge_texts", "measure_texts", "text_errors", "text_outcome"]
 
 TIMED = 8  # answers that are written one by one
 SHOWN = 30
@@ -53,27 +59,31 @@ def judge_texts(
         seed: Of the resamples.
         cost: Latency and memory to carry along.
     """
-    losses, tokens = texts.losses, np.maximum(texts.tokens, 1e-9)
-    loss = bootstrap(
-        lambda picks: losses[picks].sum() / tokens[picks].sum(),
-        len(losses),
-        samples=config.bootstrap_samples,
-        seed=seed,
-        confidence=config.confidence,
-    )
-    scores = {"perplexity": _exponential(loss), "token_loss": loss}
+    rows, samples, confidence = len(texts.prompts), config.bootstrap_samples, config.confidence
+    scores = {
+        name: ratio_interval(mark, samples=samples, seed=seed, confidence=confidence)
+        for name, mark in texts.marks.items()
+    }
+    if texts.tokens.any():  # a baseline that only writes says nothing of how likely an answer is
+        losses, tokens = texts.losses, np.maximum(texts.tokens, 1e-9)
+        loss = bootstrap(
+            lambda picks: losses[picks].sum() / tokens[picks].sum(), rows, samples=samples,
+            seed=seed, confidence=confidence,
+        )  # fmt: skip
+        scores |= {"perplexity": _exponential(loss), "token_loss": loss}
     if texts.answers:
         pairs = zip(texts.answers, texts.targets, strict=True)
         same = sum(_words(answer) == _words(target) for answer, target in pairs)
-        scores["exact_match"] = wilson(same, len(losses), config.confidence)
-        scores["ended"] = wilson(int(texts.ended.sum()), len(losses), config.confidence)
+        scores["exact_match"] = wilson(same, rows, confidence)
+    if texts.answers and len(texts.ended):
+        scores["ended"] = wilson(int(texts.ended.sum()), rows, confidence)
     return Evaluation(
         name=name,
         scores=scores,
         per_label={},
         confusion=(),
         labels=(),
-        rows=len(losses),
+        rows=rows,
         cost=dict(cost or {}),
     )
 
@@ -87,64 +97,9 @@ def _exponential(loss: Interval) -> Interval:
     return Interval(value, low, high)
 
 
-def compare_texts(
-    first: tuple[str, Texts],
-    second: tuple[str, Texts],
-    config: "EvaluationConfig",
-    *,
-    seed: int,
-) -> Comparison:
-    """Compare how likely two models find the same answers.
-
-    The p value is of a test that flips the sign of each row's difference of losses: were the
-    models alike, each sign would be as likely as the other.
-
-    Raises:
-        RunError: The rows differ.
-    """
-    (first_name, one), (second_name, two) = first, second
-    if one.prompts != two.prompts or one.targets != two.targets:
-        raise RunError(
-            f"{first_name} and {second_name} were judged on different rows.",
-            fix="Judge both on one file: fucina evaluate RUN --data FILE.",
-        )
-    if not np.allclose(one.tokens, two.tokens):
-        raise RunError(
-            f"{first_name} and {second_name} cut the answers into different tokens, so their "
-            "losses a token cannot be compared.",
-            fix="Compare runs whose base models share a tokenizer.",
-        )
-    tokens = np.maximum(one.tokens, 1e-9)
-
-    def losses(picks: np.ndarray) -> tuple[float, float]:
-        total = tokens[picks].sum()
-        return one.losses[picks].sum() / total, two.losses[picks].sum() / total
-
-    difference = paired_bootstrap(
-        losses,
-        len(tokens),
-        samples=config.bootstrap_samples,
-        seed=seed,
-        confidence=config.confidence,
-    )
-    p_value = sign_flips(two.losses - one.losses, seed=seed)
-    sure = p_value < 1 - config.confidence and (difference.low > 0 or difference.high < 0)
-    if not sure:
-        verdict = f"no measurable difference between {first_name} and {second_name}"
-    else:
-        word = "better" if difference.value < 0 else "worse"
-        verdict = f"{second_name} is {word} than {first_name}"
-    details = {"rows": len(tokens)}
-    ends = [texts.ended.astype(float) for texts in (one, two)]
-    ended = paired_bootstrap(
-        lambda picks: (ends[0][picks].mean(), ends[1][picks].mean()),
-        len(tokens),
-        samples=config.bootstrap_samples,
-        seed=seed,
-        confidence=config.confidence,
-    )
-    differences = {"token_loss": difference, "ended": ended}
-    return Comparison(first_name, second_name, differences, p_value, verdict, details)
+def marked(texts: Texts, rows: Sequence[Example], task: Task) -> Texts:
+    """Texts with the scores of their task."""
+    return replace(texts, marks=task.scores(texts.answers, rows)) if task.scores else texts
 
 
 def measure_texts(
@@ -155,10 +110,12 @@ def measure_texts(
     seed: int,
     threads: ThreadPoolExecutor,
     name: str,
+    task: Task,
     progress: Progress = silent,
 ) -> tuple[Evaluation, Texts]:
     """Write and judge the answers to all rows, and time some one by one."""
-    texts = model.predict(rows.examples, threads=threads, progress=progress)
+    written = model.predict(rows.examples, threads=threads, progress=progress)
+    texts = marked(written, rows.examples, task)
     times = []
     for example in rows.examples[:TIMED]:
         began = time.perf_counter()
@@ -175,7 +132,7 @@ def measure_texts(
 
 def text_outcome(
     model: Writer,
-    plain: Writer | None,
+    plain: Writer,
     split: Split,
     out_of_fold: Texts,
     recipe: "Recipe",
@@ -188,7 +145,7 @@ def text_outcome(
 
     Args:
         model: As it was saved and loaded again, so that what is judged is what is kept.
-        plain: The base alone; None to leave it out.
+        plain: The base alone.
         split: With the test rows.
         out_of_fold: Losses of members on rows they held out.
         recipe: For the evaluation section.
@@ -196,17 +153,30 @@ def text_outcome(
         progress: Told after each chunk.
         lap: Told that a stage ended.
     """
-    config, seed = recipe.evaluation, recipe.seed
+    config, seed, task = recipe.evaluation, recipe.seed, tasks.get(recipe.task)
     judged, texts = measure_texts(
-        model, split.test, config, seed=seed, threads=threads, name="model", progress=progress
-    )
+        model, split.test, config, seed=seed, threads=threads, name="model", task=task,
+        progress=progress,
+    )  # fmt: skip
     lap("answering")
-    baselines, against = [], []
-    if plain is not None:
-        answered = plain.predict(split.test.examples, threads=threads, progress=progress)
-        baselines.append(judge_texts(answered, config, name="base", seed=seed))
-        against.append(compare_texts(("base", answered), ("model", texts), config, seed=seed))
+    learned = sorted({row for fold in split.folds for row in fold.train})
+    learned = split.development.take(learned).examples
+    found = []
+    for name in baselines(recipe):
+        progress(f"baseline {name}", 0, 0)
+        if name == BASE:
+            answered = plain.predict(split.test.examples, threads=threads, progress=progress)
+        else:
+            answered = _free(task.baselines[name](learned, split.test.examples), split.test)
+        answered = marked(answered, split.test.examples, task)
+        headline = task.headline if task.headline in answered.marks else "perplexity"
+        found.append((
+            judge_texts(answered, config, name=name, seed=seed),
+            compare_texts((name, answered), ("model", texts), config, seed=seed, headline=headline),
+        ))  # fmt: skip
     lap("baselines")
+    if task.headline in task.metrics:
+        found.sort(key=lambda pair: -pair[0].scores[task.headline].value)
     return Outcome(
         folder="",
         model=judged,
@@ -214,9 +184,23 @@ def text_outcome(
         out_of_fold=judge_texts(out_of_fold, config, name="out of fold", seed=seed),
         calibration=None,
         folds=_each_fold(out_of_fold, split) if len(split.folds) > 1 else {},
-        baselines=tuple(baselines),
-        against=tuple(against),
-        verdict=_verdict(judged, baselines, against),
+        baselines=tuple(baseline for baseline, _ in found),
+        against=tuple(comparison for _, comparison in found),
+        verdict=text_verdict(judged, found, task.headline),
+        headline=task.headline,
+    )
+
+
+def _free(answers: Sequence[str], rows: Dataset) -> Texts:
+    """Answers that no model wrote: nothing is known of how likely they were."""
+    nothing = np.zeros(len(rows))
+    return Texts(
+        tuple(rows.prompts),
+        tuple(rows.targets),
+        tuple(answers),
+        nothing,
+        nothing,
+        np.zeros(0, bool),
     )
 
 
@@ -231,32 +215,48 @@ def _each_fold(texts: Texts, split: Split) -> dict[str, tuple[float, ...]]:
     }
 
 
-def _verdict(model: Evaluation, baselines: list[Evaluation], against: list[Comparison]) -> str:
+def text_verdict(
+    model: Evaluation, beside: Sequence[tuple[Evaluation, Comparison]], headline: str
+) -> str:
     """The first line of a report: how good, and whether fine-tuning was worth it."""
-    score = model.scores["perplexity"]
+    score, form = model.scores[headline], ".2f" if headline == "perplexity" else ".3f"
     said = (
-        f"perplexity {score.value:.2f} (between {score.low:.2f} and {score.high:.2f}) on "
-        f"{model.rows} conversations never seen"
+        f"{metric_name(headline).partition(' (')[0]} {score.value:{form}} (between "
+        f"{score.low:{form}} and {score.high:{form}}) on {model.rows} rows never seen"
     )
-    if not baselines:
+    if not beside:
         return f"The model has {said}."
-    before = f"{baselines[0].scores['perplexity'].value:.2f}"
-    if "is better than" in against[0].verdict:
-        return f"The model has {said}; its base alone has {before}."
-    word = "better" if "is worse than" in against[0].verdict else "as good, within chance"
-    return f"The base alone is {word}: perplexity {before}. The model has {said}."
+    equal = [pair for pair in beside if "is better than" not in pair[1].verdict]
+    if not equal:
+        best = beside[0][0]
+        return (
+            f"The model has {said}; {_called(best.name)} has {best.scores[headline].value:{form}}."
+        )
+    worse = any("is worse than" in comparison.verdict for _, comparison in equal)
+    named = ", ".join(f"{_called(e.name)} ({e.scores[headline].value:{form}})" for e, _ in equal)
+    word = "better, or as good" if worse else "as good, within chance"
+    return f"{named[0].upper()}{named[1:]} is {word}. The model has {said}."
 
 
-def text_errors(texts: Texts) -> list[Mapping[str, Any]]:
-    """The rows whose true answers the model found least likely."""
-    each = texts.losses / np.maximum(texts.tokens, 1e-9)
+def _called(baseline: str) -> str:
+    return "the base alone" if baseline == BASE else f"the baseline {baseline}"
+
+
+def text_errors(texts: Texts, headline: str) -> list[Mapping[str, Any]]:
+    """The rows with the lowest headline, or whose true answers were found least likely."""
+    loss = texts.losses / np.maximum(texts.tokens, 1e-9)
+    mark, worst = texts.marks.get(headline), -loss
+    if mark is not None:
+        worst = mark.gained / np.maximum(mark.possible, 1e-9)
+    order = np.lexsort((-loss, worst))
     return [
         {
             "prompt": texts.prompts[row],
             "target": texts.targets[row],
             "answer": texts.answers[row],
-            "token_loss": float(each[row]),
+            "token_loss": float(loss[row]),
+            "score": None if mark is None else float(worst[row]),
             "ended": bool(texts.ended[row]),
         }
-        for row in np.argsort(-each, kind="stable")[:SHOWN].tolist()
+        for row in order[:SHOWN].tolist()
     ]

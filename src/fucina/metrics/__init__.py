@@ -13,6 +13,7 @@ from fucina.metrics.constitution import broken
 from fucina.metrics.label_noise import flipped_share
 from fucina.metrics.labels import balanced_accuracy, confusion, per_label, scores
 from fucina.metrics.proportions import mcnemar, minimum_detectable_difference, wilson
+from fucina.metrics.ratios import matches, mean_of, paired_ratio, ratio_interval, swaps, value_of
 from fucina.metrics.selective import Coverage, pick_threshold, risk_coverage
 from fucina.metrics.statistics import (
     bootstrap,
@@ -37,17 +38,23 @@ __all__ = [
     "fit_temperature",
     "flipped_share",
     "log_loss",
+    "matches",
     "mcnemar",
+    "mean_of",
     "minimum_detectable_difference",
     "paired_bootstrap",
     "paired_bootstrap_scores",
+    "paired_ratio",
     "per_label",
     "pick_threshold",
+    "ratio_interval",
     "reliability",
     "risk_coverage",
     "scores",
     "sentences",
     "sign_flips",
+    "swaps",
+    "value_of",
     "wilson",
     "words",
 ]

@@ -7,6 +7,7 @@ import numpy as np
 from fucina.plan.arithmetic import Stage, forward, once
 from fucina.plan.network import Network
 from fucina.plan.shapes import Shapes
+from fucina.tasks.settings import BASE, baselines
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -40,8 +41,8 @@ def label_stages(
     asked = np.concatenate([shapes.answering, np.repeat(once(1, mean), timed, axis=0)])
     wide = asked * np.array([shapes.members, 1])
     resampled = shapes.test_rows * recipe.evaluation.bootstrap_samples * RESAMPLE_S
-    judged = 1 + 2 * len(recipe.evaluation.baselines)
-    frozen = "frozen" in recipe.evaluation.baselines
+    names = baselines(recipe)
+    judged, frozen = 1 + 2 * len(names), "frozen" in names
     vectors = recipe.model.lexical or recipe.training.start == "floor"
     base_rows = np.concatenate([shapes.reading, shapes.answering])
     return {
@@ -78,7 +79,7 @@ def text_stages(
     timed = _writing(singles, shapes, network, k)
     base_foretold, base_calls = _foretelling(shapes, network, 1)
     base = _writing(prompts, shapes, network, 1)
-    beside = bool(recipe.evaluation.baselines)
+    beside = BASE in baselines(recipe)
     return {
         "answering": Stage(
             flops=foretold + written.flops + timed.flops,

@@ -3,7 +3,7 @@
 Arrays are numpy; shapes are written beside them (n rows, c labels, k members of an ensemble).
 """
 
-from fucina.records.answers import Epoch, Predictions, Texts
+from fucina.records.answers import Epoch, Predictions, Ratio, Texts
 from fucina.records.diagnosis import Cause, Diagnosis, Slice, WorstError
 from fucina.records.judgment import (
     Calibration,
@@ -35,6 +35,7 @@ __all__ = [
     "Outcome",
     "Predictions",
     "Progress",
+    "Ratio",
     "Repair",
     "Role",
     "Slice",

@@ -1,13 +1,13 @@
 """What a model answered while it was trained and afterwards."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Epoch", "Predictions", "Texts"]
+__all__ = ["Epoch", "Predictions", "Ratio", "Texts"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,19 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class Ratio:
+    """A score of n rows that is one sum divided by another; of a mean each row is divided by 1.
+
+    Attributes:
+        gained: n numbers.
+        possible: n numbers; the score is the sum of `gained` over the sum of these.
+    """
+
+    gained: "np.ndarray"
+    possible: "np.ndarray"
+
+
+@dataclass(frozen=True)
 class Texts:
     """Answers of a model that are texts.
 
@@ -73,6 +86,7 @@ class Texts:
         losses: n sums over the learnt tokens of a row, in nats, given what truly stood before.
         tokens: n counts of learnt tokens.
         ended: n booleans: the model ended its answer itself.
+        marks: Metric of the task to its score of the n rows; empty where a task has none.
     """
 
     prompts: tuple[str, ...]
@@ -81,3 +95,4 @@ class Texts:
     losses: "np.ndarray"
     tokens: "np.ndarray"
     ended: "np.ndarray"
+    marks: Mapping[str, Ratio] = field(default_factory=dict)

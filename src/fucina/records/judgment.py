@@ -52,8 +52,11 @@ class Comparison:
         first: Name of the model compared from.
         second: Name of the model compared to.
         differences: Metric to second minus first, with a paired bootstrap interval.
-        p_value: Of McNemar's exact test on right/wrong; of texts, of flipped signs of losses.
+        p_value: Of `test`.
         verdict: One sentence: better, worse, or no measurable difference.
+        details: Counts behind it.
+        test: McNemar's exact one of right and wrong answers; of texts sign flips of losses, or
+            swaps of answers.
     """
 
     first: str
@@ -62,11 +65,7 @@ class Comparison:
     p_value: float
     verdict: str
     details: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def test(self) -> str:
-        """What the p value is of."""
-        return "McNemar" if "accuracy" in self.differences else "sign flips"
+    test: str = "McNemar"
 
 
 @dataclass(frozen=True)
@@ -153,6 +152,7 @@ class Outcome(Generic[Answers]):
         against: The model against each baseline, in the same order.
         verdict: The first line of the report.
         must_fix: The cases that must be right, each with what was answered.
+        headline: The score that decides which model is best.
     """
 
     folder: str
@@ -165,3 +165,4 @@ class Outcome(Generic[Answers]):
     against: tuple[Comparison, ...]
     verdict: str
     must_fix: tuple[MustFix, ...] = ()
+    headline: str = "accuracy"

@@ -42,6 +42,7 @@ class Example:
         messages: The whole conversation where the row is one; its last turn is the target.
         tools: What the assistant may call, in OpenAI's form.
         left_out: Turns after the last answer, from which nothing can be learnt.
+        facts: What judging an answer needs beside the target, such as the path of a database.
     """
 
     prompt: str
@@ -51,6 +52,7 @@ class Example:
     messages: tuple[Message, ...] = ()
     tools: tuple[Mapping[str, Any], ...] = ()
     left_out: tuple[Message, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of_conversation(
@@ -148,6 +150,8 @@ def _parts(example: Example) -> list[str]:
     if example.messages:
         seen = [[asdict(message) for message in example.messages], list(example.tools)]
         parts.append(json.dumps(seen, sort_keys=True, default=dict))
+    if example.facts:
+        parts.append(json.dumps(dict(example.facts), sort_keys=True))
     return parts
 
 

@@ -15,6 +15,7 @@ from fucina.run.clean import clean, removable
 from fucina.run.files import (
     append_event,
     append_lines,
+    move_whole,
     read_epochs,
     read_events,
     read_facts,
@@ -56,6 +57,7 @@ __all__ = [
     "keep_template",
     "latest",
     "latest_out_of_fold",
+    "move_whole",
     "read_epochs",
     "read_events",
     "read_facts",

@@ -17,6 +17,7 @@ from fucina.records import Epoch
 __all__ = [
     "append_event",
     "append_lines",
+    "move_whole",
     "read_epochs",
     "read_events",
     "read_facts",
@@ -64,6 +65,17 @@ def _is_json(line: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def move_whole(made: Path, place: Path) -> None:
+    """Put a folder where it belongs at once; one that somebody else put there meanwhile stays."""
+    with _Disk(place):
+        try:
+            made.rename(place)
+        except OSError:
+            if not place.is_dir():
+                raise
+            shutil.rmtree(made)
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:

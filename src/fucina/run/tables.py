@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fucina.errors import RunError
-from fucina.records import Dataset, Example, Message, Predictions, Split, Texts
+from fucina.records import Dataset, Example, Message, Predictions, Ratio, Split, Texts
 from fucina.run.files import write_bytes
 
 __all__ = [
@@ -18,6 +18,8 @@ __all__ = [
     "write_rows",
     "write_texts",
 ]
+
+GAINED, POSSIBLE = "gained:", "possible:"  # before the name of a mark
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
@@ -88,7 +90,7 @@ def read_rows(path: Path) -> tuple[Dataset, list[int]]:
 
 
 def write_texts(path: Path, texts: Texts, examples: Sequence[Example]) -> None:
-    """Write rows and what a model wrote: the row, answer, loss, tokens, ended."""
+    """Write rows and what a model wrote: the row, answer, loss, tokens, ended, marks."""
     import pyarrow
     from pyarrow import parquet
 
@@ -99,6 +101,8 @@ def write_texts(path: Path, texts: Texts, examples: Sequence[Example]) -> None:
             "loss": texts.losses,
             "tokens": texts.tokens,
             "ended": texts.ended,
+            **{f"{GAINED}{name}": mark.gained for name, mark in texts.marks.items()},
+            **{f"{POSSIBLE}{name}": mark.possible for name, mark in texts.marks.items()},
         }
     )
     sink = pyarrow.BufferOutputStream()
@@ -116,7 +120,14 @@ def read_texts(path: Path) -> tuple[Dataset, Texts]:
     rows = Dataset("test", _examples(table))
     numbers = [table[name].to_numpy() for name in ("loss", "tokens", "ended")]
     answers = tuple(answer for answer in table["answer"].to_pylist() if answer is not None)
-    return rows, Texts(tuple(rows.prompts), tuple(rows.targets), answers, *numbers)
+    marks = {
+        name.removeprefix(GAINED): Ratio(
+            table[name].to_numpy(), table[name.replace(GAINED, POSSIBLE, 1)].to_numpy()
+        )
+        for name in table.column_names
+        if name.startswith(GAINED)
+    }
+    return rows, Texts(tuple(rows.prompts), tuple(rows.targets), answers, *numbers, marks=marks)
 
 
 def _columns(examples: Sequence[Example]) -> dict[str, list[str]]:
@@ -128,15 +139,26 @@ def _columns(examples: Sequence[Example]) -> dict[str, list[str]]:
         said = [[asdict(message) for message in example.messages] for example in examples]
         columns["messages"] = [json.dumps(turns, ensure_ascii=False) for turns in said]
         columns["tools"] = [json.dumps(example.tools, ensure_ascii=False) for example in examples]
+    if any(example.facts for example in examples):
+        columns["facts"] = [json.dumps(dict(e.facts), ensure_ascii=False) for e in examples]
     return columns
 
 
 def _examples(table: Any) -> tuple[Example, ...]:
-    names = ("prompt", "target", "group", "origin", "messages", "tools")
-    columns = [table[name].to_pylist() for name in names if name in table.column_names]
+    plain = [table[name].to_pylist() for name in ("prompt", "target", "group", "origin")]
+    readers = {
+        "messages": _turns,
+        "tools": lambda text: tuple(json.loads(text)),
+        "facts": json.loads,
+    }
+    written = {
+        name: list(map(read, table[name].to_pylist()))
+        for name, read in readers.items()
+        if name in table.column_names
+    }
     return tuple(
-        Example(*texts[:4], *([_turns(texts[4]), tuple(json.loads(texts[5]))] if texts[4:] else []))
-        for texts in zip(*columns, strict=True)
+        Example(*texts, **{name: column[row] for name, column in written.items()})
+        for row, texts in enumerate(zip(*plain, strict=True))
     )
 
 

@@ -4,7 +4,7 @@ A task says what is particular to it in one `Task` record. Other packages add ta
 entry-point group `fucina.tasks`, whose objects are `Task` records.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fucina.errors import RecipeError, nearest
-from fucina.records import Example
+from fucina.records import Example, Ratio
 
-__all__ = ["Task", "folder", "get", "names"]
+__all__ = ["Baseline", "Task", "folder", "get", "names"]
+
+
+Baseline = Callable[[Sequence[Example], Sequence[Example]], list[str]]
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,11 @@ class Task:
         to_example: Row, keyed by those fields, to example. A row of a chat file that answers with
             text holds `messages` and `tools` instead.
         optional: Fields that a row may have.
-        headline: The metric that decides which epoch and model is best.
+        headline: The metric that decides which model is best; of labels also which epoch.
+        scores: Answers and their rows to the scores of each row, by metric; for tasks that answer
+            with text and have more to say than how likely an answer was.
+        baselines: Name to a function of training rows and rows to answer, which answers them
+            without a model; for tasks that answer with text.
     """
 
     name: str
@@ -39,6 +46,13 @@ class Task:
     to_example: Callable[[Mapping[str, Any]], Example]
     optional: Mapping[str, str] = field(default_factory=dict)
     headline: str = "balanced_accuracy"
+    scores: Callable[[Sequence[str], Sequence[Example]], Mapping[str, Ratio]] | None = None
+    baselines: Mapping[str, Baseline] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of its own scores."""
+        return tuple(self.scores([], [])) if self.scores else ()
 
 
 def names() -> list[str]:

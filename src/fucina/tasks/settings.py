@@ -6,14 +6,21 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from fucina import tasks
-from fucina.config import ChatConfig, ExpectationsConfig, LossConfig
+from fucina.config import (
+    LABEL_BASELINES,
+    LABEL_METRICS,
+    TEXT_METRICS,
+    ChatConfig,
+    ExpectationsConfig,
+    LossConfig,
+)
 from fucina.errors import RecipeError, nearest
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.tasks import Task
 
-__all__ = ["refuse_idle"]
+__all__ = ["BASE", "SCRATCH", "baselines", "refuse_idle"]
 
 LEAVE_OUT = "leave it out"
 # Setting to what does the same job there.
@@ -42,7 +49,8 @@ IDLE = {
     },
     "label": {f"chat.{name}": LEAVE_OUT for name in ChatConfig.model_fields},
 }
-TEXT_METRICS = ("perplexity", "token_loss", "exact_match", "ended")
+SCRATCH = "scratch"  # a base of random weights, made for the rows of a recipe
+BASE = "base"  # the model without training, as a baseline of texts
 
 
 def refuse_idle(recipe: "Recipe") -> None:
@@ -73,6 +81,7 @@ def refuse_idle(recipe: "Recipe") -> None:
     if task.answer == "text" and recipe.adapter.kind == "head":
         found["adapter.kind=head"] = "set adapter.kind: lora, or full"
     if not found:
+        _refuse_blank(recipe, task)
         return
     kind = "text" if task.answer == "text" else "labels"
     word = "do" if len(found) > 1 else "does"
@@ -84,6 +93,21 @@ def refuse_idle(recipe: "Recipe") -> None:
         f"{task.name} answers with {kind}: {', '.join(found)} {word} nothing.",
         fix=f"{orders[0].upper()}{orders[1:]}{'' if orders.endswith('?') else '.'}",
     )
+
+
+def _refuse_blank(recipe: "Recipe", task: "Task") -> None:
+    """Adapters on weights that know nothing would learn next to nothing."""
+    if recipe.model.base != SCRATCH:
+        return
+    if task.answer == "label":
+        raise RecipeError(
+            "model.base: scratch is for tasks that answer with text.", fix="Set model.base: minilm."
+        )
+    if recipe.adapter.kind != "full" or recipe.adapter.layers != "all":
+        raise RecipeError(
+            "model.base: scratch has random weights: all of them must be trained.",
+            fix="Set adapter.kind: full and adapter.layers: all.",
+        )
 
 
 def _written(recipe: "Recipe", name: str) -> Any:
@@ -104,20 +128,36 @@ def _shown(name: str, value: Any) -> str:
 
 
 def _goals(recipe: "Recipe", task: "Task") -> dict[str, str]:
-    """Goals of scores that this kind of answer does not have."""
-    ours = task.answer == "text"
-    wrong = [name for name in recipe.evaluation.goals if (name in TEXT_METRICS) != ours]
-    instead = ", ".join(TEXT_METRICS if ours else ("accuracy", "balanced_accuracy", "macro_f1"))
-    return {f"evaluation.goals.{name}": f"set a goal of {instead}" for name in wrong}
+    """Goals of scores that this task does not have."""
+    known = LABEL_METRICS if task.answer == "label" else (*task.metrics, *TEXT_METRICS)
+    return {
+        f"evaluation.goals.{name}": nearest(name, known).rstrip(".")
+        for name in recipe.evaluation.goals
+        if name not in known
+    }
+
+
+def baselines(recipe: "Recipe") -> tuple[str, ...]:
+    """The baselines that a recipe wants: all that its task has, unless it names some.
+
+    Example:
+        >>> from fucina.recipe import parse
+        >>> baselines(parse("{task: chat, name: a, data: {train: a}}")[0])
+        ('base',)
+    """
+    chosen = recipe.evaluation.baselines
+    return _known_baselines(tasks.get(recipe.task)) if chosen is None else chosen
+
+
+def _known_baselines(task: "Task") -> tuple[str, ...]:
+    return LABEL_BASELINES if task.answer == "label" else (*task.baselines, BASE)
 
 
 def _baselines(recipe: "Recipe", task: "Task") -> dict[str, str]:
-    """The base alone is all that a writer is judged beside; it can be left out, not chosen."""
-    chosen = _written(recipe, "evaluation.baselines")
-    if task.answer == "label" or not chosen:
-        return {}
-    shown = f"evaluation.baselines=[{', '.join(chosen)}]"
-    return {shown: "leave it out to be judged beside the base alone, or set [] for nothing"}
+    """Baselines that this task does not have."""
+    known = _known_baselines(task)
+    wrong = [name for name in recipe.evaluation.baselines or () if name not in known]
+    return {f"evaluation.baselines={name}": nearest(name, known).rstrip(".") for name in wrong}
 
 
 def _columns(recipe: "Recipe", task: "Task") -> dict[str, str]:

@@ -85,7 +85,9 @@ def cross_validate(
         hooks: Where to report.
         memory: Where to save, and what to resume from.
     """
-    prepare = prepare_texts if tasks.get(recipe.task).answer == "text" else prepare_labels
+    texts = tasks.get(recipe.task).answer == "text"
+    ratio = max_ratio(recipe.stopping, recipe.training.loss, texts=texts)
+    prepare = prepare_texts if texts else prepare_labels
     prepared = prepare(split, base, recipe, threads=threads, hooks=hooks)
     every = range(len(split.folds))
     groups = [[i] for i in every] if recipe.adapter.kind == "full" else [list(every)]
@@ -107,7 +109,7 @@ def cross_validate(
             prepared.kind,
             recipe.training,
             recipe.stopping,
-            run=(recipe.seed, max_ratio(recipe.stopping, recipe.training.loss), threads),
+            run=(recipe.seed, ratio, threads),
             hooks=_for_group(hooks, group[0]),
             save=lambda state, number=number: memory.save(number, state),
             resume=memory.load(number),

@@ -16,8 +16,13 @@ __all__ = ["BestModel", "EarlyStopping", "max_ratio"]
 RATIOS = {"focal": 20.0, "cross_entropy": 1.15}
 
 
-def max_ratio(config: "StoppingConfig", loss: Literal["cross_entropy", "focal"]) -> float:
+def max_ratio(
+    config: "StoppingConfig", loss: Literal["cross_entropy", "focal"], *, texts: bool = False
+) -> float:
     """The ratio of validation to training loss above which an epoch is bad.
+
+    Of texts the training loss is far below the other while both still fall, so that `auto` sets
+    them no limit: with 1.15, runs ended an epoch or more before their best (docs/log.md).
 
     Example:
         >>> from fucina.config import StoppingConfig
@@ -25,7 +30,7 @@ def max_ratio(config: "StoppingConfig", loss: Literal["cross_entropy", "focal"])
         (20.0, 3.0)
     """
     if config.max_ratio == "auto":
-        return RATIOS[loss]
+        return float("inf") if texts else RATIOS[loss]
     return float("inf") if config.max_ratio == "off" else float(config.max_ratio)
 
 
