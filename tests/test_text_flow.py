@@ -226,7 +226,7 @@ def test_the_same_run_twice_gives_the_same(make_decoder, spoken):
     ("loss.class_weights=balanced", "Leave it out"), ("folds.ensemble=vote", "on average"),
     ("evaluation.rules=r.yaml", "Leave it out"), ("evaluation.must_fix=m.jsonl", "Leave it out"),
     ("evaluation.max_error=0.1", "Leave it out"), ("evaluation.calibrate=false", "Leave it out"),
-    ("evaluation.goals={accuracy: 0.9}", "perplexity"), ("evaluation.baselines=[words]", "known: base"),
+    ("evaluation.goals={accuracy: 0.9}", "perplexity"), ("evaluation.baselines=[words]", "Known: base"),
     ("expectations.metric=balanced_accuracy", "evaluation.goals"),
     ("expectations.metric_target=0.9", "evaluation.goals"), ("adapter.kind=head", "lora"),
     ("augment.surface=[typo]", "Leave it out"),
