@@ -1,10 +1,11 @@
 """What every task must keep; it runs over all folders of fucina/tasks."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from fucina import data, flow, reading, tasks, using
+from fucina import data, diagnosing, flow, planning, reading, tasks, using
 from fucina.errors import RecipeError
 from fucina.recipe import load
 
@@ -64,6 +65,26 @@ def test_the_whole_flow_runs_on_the_sample(task, make_base, make_decoder, tmp_pa
         assert 0 <= score <= 1
     answered = using.predict(tmp_path / recipe.name, [case["prompt"] for case in _golden(task)])
     assert len(answered.answers) == len(_golden(task))
+    # The verbs that start from the run: each says something of this task.
+    run = Path(outcome.folder)
+    assert using.judge(run).scores[task.headline].value == pytest.approx(score)
+    assert using.compare(run, run).p_value == 1
+    assert "<html" in using.report(run).read_text(encoding="utf-8").lower()
+    found = diagnosing.diagnose_run(run)
+    assert found.symptom
+    assert found.causes
+
+
+def test_the_verbs_before_training_run_on_the_sample(task, make_base, make_decoder, tmp_path):
+    folder = tasks.folder(task.name)
+    base = make_decoder("llama") if task.answer == "text" else make_base("bert")
+    overrides = [f"model.base={base}", f"output={tmp_path}"]
+    recipe, _ = load(folder / "recipe.yaml", overrides)
+    subject, findings = reading.audit(recipe, folder)
+    assert len(subject.train) > 0
+    assert not [finding for finding in findings if finding.severity == "error"]
+    planned = planning.plan_recipe(folder / "recipe.yaml", overrides, with_probe=False)
+    assert sum(planned.options[0].estimate.seconds.values()) > 0
 
 
 def test_a_misspelt_task_names_the_nearest():
@@ -74,8 +95,6 @@ def test_a_misspelt_task_names_the_nearest():
 
 def test_a_new_task_is_one_folder():
     """Nothing outside the folder of `language_id` names it."""
-    from pathlib import Path
-
     source = Path(tasks.__file__).parent.parent
     named = [
         path
