@@ -24,7 +24,8 @@ from fucina.records import (
 )
 
 if TYPE_CHECKING:
-    from fucina.config import Recipe
+    from fucina.config import ChatConfig, Recipe
+    from fucina.models.base import Base
     from fucina.models.ensemble import Ensemble
     from fucina.models.writer import Writer
 
@@ -55,12 +56,18 @@ def _load(
     answer = tasks.get(recipe.task).answer
     base = bases.load(recipe.model, precision, answer)
     if answer == "text":
-        template = run.template_of(as_in or folder)
-        kept = recipe.chat.model_copy(update={"template": template.name})
-        base = bases.with_template(base, kept, template)
+        base = bases.with_template(base, *_template(recipe, base, as_in or folder))
         return saved.load_writer(folder, recipe, base, workers=workers)
     labels = run.read_json(folder / "data.json")["labels"]
     return saved.load(folder, recipe, base, labels, workers=workers)
+
+
+def _template(recipe: "Recipe", base: "Base", folder: Path) -> "tuple[ChatConfig, Path]":
+    """The chat template that a run keeps; an encoder-decoder has none."""
+    if base.halves is not None:
+        return recipe.chat, folder
+    template = run.template_of(folder)
+    return recipe.chat.model_copy(update={"template": template.name}), template
 
 
 def predict(

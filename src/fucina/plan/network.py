@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
 
-from fucina.models.build import trained_whole, trunk_depth
-from fucina.models.targets import is_linear, is_transposed, resolve
+from fucina.models.build import adapted_layers, trained_whole, trunk_depth
+from fucina.models.targets import is_linear, is_transposed
 
 if TYPE_CHECKING:
     from fucina.config import AdapterConfig
@@ -72,14 +72,13 @@ def measure(
     trunk = trunk_depth(config, depth)
     adapters = 0
     if config.kind == "lora":
-        for layer in stack[trunk:]:
-            names = resolve(layer, config.target_modules)
+        for _, layer, names in adapted_layers(network, layers, config):
             shapes = [_shape(layer.get_submodule(name)) for name in names]
             adapters += sum(config.rank * (into + out) for into, out in shapes)
     trained, trains_head = adapters, False
     writes = cast("Tensor", network.get_submodule(head).weight) if head else None
     if config.kind == "full":
-        whole = [parameter for _, parameter in trained_whole(network, layers, trunk)]
+        whole = [parameter for _, parameter in trained_whole(network, layers, config)]
         trained = sum(parameter.numel() for parameter in whole)
         trains_head = any(parameter is writes for parameter in whole)  # also where it is tied
     return Network(
