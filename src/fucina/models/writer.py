@@ -1,9 +1,9 @@
 """Trained members that write together: the most probable token under the mean of their odds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from fucina.models.conversations import (
     refuse_lost,
     write,
 )
+from fucina.models.manner import Manner
 from fucina.models.pair_voice import PairVoice, asked_of_pair, foretold_pairs, rows_of_pairs
 from fucina.models.prefix import Prefix, run_after, window_of
 from fucina.models.stack import Stack
@@ -29,42 +30,10 @@ if TYPE_CHECKING:
     from fucina.models.base import Base
     from fucina.models.conversations import TextBatch, Written
     from fucina.models.pairing import Pairing
-    from fucina.models.pairs import PairBatch, Pairs
 
 __all__ = ["ROWS", "Writer"]
 
 ROWS = 16  # that are written at once
-
-
-class Voice(Protocol):
-    """One stack that writes answers to b prompts token by token."""
-
-    room: list[int]  # tokens that each answer may have before positions end
-
-    def first(self) -> Tensor:
-        """Odds of the first token, k x b x vocabulary."""
-
-    def next(self, tokens: Tensor) -> Tensor:
-        """Odds of the token after b tokens that were written just now, k x b x vocabulary."""
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How a kind of network writes.
-
-    Attributes:
-        rows: Rows and base, to their tokens, with nothing shared.
-        foretell: A stack, those tokens, numbers of rows and a worker, to what members make of them.
-        asked: A row and the base, to the tokens that are given to answer it.
-        voice: A stack, prompts, what they begin with, and the base, to what writes the answers.
-        shares: Whether a beginning of all prompts may be run once.
-    """
-
-    rows: "Callable[[Sequence[Example], Base], Written | Pairs]"
-    foretell: "Callable[..., tuple[TextBatch | PairBatch, Tensor, nn.Module]]"
-    asked: "Callable[[Example, Base], np.ndarray]"
-    voice: "Callable[[Stack, list[np.ndarray], Prefix | None, Base], Voice]"
-    shares: bool
 
 
 @dataclass(frozen=True)
@@ -87,7 +56,7 @@ class Writer:
         return cast("Template | Pairing", self.base.template)
 
     @property
-    def manner(self) -> "Manner":
+    def manner(self) -> Manner:
         """How its kind of network writes."""
         return CONTINUING if self.base.halves is None else ANSWERING
 
