@@ -187,7 +187,7 @@ def make_pair(pair_tokenizer, tmp_path_factory):
     """Give a function: architecture name → folder of a tiny random encoder-decoder."""
     import transformers
 
-    own = {"d_model": 32, "num_heads": 4, "d_kv": 8, "d_ff": 64, "num_layers": 3,
+    own = {"d_model": 32, "num_heads": 4, "d_kv": 8, "d_ff": 64, "num_layers": 5,
            "num_decoder_layers": 4, "relative_attention_num_buckets": 8,
            "relative_attention_max_distance": 20, "decoder_start_token_id": 0}  # fmt: skip
     size = {"d_model": 32, "encoder_layers": 3, "decoder_layers": 4, "encoder_attention_heads": 4,
