@@ -68,17 +68,17 @@ def audit(
         MissingExtraError: A library of a check is not installed.
     """
     from fucina.models import source
-    from fucina.models.template import open_template
+    from fucina.models.base import choose_template
     from fucina.models.tokenize import count_tokens
 
     subject = read_subject(recipe, root, progress=progress)
     recipe = settle(recipe, subject.train)
-    tokenizer = source.read_tokenizer(recipe.model.base, source.locate(recipe.model.base))
+    name, place = recipe.model.base, source.locate(recipe.model.base)
+    tokenizer = source.read_tokenizer(name, place)
     if subject.answer == "text":
-        chat = recipe.chat
-        template = open_template(
-            tokenizer, chat.template, root=root, system=chat.system, supervise=chat.supervise
-        )
+        halves = source.has_halves(source.read_config(name, place))
+        own = root / recipe.chat.template
+        template = choose_template(tokenizer, recipe.chat, own, halves=halves)
         subject = replace(subject, template=template)
     subject = replace(
         subject,

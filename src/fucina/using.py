@@ -25,11 +25,10 @@ from fucina.records import (
 
 if TYPE_CHECKING:
     from fucina.config import ChatConfig, Recipe
-    from fucina.models.base import Base
     from fucina.models.ensemble import Ensemble
     from fucina.models.writer import Writer
 
-__all__ = ["compare", "foretell", "judge", "load_model", "predict", "report", "test_set"]
+__all__ = ["chat_of", "compare", "foretell", "judge", "load_model", "predict", "report", "test_set"]
 
 
 def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Ensemble | Writer"]:
@@ -56,15 +55,25 @@ def _load(
     answer = tasks.get(recipe.task).answer
     base = bases.load(recipe.model, precision, answer)
     if answer == "text":
-        base = bases.with_template(base, *_template(recipe, base, as_in or folder))
+        kept = chat_of(recipe, as_in or folder, halves=base.halves is not None)
+        base = bases.with_template(base, *kept)
         return saved.load_writer(folder, recipe, base, workers=workers)
     labels = run.read_json(folder / "data.json")["labels"]
     return saved.load(folder, recipe, base, labels, workers=workers)
 
 
-def _template(recipe: "Recipe", base: "Base", folder: Path) -> "tuple[ChatConfig, Path]":
-    """The chat template that a run keeps; an encoder-decoder has none."""
-    if base.halves is not None:
+def chat_of(recipe: "Recipe", folder: Path, *, halves: bool) -> "tuple[ChatConfig, Path]":
+    """How a run wrote conversations, and the chat template that it keeps.
+
+    Args:
+        recipe: What to write otherwise; its template is not looked at.
+        folder: Of the run.
+        halves: Whether its base is an encoder-decoder, which has no template.
+
+    Raises:
+        RunError: The template is missing.
+    """
+    if halves:
         return recipe.chat, folder
     template = run.template_of(folder)
     return recipe.chat.model_copy(update={"template": template.name}), template

@@ -16,6 +16,7 @@ from fucina.records import Dataset, Epoch, Finding, Interval, Slice, Texts, Wors
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
+    from fucina.models.pairing import Pairing
     from fucina.models.template import Template
 
 __all__ = ["Likeness", "TextCase", "liken", "text_errors", "text_slices", "text_symptom"]
@@ -69,7 +70,7 @@ class TextCase:
     test: Texts
     findings: tuple[Finding, ...]
     beside: Likeness
-    template: "Template"
+    template: "Template | Pairing"
 
     @cached_property
     def training(self) -> Training:

@@ -39,6 +39,11 @@ class Pairing:
     supervise: str = "last"
 
     @property
+    def way(self) -> str:
+        """How rows are written, to end a sentence that begins with "rows are written"."""
+        return f"for an encoder-decoder, which reads {self.source}"
+
+    @property
     def end(self) -> str:
         """The special token that ends an answer."""
         return self.tokenizer.eos_token
@@ -137,7 +142,7 @@ class Pairing:
         asked, answer = self.asked(example), self.written(example)
         learnt = np.concatenate([np.zeros(len(asked), bool), np.ones(len(answer), bool)])
         text = f"{self.read(example)} → {self.conversation(example)[-1].content}"
-        return Rendered(text, np.concatenate([asked, answer]), learnt)
+        return Rendered(text, np.concatenate([asked, answer]), learnt, apart=len(asked))
 
 
 def open_pairing(tokenizer: Any, config: "ChatConfig") -> Pairing:

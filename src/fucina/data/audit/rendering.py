@@ -10,6 +10,7 @@ from fucina.errors import FucinaError
 from fucina.records import Dataset, Example, Finding
 
 if TYPE_CHECKING:
+    from fucina.models.pairing import Pairing
     from fucina.models.template import Rendered, Template
 
 __all__ = ["check", "marked"]
@@ -18,8 +19,7 @@ ROWS_SHOWN = 3
 LONG = 240  # characters of a part that is shown whole
 CANDIDATES = (128, 256, 512, 1024, 2048, 4096)
 PROBLEMS = {
-    "refused": ("error", "the chat template refuses them", "Mend the order of their turns, or "
-                "set chat.template: chatml."),
+    "refused": ("error", "they cannot be written {way}", "{mend}"),
     "nothing_learnt": ("error", "nothing of them is learnt", "Look at chat.template: it must "
                        "write what the assistant says."),
     "end_not_learnt": ("error", "the token that ends their answer is not learnt, so that the "
@@ -57,23 +57,25 @@ def check(subject: Subject) -> list[Finding]:
         ]
         sizes: dict[str, _Sizes] = {}
         seen: dict[str, list[tuple[str, str]]] = {}
+        mend = ""
         for example in usable:
             try:
                 rendered, asked = template.render(example), template.asked(example)
             except FucinaError as error:
+                mend = mend or error.fix
                 seen.setdefault("refused", []).append((example.origin, error.problem))
                 continue
             for kind, what in _problems(template, example, rendered, asked):
                 seen.setdefault(kind, []).append((example.origin, what))
             sizes[example.origin] = _sizes(template, example, rendered)
-        found += _told(rows, seen, template)
+        found += _told(rows, seen, template, mend)
         if subject.max_length_tokens:
             found += _truncated(rows, sizes, subject.max_length_tokens)
     return [*found, *_sample(subject, template)]
 
 
 def _problems(
-    template: "Template", example: Example, rendered: "Rendered", asked: np.ndarray
+    template: "Template | Pairing", example: Example, rendered: "Rendered", asked: np.ndarray
 ) -> list[tuple[str, str]]:
     ids, learnt = rendered.ids, rendered.supervised
     found = []
@@ -97,34 +99,40 @@ def _problems(
     return found
 
 
-def _all_end(template: "Template", rendered: "Rendered") -> bool:
+def _all_end(template: "Template | Pairing", rendered: "Rendered") -> bool:
     """Whether every learnt part ends with a token that ends it."""
     learnt = rendered.supervised
     last = learnt & ~np.append(learnt[1:], False)
     return all(template.ends(rendered.ids[place : place + 1]) for place in np.flatnonzero(last))
 
 
-def _sizes(template: "Template", example: Example, rendered: "Rendered") -> _Sizes:
+def _sizes(template: "Template | Pairing", example: Example, rendered: "Rendered") -> _Sizes:
     """Count; earlier turns may be left out to fit, the system's words and the answer may not."""
     places = np.flatnonzero(rendered.supervised)
     answer = 0
     if len(places):
         before = np.flatnonzero(~rendered.supervised[: places[-1]])
         answer = int(places[-1] - (before[-1] if len(before) else -1))
+    if rendered.apart:  # each side has the whole limit
+        return _Sizes(max(rendered.apart, len(places)), len(places))
     first = template.conversation(example)[0]
     system = template.tokenizer(first.content)["input_ids"] if first.role == "system" else []
     return _Sizes(len(rendered.ids), answer + len(system))
 
 
 def _told(
-    rows: Dataset, seen: dict[str, list[tuple[str, str]]], template: "Template"
+    rows: Dataset,
+    seen: dict[str, list[tuple[str, str]]],
+    template: "Template | Pairing",
+    mend: str,
 ) -> list[Finding]:
     found = []
     for kind, (severity, what, fix) in PROBLEMS.items():
         hits = seen.get(kind, [])
         if hits:
             origins = tuple(dict.fromkeys(origin for origin, _ in hits))
-            names = {"end": template.end, "begin": template.tokenizer.bos_token}
+            names = {"end": template.end, "begin": template.tokenizer.bos_token,
+                     "way": template.way, "mend": mend}  # fmt: skip
             found.append(
                 Finding(
                     f"template_{kind}", "error" if severity == "error" else "warning",
@@ -170,7 +178,7 @@ def _truncated(rows: Dataset, sizes: dict[str, _Sizes], limit: int) -> list[Find
     return found
 
 
-def _sample(subject: Subject, template: "Template") -> list[Finding]:
+def _sample(subject: Subject, template: "Template | Pairing") -> list[Finding]:
     """A short, a usual and a long row as the model reads them."""
     able = sorted(
         subject.train.examples, key=lambda e: sum(len(turn.content) for turn in conversation(e))
@@ -191,7 +199,7 @@ def _sample(subject: Subject, template: "Template") -> list[Finding]:
     return [
         Finding(
             "rendering", "note",
-            f"rows are written by the chat template {template.name}; {learnt} is learnt, up to "
+            f"rows are written {template.way}; {learnt} is learnt, up to "
             f"{template.end}{beside}: what stands in ‹ › below.",
             "Look whether this is what the model shall read and say.",
             tuple(origin for origin, _ in told), tuple(text for _, text in told),
@@ -199,7 +207,7 @@ def _sample(subject: Subject, template: "Template") -> list[Finding]:
     ]  # fmt: skip
 
 
-def marked(template: "Template", rendered: "Rendered") -> str:
+def marked(template: "Template | Pairing", rendered: "Rendered") -> str:
     """A row with what is learnt in ‹ ›, and long parts shortened in their middle."""
     runs: list[tuple[bool, list[int]]] = []
     for number, learnt in zip(rendered.ids.tolist(), rendered.supervised.tolist(), strict=True):
