@@ -152,14 +152,13 @@ PLAIN = ["stopping.keep=rollback", "stopping.patience=40", "training.epochs=3", 
 
 
 @pytest.mark.parametrize("override", [
-    "chat.system=Rispondi da marinaia.", "chat.max_new_tokens=2", "model.max_length_tokens=32",
-    "folds.count=2", "adapter.layers=1", "adapter.layers=4", "adapter.layers=all",
-    "adapter.target_modules=attention", "adapter.target_modules=[q, EncDecAttention.v]",
-    "adapter.kind=full", "training.precision=bfloat16", "adapter.dropout=0.3",
+    "chat.system=Rispondi da marinaia.", "chat.max_new_tokens=2", "adapter.layers=1",
+    "adapter.layers=4", "adapter.layers=all", "adapter.target_modules=attention", "adapter.target_modules=[q_proj, encoder_attn.v_proj]",
+    "training.precision=bfloat16", "adapter.dropout=0.3",
 ], ids=lambda part: part if isinstance(part, str) else "")  # fmt: skip
 def test_every_setting_changes_what_comes_out(override, make_pair, spoken):
-    plain = flow.train(_recipe(make_pair("t5"), spoken, *PLAIN, name="plain"), spoken)
-    changed = flow.train(_recipe(make_pair("t5"), spoken, *PLAIN, override, name="changed"), spoken)
+    plain = flow.train(_recipe(make_pair("bart"), spoken, *PLAIN, name="plain"), spoken)
+    changed = flow.train(_recipe(make_pair("bart"), spoken, *PLAIN, override, name="changed"), spoken)
     ours, theirs = plain.predictions, changed.predictions
     assert (ours.losses.tolist(), ours.answers) != (theirs.losses.tolist(), theirs.answers)
 
@@ -180,7 +179,7 @@ def test_the_log_says_which_shortcuts_are_off_and_why(make_pair, spoken):
 
 
 def test_the_audit_shows_what_is_read_and_what_is_learnt(make_pair, spoken):
-    recipe = _recipe(make_pair("t5"), spoken, "chat.system=meteo:")
+    recipe = _recipe(make_pair("t5"), spoken, "chat.system='meteo:'")
     _, findings = reading.audit(recipe, spoken)
     shown = next(finding for finding in findings if finding.check == "rendering")
     assert "for an encoder-decoder" in shown.message

@@ -87,6 +87,22 @@ def test_the_verbs_before_training_run_on_the_sample(task, make_base, make_decod
     assert sum(planned.options[0].estimate.seconds.values()) > 0
 
 
+def test_a_task_that_writes_takes_an_encoder_decoder(task, make_pair, tmp_path):
+    """Nothing in its recipe changes but the base."""
+    if task.answer != "text":
+        pytest.skip("it answers with labels")
+    recipe, _ = load(
+        tasks.folder(task.name) / "recipe.yaml",
+        [f"model.base={make_pair('t5')}", "chat.max_new_tokens=8", f"output={tmp_path}",
+         "training.epochs=1", "evaluation.bootstrap_samples=100"],
+    )  # fmt: skip
+    outcome = flow.train(recipe, tasks.folder(task.name))
+    assert outcome.model.rows > 0
+    assert task.headline in outcome.model.scores
+    answered = using.predict(tmp_path / recipe.name, [case["prompt"] for case in _golden(task)])
+    assert len(answered.answers) == len(_golden(task))
+
+
 def test_a_misspelt_task_names_the_nearest():
     with pytest.raises(RecipeError) as caught:
         tasks.get("clasification")

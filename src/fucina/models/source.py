@@ -81,9 +81,24 @@ def read_tokenizer(name: str, source: str) -> Any:
     """
     import transformers
 
+    _refuse_pieces(name, Path(source).expanduser())
     with _reading(name, source) as (place, local):
         return transformers.AutoTokenizer.from_pretrained(
             place, trust_remote_code=False, local_files_only=local
+        )
+
+
+def _refuse_pieces(name: str, folder: Path) -> None:
+    """Stop at a folder that has its words as a sentencepiece file alone, with no library for it."""
+    pieces = [*folder.glob("*.model")] if folder.is_dir() else []
+    if not pieces or (folder / "tokenizer.json").is_file():
+        return
+    if importlib.util.find_spec("sentencepiece") is None:
+        raise ModelError(
+            f"model.base: {name!r} has {pieces[0].name} but no tokenizer.json, and sentencepiece, "
+            "which reads such files, is not installed.",
+            fix="pip install sentencepiece protobuf; or where it is installed, write the file once: "
+            "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER).",
         )
 
 
