@@ -151,7 +151,11 @@ def pair_tokenizer():
 
     def make(kind):
         bart = kind in ("bart", "mbart")
-        special = ["<s>", "<pad>", "</s>", "<unk>"] if bart else ["<pad>", "</s>", "<unk>", "<extra_id_0>"]
+        special = (
+            ["<s>", "<pad>", "</s>", "<unk>"]
+            if bart
+            else ["<pad>", "</s>", "<unk>", "<extra_id_0>"]
+        )
         if bart:
             tokenizer = Tokenizer(models.BPE())
             tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -172,7 +176,9 @@ def pair_tokenizer():
         tokenizer.train_from_iterator([" ".join(WORDS)] * 3, trainer)
         around = "<s> $A </s>" if bart else "$A </s>"
         named = [(name, tokenizer.token_to_id(name)) for name in around.split() if name != "$A"]
-        tokenizer.post_processor = processors.TemplateProcessing(single=around, special_tokens=named)
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=around, special_tokens=named
+        )
         begin = {"bos_token": "<s>"} if bart else {}
         return PreTrainedTokenizerFast(
             tokenizer_object=tokenizer, eos_token="</s>", pad_token="<pad>", unk_token="<unk>",

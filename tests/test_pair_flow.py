@@ -14,6 +14,7 @@ import pytest
 from fucina import flow, planning, reading, run, using
 from fucina.diagnosing import diagnose_run
 from fucina.errors import DataError, ModelError
+from fucina.models import base as bases
 from fucina.recipe import dump, parse
 
 KINDS = ("t5", "bart", "pegasus")
@@ -158,7 +159,9 @@ PLAIN = ["stopping.keep=rollback", "stopping.patience=40", "training.epochs=3", 
 ], ids=lambda part: part if isinstance(part, str) else "")  # fmt: skip
 def test_every_setting_changes_what_comes_out(override, make_pair, spoken):
     plain = flow.train(_recipe(make_pair("bart"), spoken, *PLAIN, name="plain"), spoken)
-    changed = flow.train(_recipe(make_pair("bart"), spoken, *PLAIN, override, name="changed"), spoken)
+    changed = flow.train(
+        _recipe(make_pair("bart"), spoken, *PLAIN, override, name="changed"), spoken
+    )
     ours, theirs = plain.predictions, changed.predictions
     assert (ours.losses.tolist(), ours.answers) != (theirs.losses.tolist(), theirs.answers)
 
@@ -223,17 +226,32 @@ def test_an_answer_that_is_too_long_is_refused_by_the_name_of_its_row(make_pair,
         flow.train(_recipe(make_pair("bart"), spoken), spoken)  # it has 128 positions
 
 
-def test_rows_that_call_tools_are_refused_by_name(make_pair, spoken):
-    rows = [json.loads(line) for line in (spoken / "train.jsonl").read_text("utf-8").splitlines()]
+def test_calls_of_tools_are_read_and_written_as_json(make_pair, spoken):
     call = {"id": "a", "type": "function", "function": {"name": "mare", "arguments": "{}"}}
-    rows[4]["messages"][-1] = {"role": "assistant", "content": None, "tool_calls": [call]}
-    _lines(spoken / "train.jsonl", rows)
-    with pytest.raises(DataError, match=r"train\.jsonl:5: an encoder-decoder cannot call tools"):
-        flow.train(_recipe(make_pair("t5"), spoken), spoken)
-    _, findings = reading.audit(_recipe(make_pair("t5"), spoken), spoken)
-    refused = next(finding for finding in findings if finding.check == "template_refused")
-    assert refused.rows == ("train.jsonl:5",)
-    assert "decoder" in refused.fix
+    rows = [
+        {"messages": [*_turns(asked), {"role": "assistant", "content": None, "tool_calls": [call]}],
+         "tools": [{"type": "function", "function": {"name": "mare", "parameters": {}}}]}
+        for asked, _ in PAIRS[1::6]
+    ]  # fmt: skip
+    kept = (spoken / "train.jsonl").read_text("utf-8")
+    _lines(spoken / "train.jsonl", [*map(json.loads, kept.splitlines()), *rows])
+    said, recipe = [], _recipe(make_pair("t5"), spoken)
+    outcome = flow.train(recipe, spoken, say=said.append)
+    assert outcome.model.rows == 5
+    row = next(e for e in reading.read_file(recipe, spoken / "train.jsonl").examples if e.tools)
+    base = bases.with_template(bases.load(recipe.model, answer="text"), recipe.chat, spoken)
+    assert base.template.read(row).startswith('tools: [{"type": "function"')
+    written = base.tokenizer.decode(base.template.written(row), skip_special_tokens=True)
+    assert written.startswith('[{"type": "function"')
+
+
+def test_characters_that_a_tokenizer_lacks_are_told_by_audit_and_log(make_pair, spoken):
+    _lines(spoken / "train.jsonl", [{"messages": _turns(a, f"雨 {b}")} for a, b in PAIRS[1:]])
+    said, recipe = [], _recipe(make_pair("t5"), spoken, "data.allow_duplicates=true")
+    flow.train(recipe, spoken, say=said.append)
+    assert any("27 of 27 answers hold characters" in sentence for sentence in said)
+    _, findings = reading.audit(recipe, spoken)
+    assert "template_unwritable" in {finding.check for finding in findings}
 
 
 def test_a_base_without_a_start_or_an_end_is_refused(make_pair, spoken, tmp_path):

@@ -128,9 +128,7 @@ def of_texts(
     )
 
 
-def of_pairs(
-    split: "Split", pairing: "Pairing | None", most: int, config: "ChatConfig"
-) -> Counts:
+def of_pairs(split: "Split", pairing: "Pairing | None", most: int, config: "ChatConfig") -> Counts:
     """Count rows of an encoder-decoder; of many a sample is written and stands for the rest.
 
     Args:
@@ -138,9 +136,6 @@ def of_pairs(
         pairing: Of the base; None to guess from characters.
         most: Tokens of each side of a row at most.
         config: What the system says.
-
-    Raises:
-        DataError: A row calls tools.
     """
     sides, cut = [], 0.0
     for examples in (split.development.examples, split.test.examples):

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import psutil
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.models.base import Base
     from fucina.models.blueprint import Blueprint
+    from fucina.models.pairing import Pairing
+    from fucina.models.template import Template
     from fucina.records import Split
 
 __all__ = ["count", "estimate", "fits", "past", "shapes"]
@@ -37,8 +39,10 @@ def count(split: "Split", base: "Base | Blueprint", recipe: "Recipe") -> Counts:
     """
     if tasks.get(recipe.task).answer == "label":
         return of_labels(split, base.tokenizer, base.max_length_tokens)
-    of_rows = of_pairs if base.encoder else of_texts
-    return of_rows(split, base.template, base.max_length_tokens, recipe.chat)
+    template, most = base.template, base.max_length_tokens
+    if base.encoder:
+        return of_pairs(split, cast("Pairing | None", template), most, recipe.chat)
+    return of_texts(split, cast("Template | None", template), most, recipe.chat)
 
 
 def shapes(split: "Split", counts: Counts, recipe: "Recipe") -> plan.Shapes:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fucina.config import AdapterConfig, ChatConfig, ModelConfig
-from fucina.errors import DataError, ModelError
+from fucina.errors import ModelError
 from fucina.models import base as bases
 from fucina.models import blueprint
 from fucina.models.build import build
@@ -43,7 +43,7 @@ def test_words_that_are_made_in_an_unknown_way_are_refused(load_pair):
     assert "T5, BART or Pegasus" in caught.value.fix
 
 
-def test_where_states_cannot_be_kept_the_decoder_runs_whole(load_pair, pool):
+def test_where_states_cannot_be_kept_the_decoder_runs_whole(load_pair):
     """As of a network whose layers hand on more than is known; its encoder is kept all the same."""
     base = load_pair("t5")
     apart = replace(base, halves=replace(base.halves, stands=False))
@@ -79,14 +79,19 @@ def test_a_long_input_loses_its_oldest_turns_then_its_end_and_keeps_what_is_arou
     base = load_pair("bart", system="Sei Nerina.")
     turns = []
     for number in range(8):
-        turns += [Message("user", f"domanda {number} sul mare"), Message("assistant", f"risposta {number}")]
+        turns += [
+            Message("user", f"domanda {number} sul mare"),
+            Message("assistant", f"risposta {number}"),
+        ]
     row = Example.of_conversation(turns)
     most = 60
     found = pair([row, Example("mare " * 80, "sì")], base.template, max_length_tokens=most)
     assert found.cut == (0, 1)
     first, second = (base.tokenizer.decode(source) for source in found.sources)
     assert len(found.sources[1]) == most
-    assert first.startswith("<s>Sei Nerina. user: domanda") or first.startswith("<s>Sei Nerina. domanda")
+    assert first.startswith("<s>Sei Nerina. user: domanda") or first.startswith(
+        "<s>Sei Nerina. domanda"
+    )
     assert "domanda 7" in first
     assert "domanda 0" not in first
     assert second.startswith("<s>Sei Nerina. mare")
@@ -113,11 +118,7 @@ def test_a_sentencepiece_file_alone_says_how_to_convert_it(make_pair, tmp_path):
     assert "save_pretrained" in caught.value.fix
 
 
-def test_tools_and_idle_settings_are_refused(load_pair):
-    with pytest.raises(ModelError, match="chat.template and chat.supervise do nothing"):
+def test_settings_that_do_nothing_are_refused(load_pair):
+    with pytest.raises(ModelError, match=r"chat\.template and chat\.supervise do nothing"):
         load_pair("t5", template="chatml", supervise="last")
-    called = ({"type": "function", "function": {"name": "a", "arguments": {}}},)
-    row = Example.of_conversation([Message("user", "ciao"), Message("assistant", "", called)])
-    with pytest.raises(DataError, match="cannot call tools"):
-        pair([row], load_pair("t5").template, max_length_tokens=64)
     assert ChatConfig().template == "auto"  # what is left out is accepted

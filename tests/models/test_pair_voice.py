@@ -111,7 +111,9 @@ def test_how_likely_the_true_answers_were_is_the_mean_of_the_members(layers, loa
 @pytest.mark.parametrize("kind", ["bart", "pegasus"])
 def test_writing_ends_where_the_decoder_has_no_positions_left(kind, load_pair, pool):
     base = load_pair(kind)
-    stack = build(base, AdapterConfig(kind="head"), members=1, labels=0, seed=0, workers=1, whole=True)
+    stack = build(
+        base, AdapterConfig(kind="head"), members=1, labels=0, seed=0, workers=1, whole=True
+    )
     found = Writer(base, (stack,), 400).predict(ROWS[:2], threads=pool, foretell=False)
     lengths = [len(tokens) for tokens in Writer(base, (stack,), 400)._answer(
         [base.template.asked(row) for row in ROWS[:2]], [None])]  # fmt: skip

@@ -89,9 +89,9 @@ def test_a_frozen_encoder_reads_once_and_an_adapted_one_in_every_epoch(drawn):
 
 def test_longer_answers_and_more_members_ask_for_more(drawn):
     split = _split(100)
-    one, long = _work(drawn, split), _work(drawn, split, "chat.max_new_tokens=16")
+    one, long = _work(drawn, split), _work(drawn, split, "chat.max_new_tokens=64")
     ratio = long.stages["answering"].flops / one.stages["answering"].flops
-    assert 1.2 < ratio < 2
+    assert 1.3 < ratio < 8  # what is read stays
     three = _work(drawn, _split(100, folds=3))
     assert three.trainable == 3 * one.trainable
     alone = _work(drawn, split, "evaluation.baselines=[]")
@@ -111,7 +111,7 @@ def test_memory_holds_what_is_kept_and_what_an_adapted_encoder_keeps(drawn):
     assert both["steps or checkpoint"] > 1.5 * top["steps or checkpoint"]
 
 
-def test_without_a_tokenizer_tokens_are_guessed_from_characters(drawn, make_pair, tmp_path):
+def test_without_a_tokenizer_tokens_are_guessed_from_characters(make_pair, tmp_path):
     import shutil
 
     folder = shutil.copytree(make_pair("t5"), tmp_path / "bare")

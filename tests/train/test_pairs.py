@@ -65,7 +65,9 @@ def _plainly(base, loop, config, member, rows):
     one.bind(stack.adapters[member : member + 1].clone(), stack.heads[member : member + 1].clone())
     network, losses, tokens = one.replicas[0].network, 0.0, 0
     for row in rows:
-        source, target = (torch.from_numpy(side[row])[None] for side in (pairs.sources, pairs.targets))
+        source, target = (
+            torch.from_numpy(side[row])[None] for side in (pairs.sources, pairs.targets)
+        )
         # In transformers the loss of a row is the mean over its tokens.
         losses = losses + network(input_ids=source, labels=target).loss * target.shape[1]
         tokens += target.shape[1]
@@ -110,7 +112,9 @@ def test_the_loss_of_a_batch_is_that_of_transformers_from_labels(kind, load_pair
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("stored", [True, False], ids=["kept", "run each time"])
-def test_shortcuts_give_the_loss_and_gradients_of_the_plain_way(kind, name, stored, load_pair, pool):
+def test_shortcuts_give_the_loss_and_gradients_of_the_plain_way(
+    kind, name, stored, load_pair, pool
+):
     base, config = load_pair(kind), CONFIGS[name]
     loop = _loop(base, config, [Fold(tuple(range(7)), (0,))], pool=pool if stored else None)
     if not stored and loop.stack.reader is not None:

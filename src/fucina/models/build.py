@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from fucina.errors import TrainingError
 from fucina.models.adapter import AdapterSlot, Noise, StackedLinear, initial_a
 from fucina.models.base import Base, layers_of
-from fucina.models.stack import Replica, Stack
 from fucina.models.reader import Reader
+from fucina.models.stack import Replica, Stack
 from fucina.models.targets import is_transposed, resolve, resolve_halves
 from fucina.models.trunk import Inject, Skip, Trunk, replica
 
@@ -153,7 +153,9 @@ def trained_whole(
     prefix, body = f"{layers}.", layers.rpartition(".")[0]
     depth = trunk_depth(config, len(layers_of(network, layers)))
     whole = not depth and (not encoder or config.layers == "all")
-    computed = [name for name, part in network.named_modules() if "Sinusoidal" in type(part).__name__]
+    computed = [
+        name for name, part in network.named_modules() if "Sinusoidal" in type(part).__name__
+    ]
     found = []
     for name, parameter in network.named_parameters():
         if name.rpartition(".")[0] in computed:

@@ -49,7 +49,9 @@ class StandIn(nn.Module):
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
         self.hidden: Tensor | None = None
-        found = [part for part in layer.modules() if getattr(part, "has_relative_attention_bias", 0)]
+        found = [
+            part for part in layer.modules() if getattr(part, "has_relative_attention_bias", 0)
+        ]
         self.distances = found[0] if found else None
         self.several = any(hasattr(part, "has_relative_attention_bias") for part in layer.modules())
 

