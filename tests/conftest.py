@@ -150,7 +150,7 @@ def pair_tokenizer():
     from transformers import PreTrainedTokenizerFast
 
     def make(kind):
-        bart = kind in ("bart", "mbart")
+        bart = kind in ("bart", "mbart", "codet5")
         special = (
             ["<s>", "<pad>", "</s>", "<unk>"]
             if bart
@@ -206,6 +206,10 @@ def make_pair(pair_tokenizer, tmp_path_factory):
             vocab_size=n, **own, feed_forward_proj="gated-gelu", tie_word_embeddings=False
         ),
         "mt5": lambda n: transformers.MT5Config(vocab_size=n, **own),
+        # Byte-level words between <s> and </s>, as BART has them.
+        "codet5": lambda n: transformers.T5Config(
+            vocab_size=n, **{**own, "decoder_start_token_id": 1}, pad_token_id=1, eos_token_id=2
+        ),
         "bart": lambda n: transformers.BartConfig(
             vocab_size=n, **size, bos_token_id=0, pad_token_id=1, eos_token_id=2,
             decoder_start_token_id=2,

@@ -14,7 +14,7 @@ from fucina.models.pairs import pair
 from fucina.models.writer import Writer
 from fucina.records import Example
 
-KINDS = ("t5", "flan-t5", "mt5", "bart", "mbart", "pegasus")
+KINDS = ("t5", "flan-t5", "mt5", "codet5", "bart", "mbart", "pegasus")
 ASKED = ("com'è il mare?", "e la nebbia, che si vede da qui fuori?", "posso?",
          "perché lampeggia tre volte e poi sta al buio?", "quando accendi?")  # fmt: skip
 ROWS = [Example(asked, "porta un libro.") for asked in ASKED]

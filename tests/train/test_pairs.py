@@ -17,7 +17,7 @@ from fucina.train.pairs import PAIRS, PairMaterial
 
 # Sums in another order differ in the last bits of float32; 1e-5 is a hundred times that.
 TOLERANCE = 1e-5
-KINDS = ("t5", "flan-t5", "mt5", "bart", "mbart", "pegasus")
+KINDS = ("t5", "flan-t5", "mt5", "codet5", "bart", "mbart", "pegasus")
 SAID = [
     ("com'è il mare?", "grosso."), ("posso uscire in barca domani mattina?", "no, gira a libeccio."),
     ("che luce è quella?", "la testa del molo."), ("hai paura?", "la paura tiene asciutti, figliolo."),

@@ -153,13 +153,13 @@ def _written(prompts: np.ndarray, shapes: Shapes, network: Network, members: int
     encoder_depth = network.encoder.depth if network.encoder else 0
     weights = sum(network.products) + network.head
     flops, moved = _read(prompts, network, members), 0.0
-    for rows, length in prompts:
+    for rows, length in prompts.tolist():
         wide = members * rows
         flops += crossing(once(wide, most), once(wide, length), network, layers)
         flops += forward(once(wide * most, 1), network, layers, most / 2)
         cache = 2 * wide * (most / 2) * network.width * network.depth
         moved += most * (cache * CACHE_BYTES + weights * READ_BYTES)
-    heads = 2.0 * members * prompts[:, 0].sum() * most * network.head
+    heads = 2.0 * members * float(prompts[:, 0].sum()) * most * network.head
     calls = float((network.depth * most + encoder_depth) * len(prompts))
     return Stage(flops=flops + heads, layers=calls, bytes_moved=moved)
 
