@@ -139,7 +139,7 @@ def read_file(
         progress: Shows steps.
     """
     config = recipe.data
-    columns = {"text": config.text, "label": config.label, **config.columns}
+    columns = config.named
     if group is not None:
         columns["group"] = group
     return data.load(

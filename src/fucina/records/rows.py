@@ -43,6 +43,8 @@ class Example:
         tools: What the assistant may call, in OpenAI's form.
         left_out: Turns after the last answer, from which nothing can be learnt.
         facts: What judging an answer needs beside the target, such as the path of a database.
+        fields: The row that it was made of, by field of the task, so that it can be varied and
+            written again; empty where it was made otherwise.
     """
 
     prompt: str
@@ -53,6 +55,7 @@ class Example:
     tools: tuple[Mapping[str, Any], ...] = ()
     left_out: tuple[Message, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of_conversation(
