@@ -100,7 +100,11 @@ def test_of_a_conversation_only_the_last_turn_of_the_user_is_typed(folder):
     augment(_recipe("\n  surface: [no_accents]\n"), folder, folder / "out.jsonl")
     first, typed = _read(folder / "out.jsonl")
     assert first["messages"] == turns
-    assert [turn["content"] for turn in typed["messages"]] == [*said[:2], "E' gia' l'alba?", said[3]]
+    assert [turn["content"] for turn in typed["messages"]] == [
+        *said[:2],
+        "E' gia' l'alba?",
+        said[3],
+    ]
     assert typed["group"] == first["group"] == "train.jsonl:1"
 
 
@@ -123,7 +127,9 @@ def test_whole_conversations_are_cases_and_rows_of_columns_join_them(folder):
     made = _read(folder / "out.jsonl")[3:]
     assert len(made) == 4
     assert {row["group"] for row in made} == {"cases.jsonl:1"}
-    row = next(r for r in made if "Cima" in str(r) and r["messages"][3]["content"] == "che tempo fa?")
+    row = next(
+        r for r in made if "Cima" in str(r) and r["messages"][3]["content"] == "che tempo fa?"
+    )
     contents = [turn["content"] for turn in row["messages"]]
     assert contents[1] == 'Vado a la "Cima" (a piedi).'
     assert contents[2] == 'A la "Cima"? È lontana. {citta}'
@@ -135,7 +141,10 @@ def test_whole_conversations_are_cases_and_rows_of_columns_join_them(folder):
 
 
 def test_a_row_keeps_its_columns_whatever_they_are_called(folder):
-    rows = [{"domanda": r["prompt"], "risposta": r["answer"], "system": "Sei Nerina.", "id": 7} for r in CHAT]
+    rows = [
+        {"domanda": r["prompt"], "risposta": r["answer"], "system": "Sei Nerina.", "id": 7}
+        for r in CHAT
+    ]
     _write(folder / "train.jsonl", rows)
     _write(folder / "test.jsonl", [{"domanda": "Si pesca?", "risposta": "No.", "system": ""}])
     overrides = ["data.columns={prompt: domanda, answer: risposta}", "data.group=null"]
@@ -222,5 +231,7 @@ def test_a_target_of_rows_is_for_texts():
     )[0]
     from fucina.tasks.settings import refuse_idle
 
-    with pytest.raises(RecipeError, match=r"augment.rows=9 does nothing.*Set augment.rows_per_label"):
+    with pytest.raises(
+        RecipeError, match=r"augment.rows=9 does nothing.*Set augment.rows_per_label"
+    ):
         refuse_idle(recipe)

@@ -95,7 +95,7 @@ def test_every_prompt_gets_its_rows_with_origin_and_group(endpoint, folder):
     assert pauses == []
     rows = _rows(folder)
     assert {row.status for row in rows} == {"waiting"}
-    assert {(row.name, row.origin, row.group) for row in rows} == {
+    assert {(row.fields["label"], row.origin, row.group) for row in rows} == {
         ("reso", "synthetic:piccolo:1", "synthetic:piccolo:1"),
         ("ordine", "synthetic:piccolo:2", "synthetic:piccolo:2"),
     }  # fmt: skip
