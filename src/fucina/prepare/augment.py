@@ -12,7 +12,7 @@ from fucina.prepare import pattern as patterns
 from fucina.prepare.case import Base, Case, asking, filled, question, read_case
 from fucina.prepare.surface import SURFACES
 from fucina.records import Dataset, Example
-from fucina.tasks import Task, as_text
+from fucina.tasks import Task
 
 if TYPE_CHECKING:
     from fucina.config import AugmentConfig
@@ -135,7 +135,7 @@ def augment(
 
 def _label(case: Case, task: Task, labels: Sequence[str]) -> str:
     """The label of a case."""
-    label = as_text(case.fields[task.answered])
+    label = task.read(case.fields).target
     if label not in labels:
         raise RecipeError(
             f"{case.origin}: no row of train has the label {label!r}.",
