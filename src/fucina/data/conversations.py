@@ -262,7 +262,7 @@ def to_rows(dataset: Dataset, columns: Mapping[str, str]) -> list[dict[str, Any]
     """Write examples as rows that `load` reads again, all in one form; groups apart.
 
     Args:
-        dataset: Rows that were read. Where one is a conversation, all become messages.
+        dataset: Where one was read as a conversation, or was not read at all, all become messages.
         columns: Field to column, where it is not called like the field.
 
     Example:
@@ -271,7 +271,7 @@ def to_rows(dataset: Dataset, columns: Mapping[str, str]) -> list[dict[str, Any]
         >>> to_rows(Dataset("d", (row,)), {"prompt": "domanda"})
         [{'domanda': 'ciao', 'answer': 'Ciao!'}]
     """
-    if any("messages" in example.fields for example in dataset.examples):
+    if any("messages" in e.fields or not e.fields for e in dataset.examples):
         return [{k: v for k, v in row.items() if k != "group"} for row in to_messages(dataset)]
     names = list(dict.fromkeys(name for e in dataset.examples for name in e.fields))
     if "group" in names:

@@ -170,7 +170,7 @@ class Finding:
         rows: Origins of the rows it is about, the worst first.
         evidence: What was seen in each of `rows`, in the same order.
         repairs: What a safe repair makes of rows: origin to the new text, to the new turns of a
-            conversation, or to None to drop the row.
+            conversation, to the new fields, or to None to drop the row.
     """
 
     check: str
@@ -179,7 +179,9 @@ class Finding:
     fix: str = ""
     rows: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
-    repairs: Mapping[str, str | tuple[Message, ...] | None] = field(default_factory=dict)
+    repairs: Mapping[str, str | tuple[Message, ...] | Mapping[str, Any] | None] = field(
+        default_factory=dict
+    )
 
 
 @dataclass(frozen=True)
