@@ -315,7 +315,7 @@ HANG_S = 30
 class Served:
     """What a server was asked, and what it shall do next.
 
-    `script` holds for each coming request what it gets: a list of texts, the whole content of a
+    `script` holds for each coming request what it gets: a list of texts or rows, the content of a
     message as a string, a tuple (status, headers, body), "hang" or "close"; then `texts` goes on.
     """
 
@@ -373,7 +373,8 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(act, tuple):
             self._send(*act)
             return
-        content = act if isinstance(act, str) else json.dumps({"texts": act})
+        key = "rows" if act and isinstance(act[0], dict) else "texts"
+        content = act if isinstance(act, str) else json.dumps({key: act})
         message = {"role": "assistant", "content": content}
         self._send(200, {}, {"choices": [{"index": 0, "message": message}]})
 

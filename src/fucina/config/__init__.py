@@ -19,7 +19,6 @@ from fucina.config.expectations import ExpectationsConfig
 from fucina.config.model import AdapterConfig, ModelConfig
 from fucina.config.prepare import (
     AugmentConfig,
-    CaseConfig,
     PhaseConfig,
     PromptConfig,
     SynthesisConfig,
@@ -35,7 +34,6 @@ __all__ = [
     "TEXT_METRICS",
     "AdapterConfig",
     "AugmentConfig",
-    "CaseConfig",
     "ChatConfig",
     "ConstitutionConfig",
     "DataConfig",
