@@ -17,6 +17,7 @@ from fucina.config.evaluation import (
 )
 from fucina.config.expectations import ExpectationsConfig
 from fucina.config.model import AdapterConfig, ModelConfig
+from fucina.config.names import ALIASES, NAMES, Names
 from fucina.config.prepare import (
     AugmentConfig,
     PhaseConfig,
@@ -28,9 +29,11 @@ from fucina.config.settings import section
 from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, TrainingConfig
 
 __all__ = [
+    "ALIASES",
     "LABEL_BASELINES",
     "LABEL_METRICS",
     "LOW_IS_GOOD",
+    "NAMES",
     "TEXT_METRICS",
     "AdapterConfig",
     "AugmentConfig",
@@ -42,6 +45,7 @@ __all__ = [
     "FoldsConfig",
     "LossConfig",
     "ModelConfig",
+    "Names",
     "PhaseConfig",
     "PromptConfig",
     "Recipe",
