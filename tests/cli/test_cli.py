@@ -80,6 +80,13 @@ SYNTHESIS = [
 ]
 
 
+@pytest.mark.parametrize("words", [["train"], ["train", "--nonsense"], ["nonsense"]])
+def test_words_that_are_no_command_are_not_a_defect(words):
+    done = _run(*words)
+    assert done.returncode == 2
+    assert "Error: " in done.stderr
+
+
 @pytest.mark.parametrize(("arguments", "message", "fix"), [
     (["train", "nowhere.yaml"], "no recipe nowhere.yaml", "fucina new"),
     (["train", "{recipe}", "training.learning_rat=1e-3"], "unknown setting training.learning_rat", "learning_rate"),

@@ -13,10 +13,10 @@ __all__ = ["command"]
 
 def command(
     recipe: Annotated[Path, typer.Argument(help="A recipe, or a run folder.")],
+    to: Annotated[str, typer.Option(help="axolotl, llamafactory or unsloth.")],
     overrides: Annotated[
         list[str] | None, typer.Argument(help="section.key=value, wins over the recipe.")
     ] = None,
-    to: Annotated[str, typer.Option(help="axolotl, llamafactory or unsloth.")] = "",
     output: Annotated[
         Path | None,
         typer.Option(help="New folder, or the file to start the tool with; else NAME-TOOL."),

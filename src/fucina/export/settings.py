@@ -1,5 +1,6 @@
 """Settings that another tool has too: written under its names, and read back from them."""
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from io import StringIO
@@ -20,6 +21,7 @@ Reader = Callable[[Any], Meaning]
 ADAPTER = {"adapter.rank", "adapter.alpha", "adapter.dropout", "adapter.target_modules"}
 # "constant" of transformers has no warm-up.
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+LONGEST = 32768  # tokens a recipe may ask for
 # Beginnings of keys that change speed, memory, logs or checkpoints, and nothing that is learnt.
 QUIET = (
     "attn_implementation", "auto_resume", "cache_dir", "dataloader", "dataset_keep_in_memory",
@@ -93,6 +95,8 @@ def read_common(tool: str) -> dict[str, Reader]:
 def _ours(setting: str, value: Any) -> Meaning:
     if setting == "training.schedule":
         return _schedule(str(value))
+    if setting == "model.max_length_tokens" and value > LONGEST:
+        return Meaning({setting: LONGEST}, guess=f"{value} tokens became {LONGEST}, the most")
     if setting == "training.epochs" and float(value) != int(value):
         whole = int(value) + 1
         return Meaning({setting: whole}, guess=f"{value} epochs became {whole}, whole ones only")
@@ -160,4 +164,5 @@ def as_yaml(settings: Mapping[str, Any]) -> str:
     yaml.sort_base_mapping_type_on_output = False
     yaml.allow_unicode = True
     yaml.dump(dict(settings), stream)
-    return stream.getvalue()
+    # PyYAML takes a number without a point, such as 2e-05, for text.
+    return re.sub(r"(: -?\d+)(e[-+]\d+)$", r"\1.0\2", stream.getvalue(), flags=re.MULTILINE)

@@ -4,7 +4,16 @@ from typing import Any
 
 from fucina.export.handover import Meaning
 
-__all__ = ["EVERYTHING", "answers_only", "optimizer", "quantized", "same", "share", "stopping"]
+__all__ = [
+    "EVERYTHING",
+    "answers_only",
+    "half",
+    "optimizer",
+    "quantized",
+    "same",
+    "share",
+    "stopping",
+]
 
 NEVER = 1000  # epochs of patience: the training is never ended early
 EVERYTHING = Meaning({"adapter.kind": "full", "adapter.layers": "all"})
@@ -13,6 +22,11 @@ EVERYTHING = Meaning({"adapter.kind": "full", "adapter.layers": "all"})
 def answers_only(value: Any) -> Meaning:
     """Whether what is asked is learnt too."""
     return Meaning(left="only answers are learnt here") if value else Meaning()
+
+
+def half(value: Any) -> Meaning:
+    """The older half precision."""
+    return Meaning(left="of half precisions bfloat16 is used") if value else Meaning()
 
 
 def same(value: Any) -> Meaning:

@@ -12,6 +12,7 @@ from fucina.export.settings import adopt, as_yaml, known, read_common, written
 from fucina.export.theirs import (
     EVERYTHING,
     answers_only,
+    half,
     optimizer,
     quantized,
     same,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["TARGET"]
 
 COMMAND = "axolotl train config.yaml"
+TEMPLATE = "chat_template.jinja"
 TEMPLATES = {"auto": "tokenizer_default_fallback_chatml", "chatml": "chatml"}
 # What these linear layers are called in most decoders; Axolotl has no word for them.
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
@@ -50,9 +52,9 @@ def write(source: Handover) -> Bundle:
     settings: dict[str, Any] = {
         **written(recipe, "axolotl", leave=OWN),
         **_adapter(source),
-        "datasets": [_dataset("train.jsonl", recipe)],
-        "test_datasets": [{**_dataset("validation.jsonl", recipe), "split": "train"}],
-        "chat_template": TEMPLATES.get(recipe.chat.template, "jinja"),
+        "datasets": [_dataset("train.jsonl", source)],
+        "test_datasets": [{**_dataset("validation.jsonl", source), "split": "train"}],
+        **_template_of(source),
         "optimizer": "adamw_torch_fused",
         "bf16": BF16[recipe.training.precision],
         "train_on_inputs": False,
@@ -68,8 +70,7 @@ def write(source: Handover) -> Bundle:
     texts = {name: json_lines(map(flat, _marked(rows, recipe))) for name, rows in files.items()}
     texts["test.jsonl"] = json_lines(map(flat, source.test))
     if source.template is not None:
-        settings["chat_template_jinja"] = "chat_template.jinja"
-        texts["chat_template.jinja"] = source.template
+        texts[TEMPLATE] = source.template
     head = comments(TARGET.title, source, COMMAND, lost)
     return Bundle(
         "config.yaml", {"config.yaml": head + as_yaml(settings), **texts}, COMMAND, tuple(lost)
@@ -105,12 +106,20 @@ def _top(source: Handover) -> list[int]:
     return list(range(max(0, source.layers - wanted), source.layers))
 
 
-def _dataset(name: str, recipe: "Recipe") -> dict[str, Any]:
+def _template_of(source: Handover) -> dict[str, Any]:
+    if source.template is not None:
+        return {"chat_template": "jinja", "chat_template_jinja": TEMPLATE}
+    return {"chat_template": TEMPLATES[source.recipe.chat.template]}
+
+
+def _dataset(name: str, source: Handover) -> dict[str, Any]:
+    # The template stands here too: a data set without one asks the tokenizer alone for it.
     found = {
         "path": name, "ds_type": "json", "type": "chat_template", "field_messages": "messages",
         "roles_to_train": ["assistant"], "train_on_eos": "turn",
+        **_template_of(source),
     }  # fmt: skip
-    if recipe.chat.supervise == "last":
+    if source.recipe.chat.supervise == "last":
         # A turn that is marked is learnt or not, whatever its role.
         return {**found, "roles_to_train": [], "message_field_training": "train"}
     return found
@@ -220,6 +229,8 @@ READERS = {
     "lora_target_linear": _linear,
     "optimizer": optimizer,
     "peft_layers_to_transform": _layers,
+    "eval_sample_packing": same,
+    "fp16": half,
     "sample_packing": same,
     "test_datasets": _held_out,
     "train_on_inputs": answers_only,

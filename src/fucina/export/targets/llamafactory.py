@@ -10,7 +10,7 @@ from fucina.export.handover import Adopted, Bundle, Handover, Look, Meaning, Row
 from fucina.export.lost import comments, losses
 from fucina.export.rows import json_lines
 from fucina.export.settings import adopt, as_yaml, known, read_common, written
-from fucina.export.theirs import EVERYTHING, answers_only, optimizer, quantized, same, share
+from fucina.export.theirs import EVERYTHING, answers_only, half, optimizer, quantized, same, share
 from fucina.export.theirs import stopping as ends
 
 __all__ = ["TARGET"]
@@ -214,6 +214,7 @@ READERS = {
     **dict.fromkeys(("packing", "neat_packing"), same),
     "bf16": _precision,
     "early_stopping_steps": ends,
+    "fp16": half,
     "load_best_model_at_end": _best,
     "lora_target": _adapted,
     "mask_history": _history,
