@@ -4,6 +4,7 @@ Arrays are numpy; shapes are written beside them (n rows, c labels, k members of
 """
 
 from fucina.records.answers import Epoch, Predictions, Ratio, Texts
+from fucina.records.compared import Change, Contest, Leaderboard, Standing
 from fucina.records.diagnosis import Cause, Diagnosis, Slice, WorstError
 from fucina.records.judgment import (
     Calibration,
@@ -20,7 +21,9 @@ from fucina.records.rows import Dataset, Example, Finding, Fold, Message, Repair
 __all__ = [
     "Calibration",
     "Cause",
+    "Change",
     "Comparison",
+    "Contest",
     "Dataset",
     "Diagnosis",
     "Epoch",
@@ -29,6 +32,7 @@ __all__ = [
     "Finding",
     "Fold",
     "Interval",
+    "Leaderboard",
     "LearningCurve",
     "Message",
     "MustFix",
@@ -40,6 +44,7 @@ __all__ = [
     "Role",
     "Slice",
     "Split",
+    "Standing",
     "Texts",
     "WorstError",
     "silent",
