@@ -619,29 +619,27 @@ def test_bad_input_of_a_chat_gives_a_message_a_fix_and_exit_code_2(
     assert "defect" not in done.stderr
 
 
-def test_compare_tells_what_changed_and_ranks_runs_of_several_tasks(trained, assistant, tmp_path):
+def test_compare_tells_what_changed_and_ranks_runs_of_several_tasks(
+    trained, assistant, make_base, tmp_path
+):
     first = trained[1]["run"]
-    recipe = Path(first) / "recipe.yaml"
-    done = _run("train", recipe, "adapter.rank=4", "name=again", f"output={tmp_path}",
-                f"data.train={trained[0]}/train.jsonl", f"data.test={trained[0]}/test.jsonl")  # fmt: skip
+    done = _run(
+        "train", trained[0] / "job" / "recipe.yaml", f"model.base={make_base('bert')}",
+        f"output={tmp_path}", "name=again", "adapter.rank=4", "training.epochs=1",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     shown = _run("compare", first, tmp_path / "again").stdout
     assert "adapter.rank: 2 → 4" in shown
     assert "log loss" in shown
-    facts = json.loads(_run("compare", first, tmp_path / "again", "--json").stdout)
-    before, after = facts["before"]["log_loss"]["value"], facts["after"]["log_loss"]["value"]
-    assert facts["relative"]["log_loss"] == pytest.approx((after - before) / before)
     three = [first, tmp_path / "again", assistant[0] / "runs" / "my-assistant"]
     board = json.loads(_run("compare", *three, "--json").stdout)
     assert [(c["task"], len(c["standings"])) for c in board["contests"]] == [
         ("chat", 1), ("classification", 2),
     ]  # fmt: skip
-    assert all(s["cost"]["adapter_mib"] > 0 and s["cost"]["training_s"] > 0
-               for c in board["contests"] for s in c["standings"])  # fmt: skip
-    assert _run("compare", *three).returncode == 0
+    for contest in board["contests"]:
+        costs = [standing["cost"] for standing in contest["standings"]]
+        assert all(cost["adapter_mib"] > 0 and cost["training_s"] > 0 for cost in costs)
     assert _run("compare", *three, "--output", tmp_path / "board.html").returncode == 0
     assert (tmp_path / "board.html").read_text(encoding="utf-8").startswith("<!doctype html>")
-    assert _run("compare", *three, "--format", "csv").stdout.count("\n") == 4
-    assert "did you mean 'markdown'" in _run("compare", *three, "--format", "markdow").stderr
     refused = _run("compare", *three, "--output", tmp_path / "board.txt")
     assert (refused.returncode, (tmp_path / "board.txt").exists()) == (2, False)
