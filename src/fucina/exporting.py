@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from fucina import data, export, reading, run, tasks, using
 from fucina.config import Recipe
@@ -67,7 +68,9 @@ def export_recipe(
     if tasks.get(recipe.task).answer == "label":
         system = f"Answer with one of: {', '.join(sorted({*divided[0].targets}))}."
     sides = [export.conversations(data.to_messages(rows), system) for rows in divided]
-    source = export.Handover(recipe, *sides, template=template, layers=_layers(recipe.model.base))
+    shape = _shape(recipe.model.base)
+    layers = shape.get("num_hidden_layers", shape.get("n_layer"))
+    source = export.Handover(recipe, *sides, template=template, layers=layers)
     folder, bundle = _placed(target.write(source), output or Path(f"{recipe.name}-{to}"))
     for name, content in bundle.files.items():
         run.write_text(folder / name, content)
@@ -126,6 +129,11 @@ def _require_writer(recipe: Recipe, title: str, *, as_text: bool) -> None:
             "that write.",
             fix="Let a decoder write the answer: add --as-text and model.base=DECODER.",
         )
+    if _shape(recipe.model.base).get("is_encoder_decoder"):
+        raise RecipeError(
+            f"{recipe.model.base} has an encoder and a decoder; {title} trains decoders alone.",
+            fix="Set model.base to a decoder, or train it here.",
+        )
     if recipe.model.base in EMBEDDED:
         raise RecipeError(
             f"{title} cannot train model.base: {recipe.model.base}.",
@@ -133,11 +141,10 @@ def _require_writer(recipe: Recipe, title: str, *, as_text: bool) -> None:
         )
 
 
-def _layers(base: str) -> int | None:
-    """How many layers a base has, where its folder is at hand."""
+def _shape(base: str) -> Mapping[str, Any]:
+    """The configuration of a base, where its folder is at hand."""
     path = Path(base) / "config.json"
-    found = run.read_json(path) if path.is_file() else {}
-    return found.get("num_hidden_layers", found.get("n_layer"))
+    return run.read_json(path) if path.is_file() else {}
 
 
 def _placed(bundle: Bundle, output: Path) -> tuple[Path, Bundle]:

@@ -214,6 +214,18 @@ def test_a_refused_export_writes_nothing(task, tool, overrides, problem, job, tm
     assert not (tmp_path / "o").exists()
 
 
+def test_an_encoder_decoder_stays_here(job, tmp_path):
+    (tmp_path / "t5").mkdir()
+    (tmp_path / "t5" / "config.json").write_text('{"is_encoder_decoder": true}', encoding="utf-8")
+    with pytest.raises(RecipeError, match="an encoder and a decoder"):
+        export_recipe(
+            job("chat") / "recipe.yaml",
+            "axolotl",
+            tmp_path / "o",
+            overrides=[f"model.base={tmp_path}/t5"],
+        )
+
+
 def test_nothing_is_written_over(job, tmp_path):
     recipe = job("chat") / "recipe.yaml"
     for main, name in (("a", "config.yaml"), ("b/mine.yaml", "mine.yaml")):
