@@ -99,6 +99,7 @@ def write_examples(
         )
     subject = reading.read_subject(recipe, root, progress=progress)
     asked = (task.asked,) if task.answer == "label" else (task.asked, task.answered)
+    system = instruction(task, asked)
     examples = prompts.presented(config, task, subject)
     path = review_path(recipe, root)
     before = review.read(path, task)
@@ -125,16 +126,11 @@ def write_examples(
 
     async def run_all() -> dict[int, str]:
         have = [_have(before, prompt) for prompt in config.prompts]
-        async with Endpoint(
-            config,
-            key,
-            system=instruction(task, asked),
-            read=lambda said: read_rows(said, asked),
-            sleep=sleep,
-        ) as endpoint:
+        async with Endpoint(config, key, sleep=sleep) as endpoint:
             return await synthesize(
-                config, have, examples, ask=endpoint.ask, keep=keep, seed=recipe.seed,
-                progress=progress,
+                config, have, examples,
+                ask=lambda text: endpoint.ask(system, text, lambda said: read_rows(said, asked)),
+                keep=keep, seed=recipe.seed, progress=progress,
             )  # fmt: skip
 
     problems = asyncio.run(run_all())

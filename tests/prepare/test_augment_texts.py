@@ -4,10 +4,13 @@ import json
 
 import pytest
 
-from fucina import reading
+from fucina import prepare, reading
 from fucina.augmented import augment
+from fucina.config import AugmentConfig
 from fucina.errors import RecipeError
 from fucina.recipe import parse
+from fucina.records import Dataset, Example
+from fucina.tasks import Task
 
 CHAT = [
     {"prompt": "Com'è il mare stamattina?", "answer": "Grosso, figliolo: resta a terra fino a sera."},
@@ -90,6 +93,20 @@ def test_typing_touches_the_question_alone(folder):
     answers = {row["answer"] for row in CHAT}
     assert {row["answer"] for row in typed.values()} == answers
     assert typed["Chi accende la luce"]["group"] == rows[1]["group"] == "train.jsonl:2"
+
+
+def test_typing_that_would_change_an_answer_made_of_the_question_is_left_out():
+    def first_word(row):
+        return Example(row["text"], row["text"].split()[0])
+
+    task = Task("first", "The first word.", "text", {"text": "", "word": ""}, first_word)
+    texts = ("Ada canta bene", "poi Ugo balla")
+    rows = [task.read({"text": text, "word": ""}, f"a:{i}") for i, text in enumerate(texts)]
+    config = AugmentConfig(surface=("lowercase",))
+    found = prepare.augment(
+        Dataset("train", tuple(rows)), [], config, task, near=lambda _: None, seed=1
+    )
+    assert found.rows.prompts == [*texts, "poi ugo balla"]
 
 
 def test_of_a_conversation_only_the_last_turn_of_the_user_is_typed(folder):

@@ -72,7 +72,10 @@ def load(
                     f"{path}, line {number}: a text of {len(value):,} characters.",
                     fix="Split it; is a quote missing before it?",
                 )
-        examples.append(task.read(fields, f"{origin or path.name}:{number}"))
+        try:
+            examples.append(task.read(fields, f"{origin or path.name}:{number}"))
+        except DataError as error:
+            raise DataError(f"{path}, line {number}: {error.problem}", fix=error.fix) from error
         if len(examples) % REPORT_EVERY == 0:
             progress(f"reading {path.name}", len(examples), 0)
     if not examples:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from fucina.errors import RecipeError, nearest
+from fucina.errors import DataError, RecipeError, nearest
 from fucina.prepare import pattern as patterns
 from fucina.prepare.case import Base, Case, asking, filled, question, read_case
 from fucina.prepare.surface import SURFACES
@@ -226,8 +226,13 @@ class _Maker:
                 return
             rng = random.Random(f"{self.seed}:{name}:{text}")
             typed = SURFACES[name](text, rng)
-            if typed.strip():
+            if not typed.strip():
+                continue
+            try:
                 row = self.task.read(asking(base.fields, self.task, typed), base.origin)
+            except DataError:
+                continue
+            if row.target == base.target:  # an answer made of words of the question may break
                 yield from self._offer(row, base, name)
 
     def _offer(self, example: Example, base: Example, how: str) -> Iterator[Example]:
