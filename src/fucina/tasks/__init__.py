@@ -9,15 +9,20 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fucina.errors import RecipeError, nearest
-from fucina.records import Example, Ratio
+from fucina.records import Dataset, Example, Finding, Ratio
 
-__all__ = ["Baseline", "Task", "folder", "get", "names"]
+if TYPE_CHECKING:
+    from fucina.config import Recipe
+
+__all__ = ["Baseline", "Check", "Slices", "Task", "folder", "get", "names", "of"]
 
 
 Baseline = Callable[[Sequence[Example], Sequence[Example]], list[str]]
+Check = Callable[[Dataset], list[Finding]]
+Slices = Callable[[Sequence[str], Sequence[Example]], Mapping[str, Sequence[str]]]
 
 
 @dataclass(frozen=True)
@@ -29,14 +34,21 @@ class Task:
         summary: One line for people.
         answer: The kind of answer, which decides head, loss and metrics.
         columns: The fields a row must have, and what they hold.
-        to_example: Row, keyed by those fields, to example. A row of a chat file that answers with
-            text holds `messages` and `tools` instead.
+        to_example: Row, keyed by those fields, to example; `folder` in it says where its file
+            stands. A row of a chat file that answers with text holds `messages` and `tools` instead.
         optional: Fields that a row may have.
         headline: The metric that decides which model is best; of labels also which epoch.
         scores: Answers and their rows to the scores of each row, by metric; for tasks that answer
             with text and have more to say than how likely an answer was.
         baselines: Name to a function of training rows and rows to answer, which answers them
             without a model; for tasks that answer with text.
+        configure: What its section of a recipe says to the task that does so; for tasks with
+            settings of their own, see `fucina.config.tasks`.
+        slices: Answers and their rows to the ways in which rows are divided, such as by level; each
+            gives every row the name of its part.
+        evidence: An answer and its row to what a report shows beside them, by what it is called.
+        checks: Looked at with every check of the rows of one file, before each training; an error
+            stops it.
     """
 
     name: str
@@ -48,6 +60,10 @@ class Task:
     headline: str = "balanced_accuracy"
     scores: Callable[[Sequence[str], Sequence[Example]], Mapping[str, Ratio]] | None = None
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
+    configure: "Callable[[Any], Task] | None" = None
+    slices: Slices | None = None
+    evidence: Callable[[str, Example], Mapping[str, str]] | None = None
+    checks: tuple[Check, ...] = ()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -78,6 +94,16 @@ def get(name: str) -> Task:
         if entry.name == name:
             return entry.load()
     raise RecipeError(f"no task {name!r}.", fix=f"Set task: {nearest(name, names())}")
+
+
+def of(recipe: "Recipe") -> Task:
+    """The task of a recipe, set as its own section says.
+
+    Raises:
+        RecipeError: There is no such task.
+    """
+    task = get(recipe.task)
+    return task.configure(getattr(recipe, task.name)) if task.configure else task
 
 
 def folder(name: str) -> Path:
