@@ -13,7 +13,7 @@ from fucina.errors import DataError, nearest
 from fucina.records import Dataset, Example, Progress, silent
 from fucina.tasks import Task
 
-__all__ = ["load"]
+__all__ = ["SUFFIXES", "load"]
 
 SUFFIXES = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
@@ -24,6 +24,8 @@ SYNONYMS = {
     "label": ("intent", "category", "class", "target", "etichetta", "classe", "categoria"),
     "prompt": ("instruction", "query", "question", "input", "user", "domanda"),
     "answer": ("completion", "response", "output", "reply", "assistant", "risposta"),
+    "question": ("domanda", "utterance"),
+    "sql": ("query",),
 }
 MAX_TEXT = 1_000_000  # characters; a "sentence" longer than this is a broken file
 REPORT_EVERY = 20_000
@@ -40,6 +42,7 @@ def load(
     encoding: str = "utf-8",
     name: str = "",
     origin: str = "",
+    answered: bool = True,
     progress: Progress = silent,
 ) -> Dataset:
     """Read the rows of a task from a file.
@@ -52,29 +55,32 @@ def load(
         encoding: Of text files.
         name: Of the data set, for messages.
         origin: What rows are called by, with their line; the file's name unless given.
+        answered: Rows must have the answer, which is the last of the task's columns.
         progress: Told every 20,000 rows.
 
     Raises:
         DataError: The file or a row cannot be used; the message has the line and the fix.
     """
     kind, found = _rows(path, format, encoding, task.answer)
+    wanted = task if answered else _asking(task)
     examples: list[Example] = []
     bad: dict[str, list[int]] = {}
     mapping: dict[str, str] | None = None
     for number, row in found:
         if mapping is None:
-            mapping = _map(path, row, task, columns, kind)
+            mapping = _map(path, row, wanted, columns, kind)
         fields = {field: _value(row.get(column)) for field, column in mapping.items()}
         for field, value in fields.items():
             # Of a row that answers with text the checks say which part is empty, all rows at once.
-            if field in task.columns and task.answer == "label" and not str(value).strip():
+            if field in wanted.columns and task.answer == "label" and not str(value).strip():
                 bad.setdefault(field, []).append(number)
             if isinstance(value, str) and len(value) > MAX_TEXT:
                 raise DataError(
                     f"{path}, line {number}: a text of {len(value):,} characters.",
                     fix="Split it; is a quote missing before it?",
                 )
-        examples.append(replace(task.to_example(fields), origin=f"{origin or path.name}:{number}"))
+        example = _example(task, {**fields, "folder": str(path.parent)}, f"{path}, line {number}")
+        examples.append(replace(example, origin=f"{origin or path.name}:{number}"))
         if len(examples) % REPORT_EVERY == 0:
             progress(f"reading {path.name}", len(examples), 0)
     if not examples:
@@ -87,6 +93,21 @@ def load(
         )
     read = {field: column for field, column in (mapping or {}).items() if kind == "columns"}
     return Dataset(name or path.name, tuple(examples), read, kind)
+
+
+def _asking(task: Task) -> Task:
+    """The task where answers may be missing."""
+    *asked, answer = task.columns
+    columns = {field: task.columns[field] for field in asked}
+    return replace(task, columns=columns, optional={**task.optional, answer: task.columns[answer]})
+
+
+def _example(task: Task, row: Mapping[str, Any], where: str) -> Example:
+    missing = {} if "messages" in row else dict.fromkeys(task.columns, "")
+    try:
+        return task.to_example({**missing, **row})
+    except DataError as error:
+        raise DataError(f"{where}: {error.problem}", fix=error.fix) from error
 
 
 def _value(value: Any) -> Any:

@@ -65,24 +65,6 @@ class Parts:
 
 
 @lru_cache(maxsize=1024)
-def _cached(sql: str, schema: "_Same") -> Parts | None:
-    tree = parse(sql)
-    return None if tree is None else _query(tree, Scope(schema.schema))
-
-
-@dataclass(frozen=True)
-class _Same:
-    """A schema as the key of a cache: one is equal to itself alone."""
-
-    schema: Schema
-
-    def __hash__(self) -> int:
-        return id(self.schema)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.schema is other.schema
-
-
 def parts_of(sql: str, schema: Schema) -> Parts | None:
     """The parts of a query; None where it does not parse.
 
@@ -93,7 +75,8 @@ def parts_of(sql: str, schema: Schema) -> Parts | None:
         ((('count', ('', ('', '*', False), None)),), ((False, '=', ('', ('', 'soci.nome', False), \
 None), "'Ada'", None),))
     """
-    return _cached(sql, _Same(schema))
+    tree = parse(sql)
+    return None if tree is None else _query(tree, Scope(schema))
 
 
 def _query(node: exp.Expression, outer: Scope) -> Parts:

@@ -19,9 +19,9 @@ STEPS = 10_000  # of SQLite's machine between two looks at the clock
 FORBIDDEN = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Schema:
-    """The tables of a database; names as in the database, keys without case.
+    """The tables of a database; each is equal to itself alone, so that caches can go by it.
 
     Attributes:
         columns: Table to its columns, in their order; both in lower case.
