@@ -6,7 +6,8 @@ SCORER is a folder with the public scorer (process_sql.py, evaluation.py, exec_e
 test-suite-sql-eval; it needs nltk, sqlparse and what else it imports). SPIDER holds dev.json,
 tables.json and the databases. Every gold query is answered by itself and by mutations of it: other
 aliases, columns, tables, values, operators, aggregates, orders, and other golds of its database.
-What the public parser cannot read it scores as wrong; those are counted apart.
+What the public parser cannot read it scores as wrong; those are counted apart. The last line is of
+our own: queries that are the same by their normal form must give the same result.
 """
 
 import importlib
@@ -15,13 +16,13 @@ import json
 import random
 import re
 import sys
-import tempfile
 from collections import Counter, defaultdict
 from contextlib import redirect_stdout
 from pathlib import Path
 
 from fucina.tasks.text_to_sql.components import parts_of
 from fucina.tasks.text_to_sql.database import Schema, open_database
+from fucina.tasks.text_to_sql.normal_form import normal_form
 from fucina.tasks.text_to_sql.results import equal_results
 from fucina.tasks.text_to_sql.sandbox import run_query
 from fucina.tasks.text_to_sql.scores import is_ordered
@@ -45,61 +46,57 @@ def schema_of(entry):
     return Schema({table: tuple(own) for table, own in columns.items()}, keys)
 
 
+def tokens_changed(tokens, schema, rng):
+    """One token of a kind drawn at random becomes another of that kind."""
+    columns = {column for own in schema.columns.values() for column in own}
+    dotted = {token for token in tokens if re.fullmatch(r"t\d\.\w+", token.lower())}
+    values = {token for token in tokens if token[0] in "\"'" or token.isdigit()}
+    kinds = [
+        (values, ["7"]),
+        ({"=", ">", "<", ">=", "<=", "!="}, ["=", ">", "<", "!=", ">="]),
+        ({"count", "max", "min", "sum", "avg"}, ["max", "sum", "count"]),
+        ({"asc", "desc"}, ["asc", "desc"]),
+        ({"distinct"}, [""]),
+        ({"and", "or"}, ["and", "or"]),
+        (columns, sorted(columns)),
+        (set(schema.columns), sorted(schema.columns)),
+        (
+            dotted,
+            [f"T{number}.{token.split('.')[1]}" for token in sorted(dotted) for number in (1, 2)],
+        ),
+    ]
+    own, others = rng.choice(kinds)
+    places = [place for place, token in enumerate(tokens) if {token, token.lower()} & own]
+    if places:
+        tokens[rng.choice(places)] = rng.choice(others)
+    return " ".join(tokens)
+
+
+def columns_turned(sql):
+    """The columns of the result in the other order."""
+    found = re.match(r"(?i)select\s+(?:distinct\s+)?([^()]*?)\s+from\b", sql)
+    turned = " , ".join(reversed(found[1].split(","))) if found else ""
+    return sql.replace(found[1], turned, 1) if found else sql
+
+
+def conditions_turned(sql):
+    """Two conditions at the end in the other order."""
+    return re.sub(r"(?i)\bwhere\s+(\S+ \S+ \S+)\s+and\s+(\S+ \S+ \S+)$", r"WHERE \2 AND \1", sql)
+
+
 def mutated(sql, others, schema, rng):
     """One change of a query, in its own style."""
-    tokens = WORD.findall(sql)
-    lower = [token.lower() for token in tokens]
-    columns = [column for own in schema.columns.values() for column in own]
-
-    def at(*known):
-        return [place for place, token in enumerate(lower) if token in known]
-
-    def change(places, new):
-        if places:
-            place = rng.choice(places)
-            tokens[place] = new(tokens[place])
-        return places
-
-    kind = rng.randrange(16)
-    if kind == 0:
-        return re.sub(r"\b[tT](\d)\b", r"x\1", sql)
-    if kind == 1:
-        return sql.lower() if rng.random() < 0.5 else " ".join(tokens).replace(" . ", ".")
-    if kind == 2:
-        return rng.choice(others)
-    if kind == 3:
-        change([i for i, t in enumerate(tokens) if t[0] in "\"'" or t.isdigit()], lambda t: "7")
-    elif kind == 4:
-        change(at("=", ">", "<", ">=", "<=", "!="), lambda t: rng.choice(["=", ">", "<", "!=", ">="]))
-    elif kind == 5:
-        change(at("count", "max", "min", "sum", "avg"), lambda t: rng.choice(["max", "sum", "count"]))
-    elif kind == 6:
-        change(at("asc", "desc"), lambda t: "asc" if t.lower() == "desc" else "desc")
-    elif kind == 7:
-        change(at("distinct"), lambda t: "")
-    elif kind == 8:
-        change(at("and", "or"), lambda t: "or" if t.lower() == "and" else "and")
-    elif kind == 9:
-        known = set(columns)
-        change([i for i, t in enumerate(lower) if t in known], lambda t: rng.choice(columns))
-    elif kind == 10:
-        dotted = [i for i, t in enumerate(lower) if re.fullmatch(r"t\d\.\w+", t)]
-        change(dotted, lambda t: f"T{rng.randint(1, 2)}.{t.split('.')[1]}")
-    elif kind == 11:
-        tables = list(schema.columns)
-        change([i for i, t in enumerate(lower) if t in schema.columns], lambda t: rng.choice(tables))
-    elif kind == 12:
-        return re.sub(r"\blimit\s+\d+", "", sql, flags=re.I)
-    elif kind == 13:
-        return re.sub(r"([\w.]+)\s*=\s*([\w.]+\.[\w.]+)", r"\2 = \1", sql)
-    elif kind == 14:
-        found = re.match(r"(?i)select\s+(distinct\s+)?(.*?)\s+from\b", sql)
-        items = found.group(2).split(",") if found and "(" not in found.group(2) else []
-        return sql.replace(found.group(2), " , ".join(reversed(items)), 1) if len(items) > 1 else sql
-    else:
-        found = re.search(r"(?i)\bwhere\s+(\S+ \S+ \S+)\s+and\s+(\S+ \S+ \S+)$", sql)
-        return sql[: found.start()] + f"WHERE {found[2]} AND {found[1]}" if found else sql
-    return " ".join(tokens)
+    whole = [
+        re.sub(r"\b[tT](\d)\b", r"x\1", sql),
+        sql.lower(),
+        rng.choice(others),
+        re.sub(r"\blimit\s+\d+", "", sql, flags=re.IGNORECASE),
+        re.sub(r"([\w.]+)\s*=\s*([\w.]+\.[\w.]+)", r"\2 = \1", sql),
+        columns_turned(sql),
+        conditions_turned(re.sub(r"\s+", " ", sql)),
+    ]
+    changed = [tokens_changed(WORD.findall(sql), schema, rng) for _ in range(9)]
+    return rng.choice([*whole, *changed])
 
 
 class Public:
@@ -164,36 +161,33 @@ def main():
     for row in rows:
         golds[row["db_id"]].append(row["query"])
     rng, counts, differ, levels = random.Random(13), Counter(), [], Counter()
-    with tempfile.TemporaryDirectory():
-        for row in rows:
-            name, gold = row["db_id"], row["query"]
-            schema, path = schemas[name], next(spider.glob(f"*/{name}/{name}.sqlite"), None)
-            true = parts_of(gold, schema)
-            levels[level(true)] += 1
-            answers = [gold, *(mutated(gold, golds[name], schema, rng) for _ in range(EACH))]
-            for answer in answers:
-                hard, match, read = public.match(answer, gold, schema, name)
-                ours = matches_parts(parts_of(answer, schema), true, schema)
-                counts["level same"] += hard == level(true)
-                counts["level"] += 1
-                kind = "match" if read else "match, unread by the public parser"
-                counts[kind] += 1
-                counts[f"{kind} same"] += ours == match
-                counts[f"{kind} true"] += match
-                if ours != match:
-                    differ.append((kind, match, ours, gold, answer))
-                if path is None or (mine := executed(answer, gold, path)) is None:
-                    continue
+    for row in rows:
+        name, gold = row["db_id"], row["query"]
+        schema, path = schemas[name], next(spider.glob(f"*/{name}/{name}.sqlite"), None)
+        true = parts_of(gold, schema)
+        levels[level(true)] += 1
+        answers = [gold, *(mutated(gold, golds[name], schema, rng) for _ in range(EACH))]
+        for answer in answers:
+            hard, match, read = public.match(answer, gold, schema, name)
+            found = [("level", hard == level(true), True, "")]
+            ours = matches_parts(parts_of(answer, schema), true, schema)
+            kind = "match" if read else "match, unread by the public parser"
+            found.append((kind, ours == match, match, (gold, answer)))
+            mine = None if path is None else executed(answer, gold, path)
+            if mine is not None:
                 theirs = public.execute(answer, gold, path)
-                counts["execution"] += 1
-                counts["execution same"] += mine == theirs
-                counts["execution true"] += theirs
-                if mine != theirs:
-                    differ.append(("execution", theirs, mine, gold, answer))
+                found.append(("execution", mine == theirs, theirs, (gold, answer)))
+                if normal_form(answer, schema) == normal_form(gold, schema):
+                    found.append(("query match, with its execution", mine, theirs, (gold, answer)))
+            for kind, same, right, pair in found:
+                counts[kind] += 1
+                counts[f"{kind} same"] += same
+                counts[f"{kind} right"] += right
+                differ += [] if same else [(kind, right, *pair)]
     print(f"levels of {len(rows)} golds: {dict(sorted(levels.items()))}")
     print("| measure | pairs | right by the public scorer | agree |\n| --- | --- | --- | --- |")
-    for kind in ("level", "match", "match, unread by the public parser", "execution"):
-        print(f"| {kind} | {counts[kind]} | {counts[kind + ' true'] or ''} | {counts[kind + ' same']} |")
+    for kind in [kind for kind in counts if not kind.endswith((" same", " right"))]:
+        print(f"| {kind} | {counts[kind]} | {counts[kind + ' right']} | {counts[kind + ' same']} |")
     for case in differ[: int(sys.argv[3]) if len(sys.argv) > 3 else 0]:
         print(*case, sep="\n  ")
 

@@ -153,11 +153,9 @@ def recipe_of(task: str | None) -> type[Recipe]:
     """The recipe with the section of a task, where that has one; of None with those of all tasks.
 
     Example:
-        >>> recipe, _ = parse(
-        ...     "{task: text_to_sql, name: a, data: {train: a.jsonl}, text_to_sql: {sample_rows: 1}}"
-        ... )
+        >>> recipe, _ = parse("{task: text_to_sql, name: a, data: {train: a}}")
         >>> recipe.text_to_sql.sample_rows
-        1
+        3
     """
     sections = task_sections(task)
     if not sections:
@@ -166,9 +164,7 @@ def recipe_of(task: str | None) -> type[Recipe]:
     return create_model("Recipe", __base__=Recipe, __doc__=Recipe.__doc__, **own)
 
 
-def _canonical(
-    settings: dict[str, Any], kind: type[Recipe]
-) -> tuple[dict[str, Any], list[str]]:
+def _canonical(settings: dict[str, Any], kind: type[Recipe]) -> tuple[dict[str, Any], list[str]]:
     """Move names of other tools to where they live here."""
     result: dict[str, Any] = {}
     mapped: list[str] = []

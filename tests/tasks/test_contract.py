@@ -36,7 +36,8 @@ def test_golden_rows_become_the_written_prompt_and_target(task):
     golden = _golden(task)
     assert len(golden) >= 3
     for case in golden:
-        example = task.to_example(case["row"])
+        folder = str(tasks.folder(task.name))
+        example = task.to_example({**case["row"], "folder": folder})
         assert (example.prompt, example.target) == (case["prompt"], case["target"])
 
 

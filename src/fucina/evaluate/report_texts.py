@@ -10,7 +10,7 @@ __all__ = ["text_parts"]
 
 
 def text_parts(facts: Mapping[str, Any]) -> list[str]:
-    """The model beside its base, parts of the rows, and the answers that were hardest to foretell."""
+    """The model beside its base, parts of the rows, and the answers that were hardest."""
     errors = facts.get("errors", [])
     return [_beside(facts), *_slices(facts), _answers(errors), _evidence(errors)]
 

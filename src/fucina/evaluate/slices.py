@@ -1,4 +1,4 @@
-"""How good a model is on parts of the rows that its task tells apart, such as levels or mistakes."""
+"""How good a model is on the parts of the rows that its task tells apart, such as levels."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING

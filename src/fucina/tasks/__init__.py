@@ -35,7 +35,8 @@ class Task:
         answer: The kind of answer, which decides head, loss and metrics.
         columns: The fields a row must have, and what they hold.
         to_example: Row, keyed by those fields, to example; `folder` in it says where its file
-            stands. A row of a chat file that answers with text holds `messages` and `tools` instead.
+            stands. A row of a chat file that answers with text holds `messages` and `tools`
+            instead.
         optional: Fields that a row may have.
         headline: The metric that decides which model is best; of labels also which epoch.
         scores: Answers and their rows to the scores of each row, by metric; for tasks that answer

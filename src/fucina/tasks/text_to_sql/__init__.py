@@ -30,7 +30,8 @@ def to_example(row: Mapping[str, Any], config: TextToSqlConfig) -> Example:
     if not facts:
         raise DataError(
             "which database? There is neither a database nor a schema.",
-            fix="Give the path of a SQLite file or .sql script as database.",
+            fix="Give the path of a SQLite file or .sql script as database: a column of the rows, "
+            "or predict … --field database=PATH.",
         )
     question, query = row["question"].strip(), row.get("sql", "").strip()
     given = statements(query)

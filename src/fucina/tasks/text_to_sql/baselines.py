@@ -1,4 +1,4 @@
-"""What queries cost nothing: that of the most similar question, moved to the database asked about."""
+"""What queries cost nothing: that of the most similar question, moved to the database asked."""
 
 from collections.abc import Sequence
 from difflib import SequenceMatcher

@@ -1,4 +1,4 @@
-"""The checks of rows that only queries have: those that fail, those that say nothing, two for one."""
+"""The checks that only queries have: those that fail, those that find nothing, two for one."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ def _results(rows: Dataset, config: TextToSqlConfig) -> list[Finding]:
             continue  # another check says so
         result = run_query(database_of(row), row.target, config)
         if result.problem:
-            fails[row.origin] = f"{result.problem}: {result.message}: {row.target}"
+            fails[row.origin] = f"{result.told}: {row.target}"
         elif not result.rows:
             empty[row.origin] = row.target
     found = []

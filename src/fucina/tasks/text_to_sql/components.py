@@ -1,8 +1,8 @@
 """A query in the parts that the Spider benchmark compares, whatever its aliases.
 
 The parts are those of the public scorer: a column is (aggregate, table.column, distinct), a value
-(operator, column, column), a condition (not, operator, value, compared to, and to). What its grammar
-does not know (CASE, functions, IS NULL…) is kept as text, so that every query has parts.
+(operator, column, column), a condition (not, operator, value, compared to, and to). What its
+grammar does not know (CASE, functions…) is kept as text, so that every query has parts.
 Source: Yu et al., 2018, https://arxiv.org/abs/1809.08887, section 5; rules of Spider's repository.
 """
 
@@ -79,7 +79,7 @@ None), "'Ada'", None),))
     return None if tree is None else _query(tree, Scope(schema))
 
 
-def _query(node: exp.Expression, outer: Scope) -> Parts:
+def _query(node: exp.Expr, outer: Scope) -> Parts:
     node = bare(node)
     if isinstance(node, exp.Subquery):
         node = node.this
@@ -120,7 +120,7 @@ def _combined(node: exp.SetOperation, outer: Scope) -> Parts:
     return _appended(first, (SET_OPERATIONS.get(type(node), "union"), rest))
 
 
-def _last_select(node: exp.Expression) -> exp.Expression:
+def _last_select(node: exp.Expr) -> exp.Expr:
     while isinstance(node := bare(node), exp.SetOperation):
         node = node.expression
     return node
@@ -142,7 +142,7 @@ def everything_unknown(parts: Parts) -> frozenset[str]:
     return parts.unknown.union(*map(everything_unknown, inside))
 
 
-def _limit(node: exp.Expression) -> str | None:
+def _limit(node: exp.Expr) -> str | None:
     limit, offset = node.args.get("limit"), node.args.get("offset")
     if limit is None:
         return None
@@ -153,7 +153,7 @@ def _limit(node: exp.Expression) -> str | None:
 class _Writer:
     """Writes the expressions of one SELECT; remembers what its names mean."""
 
-    def __init__(self, select: exp.Expression, scope: Scope) -> None:
+    def __init__(self, select: exp.Expr, scope: Scope) -> None:
         if not scope.sources and isinstance(select, exp.Select):
             scope = open_scope(select, scope)
         self.scope, self.select = scope, select
@@ -178,7 +178,7 @@ class _Writer:
             for source in self.scope.sources
         ]
 
-    def meant(self, node: exp.Expression) -> exp.Expression:
+    def meant(self, node: exp.Expr) -> exp.Expr:
         """What a key of GROUP BY, HAVING or ORDER BY stands for: an alias, or a column's number."""
         node = bare(node)
         if isinstance(node, exp.Literal) and not node.is_string and node.this.isdigit():
@@ -190,7 +190,7 @@ class _Writer:
                 return bare(alias)
         return node
 
-    def selected(self, item: exp.Expression) -> tuple[str, Value]:
+    def selected(self, item: exp.Expr) -> tuple[str, Value]:
         node = bare(item.this if isinstance(item, exp.Alias) else item)
         aggregate = AGGREGATES.get(type(node))
         if aggregate is None or node.args.get("expressions"):
@@ -201,17 +201,17 @@ class _Writer:
             return aggregate, ("", ("", name, True), None)
         return aggregate, self.value(inside)
 
-    def value(self, node: exp.Expression) -> Value:
+    def value(self, node: exp.Expr) -> Value:
         node = self.meant_alias(node)
         operator = ARITHMETIC.get(type(node))
         if operator is not None:
             return operator, self.unit(node.this), self.unit(node.expression)
         return "", self.unit(node), None
 
-    def meant_alias(self, node: exp.Expression) -> exp.Expression:
+    def meant_alias(self, node: exp.Expr) -> exp.Expr:
         return self.meant(node) if isinstance(bare(node), exp.Column) else bare(node)
 
-    def unit(self, node: exp.Expression) -> Unit:
+    def unit(self, node: exp.Expr) -> Unit:
         node = self.meant_alias(node)
         aggregate = AGGREGATES.get(type(node), "")
         if aggregate and not node.args.get("expressions"):
@@ -222,7 +222,7 @@ class _Writer:
             return aggregate, self.name(inside), distinct
         return "", self.name(node), False
 
-    def name(self, node: exp.Expression) -> str:
+    def name(self, node: exp.Expr) -> str:
         """A column as table.column; all else as text, in which columns are written so too."""
         node = bare(node)
         if isinstance(node, exp.Star) or (
@@ -237,7 +237,7 @@ class _Writer:
         _, source = found
         return f"{source.table or source.name}.{name_key(node.name)}"
 
-    def text(self, node: exp.Expression) -> str:
+    def text(self, node: exp.Expr) -> str:
         copy = node.copy()
         for column in list(copy.find_all(exp.Column)):
             found = self.scope.find(column)
@@ -252,14 +252,14 @@ class _Writer:
                     column.replace(literal)
         return copy.sql("sqlite")
 
-    def order(self, order: exp.Expression | None) -> tuple[str, tuple[Value, ...]] | None:
+    def order(self, order: exp.Expr | None) -> tuple[str, tuple[Value, ...]] | None:
         if order is None:
             return None
         keys = order.expressions
         direction = "desc" if keys[-1].args.get("desc") else "asc"
         return direction, tuple(self.value(self.meant(key.this)) for key in keys)
 
-    def conditions(self, node: exp.Expression) -> list[Any]:
+    def conditions(self, node: exp.Expr) -> list[Any]:
         """Conditions in their order with "and" or "or" between them; parentheses are not told."""
         node = bare(node)
         for kind, word in ((exp.And, "and"), (exp.Or, "or")):
@@ -267,7 +267,7 @@ class _Writer:
                 return [*self.conditions(node.this), word, *self.conditions(node.expression)]
         return [self.condition(node)]
 
-    def condition(self, node: exp.Expression) -> tuple[Any, ...]:
+    def condition(self, node: exp.Expr) -> tuple[Any, ...]:
         negated = False
         while isinstance(node, exp.Not):
             negated, node = not negated, bare(node.this)
@@ -290,7 +290,7 @@ class _Writer:
             return negated, "text", None, self.text(node), None
         return negated, operator, self.value(node.this), self.compared(node.expression), None
 
-    def compared(self, node: exp.Expression) -> "Parts | Unit | str":
+    def compared(self, node: exp.Expr) -> "Parts | Unit | str":
         node = bare(node)
         if isinstance(node, exp.Query):
             return _query(node, self.scope)

@@ -13,6 +13,7 @@ from fucina.errors import DataError
 __all__ = ["Database", "Schema", "name_key", "open_database", "open_schema"]
 
 BUILD_S = 60  # a script that builds for longer is no small database
+MEMORY = "file::memory:"
 BUSY_S = 2.0  # how long to wait for somebody who holds the lock
 STEPS = 10_000  # of SQLite's machine between two looks at the clock
 # What a script may not do: reach other files, or load code.
@@ -39,15 +40,20 @@ class Database:
 
     Args:
         connection: Is closed to writing here.
-        name: For messages.
+        key: Tells it from all others of this process.
+        uri: Of its file; that of an empty database where it was built in memory.
     """
 
-    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
-        self.connection, self.name, self.lock = connection, name, Lock()
+    def __init__(self, connection: sqlite3.Connection, key: str, uri: str = MEMORY) -> None:
+        self.connection, self.key, self.uri, self.lock = connection, key, uri, Lock()
         connection.execute("PRAGMA query_only = ON")
-        # What a query sorts or groups stays in memory, where it is counted, and never fills a disk.
-        connection.execute("PRAGMA temp_store = MEMORY")
         connection.text_factory = lambda text: text.decode("utf-8", "replace")
+
+    @cached_property
+    def source(self) -> tuple[str, bytes]:
+        """What another process opens it by: the uri, and its bytes where it is in memory."""
+        with self.lock:
+            return self.uri, self.connection.serialize() if self.uri == MEMORY else b""
 
     @cached_property
     def schema(self) -> Schema:
@@ -122,20 +128,20 @@ def open_database(path: str) -> Database:
 
 
 @lru_cache(maxsize=512)
-def _opened(path: str, changed_ns: int, size: int) -> Database:  # noqa: ARG001  keys of the cache
+def _opened(path: str, changed_ns: int, size: int) -> Database:
     if path.lower().endswith(".sql"):
         try:
             script = Path(path).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path} cannot be read: {error}.", fix="Save it as UTF-8.") from error
-        return Database(_built(script, path), path)
+        return Database(_built(script, path), f"{path} {changed_ns} {size}")
     uri = f"{Path(path).resolve().as_uri()}?mode=ro"
     connection = sqlite3.connect(
         uri, uri=True, timeout=BUSY_S, check_same_thread=False, cached_statements=0
     )
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        return Database(connection, path)
+        return Database(connection, f"{path} {changed_ns} {size}", uri)
     except sqlite3.Error as error:
         connection.close()
         if "locked" in str(error) or "busy" in str(error):
@@ -160,7 +166,7 @@ def open_schema(script: str) -> Database:
         >>> open_schema("CREATE TABLE Soci (id INTEGER, Nome TEXT)").schema.columns
         {'soci': ('id', 'nome')}
     """
-    database = Database(_built(script, "the schema"), "the schema")
+    database = Database(_built(script, "the schema"), script)
     if not database.schema.columns:
         raise DataError(
             "the schema makes no table.", fix="Write CREATE TABLE statements in the column schema."

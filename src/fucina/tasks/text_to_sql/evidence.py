@@ -36,7 +36,7 @@ def written_table(result: Result) -> str:
         'too slow: interrupted'
     """
     if result.problem:
-        return f"{result.problem}: {result.message}"
+        return result.told
     if not result.rows:
         return "no rows"
     rows = [result.columns, *result.rows[:ROWS]]
@@ -48,7 +48,9 @@ def written_table(result: Result) -> str:
     ]
     more = len(result.rows) - ROWS
     lines += [f"… and {more:,} more rows"] if more > 0 else []
-    lines += [f"… and {len(result.columns) - COLUMNS} more columns"][: len(result.columns) > COLUMNS]
+    lines += [f"… and {len(result.columns) - COLUMNS} more columns"][
+        : len(result.columns) > COLUMNS
+    ]
     return "\n".join(lines)
 
 

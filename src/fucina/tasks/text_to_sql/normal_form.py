@@ -1,10 +1,10 @@
 """Exact match with values: two ways to write one query have one form, however they are written.
 
 What does not count: case and quotes of names, aliases, parentheses, `!=` or `<>`, which side of a
-comparison stands where, the order of conditions, of lists after IN, of inner joins, of keys of GROUP
-BY, of the operands of UNION and INTERSECT, and of the columns of the result, as in Spider's rule;
-BETWEEN or two comparisons; ON or WHERE for inner joins; a number of a column or an alias in ORDER BY
-and GROUP BY. What counts: values with their case, DISTINCT, LIMIT, the keys of ORDER BY in their
+comparison stands where, BETWEEN or two comparisons, ON or WHERE for inner joins, a column's number
+or alias in ORDER BY and GROUP BY, and the order of conditions, of lists after IN, of inner joins,
+of keys of GROUP BY, of the sides of UNION and INTERSECT, and of the columns of the result, as in
+Spider's rule. What counts: values with their case, DISTINCT, LIMIT, the keys of ORDER BY in their
 order, and outer joins as they are written.
 """
 
@@ -36,7 +36,7 @@ def normal_form(sql: str, schema: Schema) -> Form | None:
 
     Example:
         >>> schema = Schema({"soci": ("id", "nome"), "prestiti": ("id_socio", "anno")})
-        >>> one = "SELECT s.nome FROM soci s JOIN prestiti AS p ON p.id_socio = s.id WHERE anno <> 2"
+        >>> one = "SELECT s.nome FROM soci s JOIN prestiti p ON p.id_socio = s.id WHERE anno <> 2"
         >>> two = 'select "NOME" from Prestiti, Soci where ((2 != anno) and (id = id_socio))'
         >>> normal_form(one, schema) == normal_form(two, schema)
         True
@@ -44,13 +44,14 @@ def normal_form(sql: str, schema: Schema) -> Form | None:
         False
     """
     tree = parse(sql)
-    return None if tree is None else _query(tree, Scope(schema), {})
+    return None if tree is None else _query(tree, Scope(schema), {}, whole=True)
 
 
 Labels = Mapping[int, Form]  # of a source, by its identity
 
 
-def _query(node: exp.Expression, outer: Scope, labels: Labels) -> Form:
+def _query(node: exp.Expr, outer: Scope, labels: Labels, *, whole: bool = False) -> Form:
+    """The form of a query; of the whole one the order of the columns does not count."""
     node = bare(node)
     if isinstance(node, exp.Subquery):
         node = node.this
@@ -59,8 +60,8 @@ def _query(node: exp.Expression, outer: Scope, labels: Labels) -> Form:
     if not isinstance(node, exp.Select):
         return ("text", node.sql("sqlite", normalize=True))
     scope = open_scope(node, outer)
-    ways = (_Select(node, scope, {**labels, **own}).form() for own in _namings(scope, labels))
-    return min(ways, key=repr)
+    ways = [_Select(node, scope, {**labels, **own}) for own in _namings(scope, labels)]
+    return min((way.form(whole=whole) for way in ways), key=repr)
 
 
 def _combined(node: exp.SetOperation, outer: Scope, labels: Labels) -> Form:
@@ -78,7 +79,7 @@ def _combined(node: exp.SetOperation, outer: Scope, labels: Labels) -> Form:
     return (kind, distinct, tuple(sorted_forms), ends)
 
 
-def _plain(node: exp.Expression, distinct: bool) -> bool:
+def _plain(node: exp.Expr, distinct: bool) -> bool:
     same = bool(node.args.get("distinct", True)) == distinct
     return same and not (node.args.get("order") or node.args.get("limit"))
 
@@ -107,15 +108,16 @@ class _Select:
         self.node, self.scope, self.labels = node, scope, labels
         self.aliases = {name_key(i.alias): i.this for i in node.expressions if i.alias}
 
-    def form(self) -> Form:
+    def form(self, *, whole: bool) -> Form:
         sources, conditions = self.sources()
         where, group, having = (self.node.args.get(n) for n in ("where", "group", "having"))
         conditions += self.parts(where.this) if where else []
         keys = [self.of(self.meant(key)) for key in group.expressions] if group else []
+        columns = tuple(form for item in self.node.expressions for form in self.columns(item))
         return (
             "select",
             bool(self.node.args.get("distinct")),
-            _sorted(form for item in self.node.expressions for form in self.columns(item)),
+            _sorted(columns) if whole else columns,
             sources,
             _sorted(set(conditions)),
             _sorted(set(keys)),
@@ -148,7 +150,7 @@ class _Select:
             found.append(("eq", _sorted(pair)))
         return found
 
-    def columns(self, item: exp.Expression) -> list[Form]:
+    def columns(self, item: exp.Expr) -> list[Form]:
         """The forms of a column of the result; a star is all columns where they are known."""
         node = bare(item.this if isinstance(item, exp.Alias) else item)
         table = name_key(node.table) if isinstance(node, exp.Column) else ""
@@ -160,7 +162,7 @@ class _Select:
             return [("all", *(self.labels[id(source)] for source in sources))]
         return [("column", self.labels[id(s)], name) for s in sources for name in s.columns or ()]
 
-    def ends(self, node: exp.Expression) -> Form:
+    def ends(self, node: exp.Expr) -> Form:
         order, limit, offset = (node.args.get(name) for name in ("order", "limit", "offset"))
         keys = [
             (self.of(self.meant(key.this)), bool(key.args.get("desc")))
@@ -169,7 +171,7 @@ class _Select:
         counts = [part.expression.sql("sqlite") if part else "" for part in (limit, offset)]
         return (tuple(keys), *counts)
 
-    def meant(self, node: exp.Expression) -> exp.Expression:
+    def meant(self, node: exp.Expr) -> exp.Expr:
         """What a key stands for: the alias or the number of a column of the result."""
         node = bare(node)
         items = self.node.expressions
@@ -179,7 +181,7 @@ class _Select:
                 return items[place].this if isinstance(items[place], exp.Alias) else items[place]
         return node
 
-    def parts(self, node: exp.Expression) -> list[Form]:
+    def parts(self, node: exp.Expr) -> list[Form]:
         """The forms of the parts of a condition that must all hold."""
         found: list[Form] = []
         for part in chain(node, exp.And):
@@ -187,7 +189,7 @@ class _Select:
             found += form[1] if form[0] == "and" else [form]
         return found
 
-    def of(self, node: exp.Expression) -> Form:
+    def of(self, node: exp.Expr) -> Form:
         node = bare(node)
         for kind, name in CHAINS.items():
             if isinstance(node, kind):
@@ -203,7 +205,7 @@ class _Select:
         writer = getattr(self, f"_{type(node).__name__.lower()}", None)
         return writer(node) if writer else self.other(node)
 
-    def other(self, node: exp.Expression) -> Form:
+    def other(self, node: exp.Expr) -> Form:
         """Whatever has no rule of its own: its kind, and the forms of what is in it."""
         found: list[Any] = []
         for name, value in sorted(node.args.items()):
@@ -216,7 +218,7 @@ class _Select:
         return (type(node).__name__.lower(), *found)
 
     def inner(self, value: Any) -> Any:
-        if isinstance(value, exp.Expression):
+        if isinstance(value, exp.Expr):
             return self.of(value)
         return value.lower() if isinstance(value, str) else repr(value)
 
@@ -267,19 +269,19 @@ class _Select:
 
     def _count(self, node: exp.Count) -> Form:
         inside = bare(node.this)
-        every = isinstance(inside, exp.Star) or (isinstance(inside, exp.Literal))
+        every = isinstance(inside, exp.Star | exp.Literal)
         return ("count",) if every else ("count", self.of(inside))
 
     def _exists(self, node: exp.Exists) -> Form:
         return ("exists", _query(node.this, self.scope, self.labels))
 
-    def _select(self, node: exp.Expression) -> Form:
+    def _select(self, node: exp.Expr) -> Form:
         return _query(node, self.scope, self.labels)
 
     _subquery = _union = _intersect = _except = _select
 
 
-def _stands(source: Source, node: exp.Expression) -> bool:
+def _stands(source: Source, node: exp.Expr) -> bool:
     return source.name == name_key(node.alias_or_name)
 
 

@@ -31,7 +31,7 @@ def shown_schema(database: Database, question: str, config: TextToSqlConfig) -> 
         soci(id, nome)
         libri(x)
     """
-    tables = list(database.schema.tables)
+    tables, parts, text = list(database.schema.tables), {}, ""
     for rows in range(config.sample_rows, -1, -1):
         parts = {table: _table(database, table, rows, config) for table in tables}
         text = _joined(list(parts.values()), [], config)

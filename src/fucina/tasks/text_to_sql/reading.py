@@ -5,7 +5,9 @@ import re
 __all__ = ["read_sql", "statements"]
 
 FENCE = re.compile(r"```[ \t]*\w*[ \t]*\n?(.*?)(?:```|\Z)", re.DOTALL)
-WITH = r"WITH\s+(?:RECURSIVE\s+)?[\w\"`\[\]]+\s*(?:\([^()]*\)\s*)?AS\s*(?:NOT\s+)?(?:MATERIALIZED\s*)?\("
+# Not the word alone, which begins many a sentence: WITH name (columns) AS (
+NAMED = r"(?:RECURSIVE\s+)?[\w\"`\[\]]+\s*(?:\([^()]*\)\s*)?AS\s*(?:(?:NOT\s+)?MATERIALIZED\s*)?"
+WITH = rf"WITH\s+{NAMED}\("
 BEGIN = rf"(?:SELECT\b|{WITH})"
 LINE = re.compile(rf"^[ \t]*(?:\w+[ \t]*:[ \t]*)?({BEGIN})", re.IGNORECASE | re.MULTILINE)
 ANYWHERE = re.compile(rf"\b({BEGIN})", re.IGNORECASE)
@@ -16,14 +18,14 @@ CLOSED = re.compile(
 
 
 def read_sql(text: str) -> str:
-    """The query of an answer: of a fence of code where there is one, from SELECT or WITH on.
+    r"""The query of an answer: of a fence of code where there is one, from SELECT or WITH on.
 
     A line that begins with SELECT or WITH goes before one that has it within. The query ends
     before the first semicolon or empty line; what follows is talk. Where there is none, the text
     is given back as it is, for SQLite to refuse.
 
     Example:
-        >>> read_sql("Ecco la query:\\n```sql\\nSELECT nome FROM soci;\\n```\\nFunziona!")
+        >>> read_sql("Ecco la query:\n```sql\nSELECT nome FROM soci;\n```\nFunziona!")
         'SELECT nome FROM soci'
         >>> read_sql("SQL: select ';' ; drop table soci"), read_sql("Non lo so.")
         ("select ';'", 'Non lo so.')
@@ -50,5 +52,7 @@ def statements(text: str) -> list[str]:
         text[begin:end].strip()
         for begin, end in zip([0, *(end + 1 for end in ends)], [*ends, len(text)], strict=True)
     ]
-    said = [part for part in parts if re.sub(r"--[^\n]*|/\*.*?\*/", "", part, flags=re.DOTALL).strip()]
+    said = [
+        part for part in parts if re.sub(r"--[^\n]*|/\*.*?\*/", "", part, flags=re.DOTALL).strip()
+    ]
     return said or [text.strip()]

@@ -1,16 +1,21 @@
 """Run a query that nobody trusts: it can read and do nothing else, for a while and not too much.
 
-SQLite asks an authorizer about every action of a statement before it runs, and a progress handler
-while it runs; limits of the connection bound what one step of its machine can make.
+Queries run in a process of their own (`worker`), which is killed where a query takes more time or
+memory than it may: SQLite looks at the clock between its steps only, and one step can be long.
 """
 
-import sqlite3
-from collections.abc import Callable
+import atexit
+import subprocess
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
 from time import monotonic
-from typing import Literal
+from typing import Any, Literal
 
+from fucina.tasks.text_to_sql import worker
 from fucina.tasks.text_to_sql.database import Database
 from fucina.tasks.text_to_sql.settings import TextToSqlConfig
 
@@ -20,28 +25,11 @@ Problem = Literal[
     "", "syntax", "no such table", "no such column", "not allowed", "too slow", "too many rows",
     "too much memory", "fails",
 ]  # fmt: skip
-ALLOWED = {
-    sqlite3.SQLITE_SELECT,
-    sqlite3.SQLITE_READ,
-    sqlite3.SQLITE_FUNCTION,
-    sqlite3.SQLITE_RECURSIVE,
-}
-UNSAFE = {"load_extension", "fts3_tokenizer", "readfile", "writefile", "edit"}
-# One step can make a value of LENGTH bytes, and a row COLUMN of them, before the handler looks.
-LIMITS = {
-    sqlite3.SQLITE_LIMIT_LENGTH: 500_000,
-    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 100_000,
-    sqlite3.SQLITE_LIMIT_COLUMN: 500,
-    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 200,
-    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 50,
-    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1000,
-    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
-    sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 1,
-}
-STEPS = 1000  # of the machine between two looks at clock and memory: some microseconds
-LOOKS = 16  # at the clock for one at memory, which costs ten times as much
 MIB = 2**20
-REMEMBERED = 256  # results; scores, parts and the report ask for the same ones
+LOOK_S = 0.02  # between two looks at the memory of the worker
+GRACE_S = 0.5  # beyond the limit, for SQLite to stop by itself: a new worker costs a moment
+# Some wait for results of scores, parts and the report; a few large ones may be held at once.
+REMEMBERED = 256
 
 
 @dataclass(frozen=True)
@@ -59,6 +47,11 @@ class Result:
     rows: tuple[tuple, ...] = ()
     problem: Problem = ""
     message: str = ""
+
+    @property
+    def told(self) -> str:
+        """The problem with what SQLite says, said once."""
+        return self.message if self.problem in self.message else f"{self.problem}: {self.message}"
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -78,72 +71,11 @@ def run_query(database: Database, sql: str, limits: TextToSqlConfig) -> Result:
         >>> run_query(empty, "DROP TABLE a", TextToSqlConfig()).problem
         'not allowed'
     """
-    with database.lock:
-        connection = database.connection
-        usual = {which: connection.setlimit(which, most) for which, most in LIMITS.items()}
-        watch = _Watch(limits)
-        connection.set_authorizer(_while_querying)
-        connection.set_progress_handler(watch.stops, STEPS)
-        try:
-            return _fetched(connection, sql, limits, watch)
-        finally:
-            connection.set_progress_handler(None, 0)
-            connection.set_authorizer(None)
-            for which, most in usual.items():
-                connection.setlimit(which, most)
+    problem, message, columns, rows = _RUNNER.ask(database, sql, limits)
+    return Result(columns, rows, problem or _kind(message), message)
 
 
-class _Watch:
-    """Remembers when a query began and how large the process was, and says when it must stop."""
-
-    def __init__(self, limits: TextToSqlConfig) -> None:
-        self.end = monotonic() + limits.time_limit_s
-        self.resident = _resident()
-        self.most = self.resident() + limits.memory_limit_mib * MIB
-        self.looks, self.why = 0, ""
-
-    def stops(self) -> bool:
-        """Whether the query has used up what it may use."""
-        if monotonic() > self.end:
-            self.why = "too slow"
-        self.looks += 1
-        if self.looks % LOOKS == 0 and self.resident() > self.most:
-            self.why = "too much memory"
-        return bool(self.why)
-
-
-def _resident() -> Callable[[], int]:
-    import psutil
-
-    process = psutil.Process()
-    return lambda: process.memory_info().rss
-
-
-def _fetched(
-    connection: sqlite3.Connection, sql: str, limits: TextToSqlConfig, watch: _Watch
-) -> Result:
-    rows: list[tuple] = []
-    held = 0
-    try:
-        cursor = connection.execute(sql)
-        if cursor.description is None:
-            return Result(problem="syntax", message="it is no query")
-        for row in cursor:
-            rows.append(row)
-            held += sum(len(cell) for cell in row if isinstance(cell, str | bytes))
-            if len(rows) > limits.row_limit:
-                return Result(problem="too many rows", message=f"more than {limits.row_limit:,}")
-            if held > limits.memory_limit_mib * MIB:
-                return Result(problem="too much memory", message="its rows are too large")
-        return Result(tuple(column[0] for column in cursor.description), tuple(rows))
-    except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
-        message = str(error)
-        return Result(problem=watch.why or _problem(message), message=message)
-    except MemoryError:
-        return Result(problem="too much memory", message="out of memory")
-
-
-def _problem(message: str) -> Problem:
+def _kind(message: str) -> Problem:
     kinds: tuple[tuple[str, Problem], ...] = (
         ("no such table", "no such table"),
         ("no such column", "no such column"),
@@ -151,16 +83,99 @@ def _problem(message: str) -> Problem:
         ("not authorized", "not allowed"),
         ("prohibited", "not allowed"),
         ("readonly", "not allowed"),
-        ("string or blob too big", "too much memory"),
+        ("too big", "too much memory"),
         ("out of memory", "too much memory"),
         ("syntax error", "syntax"),
         ("incomplete input", "syntax"),
         ("unrecognized token", "syntax"),
         ("one statement at a time", "syntax"),
     )
-    return next((kind for part, kind in kinds if part in message), "fails")
+    found = next((kind for part, kind in kinds if part in message), "fails")
+    return found if message else ""
 
 
-def _while_querying(action: int, first: str | None, second: str | None, *_: str | None) -> int:
-    unsafe = action == sqlite3.SQLITE_FUNCTION and {first, second} & UNSAFE
-    return sqlite3.SQLITE_OK if action in ALLOWED and not unsafe else sqlite3.SQLITE_DENY
+class _Runner:
+    """Holds the worker, starts it when it is needed, and kills it when it must be."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.answers: SimpleQueue[Any] = SimpleQueue()
+        self.opened: set[str] = set()
+
+    def ask(
+        self, database: Database, sql: str, limits: TextToSqlConfig
+    ) -> tuple[Problem, str, tuple, tuple]:
+        held = limits.memory_limit_mib * MIB
+        asked = (database.key, sql, limits.time_limit_s, limits.row_limit, held)
+        with self.lock:
+            process = self._ready(database)
+            try:
+                worker.send(process.stdin, asked)
+                return self._wait(process, limits.time_limit_s + GRACE_S, held)
+            except OSError:
+                self.stop()
+                return "fails", "SQLite came to a sudden end", (), ()
+
+    def _ready(self, database: Database) -> "subprocess.Popen[Any]":
+        if self.process is None or self.process.poll() is not None:
+            self.stop()
+            # -I and -S: nothing of the user's environment runs in it, and it starts at once.
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(Path(worker.__file__))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+            self.answers = SimpleQueue()
+            Thread(target=_listen, args=(self.process, self.answers), daemon=True).start()
+        if database.key not in self.opened:
+            worker.send(self.process.stdin, (database.key, *database.source))
+            self.opened.add(database.key)
+        return self.process
+
+    def _wait(
+        self, process: "subprocess.Popen[Any]", seconds: float, held: int
+    ) -> tuple[Problem, str, tuple, tuple]:
+        import psutil
+
+        end, told = monotonic() + seconds, psutil.Process(process.pid)
+        before = None
+        while True:
+            try:
+                answer = self.answers.get(timeout=LOOK_S)
+            except Empty:
+                used = told.memory_info().rss
+                before = used if before is None else before
+                if monotonic() < end and used - before < held:
+                    continue
+                self.stop()
+                if monotonic() < end:
+                    return "too much memory", "it was stopped", (), ()
+                return "too slow", "it was stopped", (), ()
+            if answer is None:
+                self.stop()
+                return "fails", "SQLite came to a sudden end", (), ()
+            return answer
+
+    def stop(self) -> None:
+        """Kill the worker; the next query starts another."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            for stream in (self.process.stdin, self.process.stdout):
+                if stream is not None:
+                    stream.close()
+        self.process, self.opened = None, set()
+
+
+def _listen(process: "subprocess.Popen[Any]", answers: "SimpleQueue[Any]") -> None:
+    try:
+        while True:
+            answers.put(worker.receive(process.stdout))
+    except (EOFError, OSError, ValueError):
+        answers.put(None)
+
+
+_RUNNER = _Runner()
+atexit.register(_RUNNER.stop)

@@ -1,4 +1,4 @@
-"""Which table a name of a query means: sources, aliases and columns of a SELECT and those around it."""
+"""Which table a name of a query means: the sources of a SELECT and of those around it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -29,11 +29,10 @@ def parse(sql: str) -> exp.Query | None:
         tree = sqlglot.parse_one(sql, read="sqlite")
     except (sqlglot.errors.SqlglotError, RecursionError, ValueError):
         return None
-    tree = bare(tree)
     return tree if isinstance(tree, exp.Query) else None
 
 
-def bare(node: exp.Expression) -> exp.Expression:
+def bare(node: exp.Expr) -> exp.Expr:
     """A part of a query without the parentheses around it; an alias of a subquery keeps them."""
     while isinstance(node, exp.Paren) or (isinstance(node, exp.Subquery) and not node.alias):
         if isinstance(node, exp.Subquery) and (node.args.get("order") or node.args.get("limit")):
@@ -42,7 +41,7 @@ def bare(node: exp.Expression) -> exp.Expression:
     return node
 
 
-def chain(node: exp.Expression, kind: type[exp.Expression]) -> list[exp.Expression]:
+def chain(node: exp.Expr, kind: type[exp.Expr]) -> list[exp.Expr]:
     """The parts of `a AND b AND c`, or another chain, in their order, without parentheses."""
     node = bare(node)
     if isinstance(node, kind):
@@ -64,7 +63,7 @@ class Source:
     name: str
     table: str
     columns: tuple[str, ...] | None
-    node: exp.Expression
+    node: exp.Expr
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class Scope:
     schema: Schema
     sources: tuple[Source, ...] = ()
     outer: "Scope | None" = None
-    named: Mapping[str, exp.Expression] = field(default_factory=dict)
+    named: Mapping[str, exp.Expr] = field(default_factory=dict)
 
     def find(self, column: exp.Column) -> tuple["Scope", Source] | None:
         """Where a column comes from: the first source that has it, from the inside out."""
@@ -123,7 +122,7 @@ def open_scope(select: exp.Select, outer: Scope) -> Scope:
     return Scope(outer.schema, sources, outer if outer.sources else None, scope.named)
 
 
-def _source(node: exp.Expression, scope: Scope) -> Source:
+def _source(node: exp.Expr, scope: Scope) -> Source:
     alias = name_key(node.alias) if node.alias else ""
     if isinstance(node, exp.Table):
         table = name_key(node.name)
@@ -133,7 +132,7 @@ def _source(node: exp.Expression, scope: Scope) -> Source:
     return Source(alias, "", _names(node), node)
 
 
-def _names(node: exp.Expression) -> tuple[str, ...] | None:
+def _names(node: exp.Expr) -> tuple[str, ...] | None:
     """What the columns of a subquery are called; None where it takes all of a table's."""
     query = node.this if isinstance(node, exp.Subquery) else node
     if not isinstance(query, exp.Query):

@@ -1,4 +1,4 @@
-"""Judge queries: what they give, how they are written, how hard they are and what is wrong with them."""
+"""Judge queries: what they give, how they are written, how hard they are, what is wrong."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -123,7 +123,7 @@ def judge_row(answer: str, row: Example, config: TextToSqlConfig) -> Judged:
     true, said = run_query(database, gold, config), run_query(database, sql, config)
     if true.problem:
         raise DataError(
-            f"{row.origin or 'a row'}: the true query {true.problem}: {true.message} "
+            f"{row.origin or 'a row'}: the true query does not run: {true.told} "
             f"({gold[:SHOWN_SQL]}).",
             fix="Mend or delete the row, or raise the limits of text_to_sql.",
         )

@@ -30,7 +30,8 @@ def matches_parts(answered: Parts | None, gold: Parts, schema: Schema) -> bool:
         >>> from fucina.tasks.text_to_sql.components import parts_of
         >>> schema = Schema({"soci": ("id", "nome", "eta")})
         >>> gold = parts_of("SELECT nome FROM soci WHERE eta > 30", schema)
-        >>> matches_parts(parts_of("SELECT T1.nome FROM soci AS T1 WHERE T1.eta > 5", schema), gold, schema)
+        >>> other = parts_of("SELECT T1.nome FROM soci AS T1 WHERE T1.eta > 5", schema)
+        >>> matches_parts(other, gold, schema)
         True
         >>> matches_parts(parts_of("SELECT nome FROM soci WHERE eta < 30", schema), gold, schema)
         False
@@ -155,7 +156,7 @@ def _without_values(parts: Parts) -> Parts:
 
 
 def _seen(conditions: Sequence[Any]) -> list[Any]:
-    """The conditions that the scorer reads: after one that compares with a column it skips an OR."""
+    """The conditions that the scorer reads: it skips an OR after one that compares columns."""
     found: list[Any] = []
     skipping = False
     for part in conditions:
@@ -167,16 +168,18 @@ def _seen(conditions: Sequence[Any]) -> list[Any]:
 
 
 def _renamed(parts: Parts, names: Mapping[str, str]) -> Parts:
-    def unit(given: Unit | None) -> Unit | None:
-        return given and (given[0], names.get(given[1], given[1]), False)
+    def unit(given: Unit) -> Unit:
+        return given[0], names.get(given[1], given[1]), False
 
-    def value(given: Value | None) -> Value | None:
-        return given and (given[0], unit(given[1]), unit(given[2]))
+    def value(given: Value) -> Value:
+        operator, *pair = given
+        first, second = (one and unit(one) for one in pair)
+        return operator, first, second
 
     def renamed(conditions: Sequence[Any]) -> tuple[Any, ...]:
         # Not in subqueries: the scorer leaves those as they are.
         return tuple(
-            c if isinstance(c, str) or len(c) < 5 else (*c[:2], value(c[2]), *c[3:])
+            c if isinstance(c, str) or len(c) < 5 else (*c[:2], c[2] and value(c[2]), *c[3:])
             for c in conditions
         )
 
