@@ -76,7 +76,10 @@ def parts_of(sql: str, schema: Schema) -> Parts | None:
 None), "'Ada'", None),))
     """
     tree = parse(sql)
-    return None if tree is None else _query(tree, Scope(schema))
+    try:
+        return None if tree is None else _query(tree, Scope(schema))
+    except RecursionError:
+        return None  # nested so deeply that nobody means it
 
 
 def _query(node: exp.Expr, outer: Scope) -> Parts:
@@ -174,7 +177,9 @@ class _Writer:
 
     def tables(self) -> list[tuple[str, Any]]:
         return [
-            ("table", source.table) if source.table else ("query", _query(source.node, self.scope))
+            ("table", source.table)
+            if source.table
+            else ("query", _query(source.node, self.scope.within(source)))
             for source in self.scope.sources
         ]
 

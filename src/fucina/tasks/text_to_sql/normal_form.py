@@ -44,7 +44,10 @@ def normal_form(sql: str, schema: Schema) -> Form | None:
         False
     """
     tree = parse(sql)
-    return None if tree is None else _query(tree, Scope(schema), {}, whole=True)
+    try:
+        return None if tree is None else _query(tree, Scope(schema), {}, whole=True)
+    except RecursionError:
+        return None  # nested so deeply that nobody means it
 
 
 Labels = Mapping[int, Form]  # of a source, by its identity
@@ -88,7 +91,9 @@ def _namings(scope: Scope, labels: Labels) -> Iterator[dict[int, Form]]:
     """Every way to number the sources of one table; a table that is there once has one."""
     groups: dict[Form, list[Source]] = {}
     for source in scope.sources:
-        made: Form = (source.table,) if source.table else _query(source.node, scope, labels)
+        made: Form = (
+            (source.table,) if source.table else _query(source.node, scope.within(source), labels)
+        )
         groups.setdefault(made, []).append(source)
     orders = [list(permutations(range(len(own)))) for own in groups.values()]
     for count, chosen in enumerate(product(*orders)):

@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from time import monotonic
-from typing import Any, Literal
+from typing import IO, Any, Literal, cast
 
 from fucina.tasks.text_to_sql import worker
 from fucina.tasks.text_to_sql.database import Database
@@ -72,7 +72,7 @@ def run_query(database: Database, sql: str, limits: TextToSqlConfig) -> Result:
         'not allowed'
     """
     problem, message, columns, rows = _RUNNER.ask(database, sql, limits)
-    return Result(columns, rows, problem or _kind(message), message)
+    return Result(columns, rows, problem or (_kind(message) if message else ""), message)
 
 
 def _kind(message: str) -> Problem:
@@ -90,8 +90,7 @@ def _kind(message: str) -> Problem:
         ("unrecognized token", "syntax"),
         ("one statement at a time", "syntax"),
     )
-    found = next((kind for part, kind in kinds if part in message), "fails")
-    return found if message else ""
+    return next((kind for part, kind in kinds if part in message), "fails")
 
 
 class _Runner:
@@ -111,13 +110,13 @@ class _Runner:
         with self.lock:
             process = self._ready(database)
             try:
-                worker.send(process.stdin, asked)
+                worker.send(_pipe(process.stdin), asked)
                 return self._wait(process, limits.time_limit_s + GRACE_S, held)
             except OSError:
                 self.stop()
                 return "fails", "SQLite came to a sudden end", (), ()
 
-    def _ready(self, database: Database) -> "subprocess.Popen[Any]":
+    def _ready(self, database: Database) -> "subprocess.Popen[bytes]":
         if self.process is None or self.process.poll() is not None:
             self.stop()
             # -I and -S: nothing of the user's environment runs in it, and it starts at once.
@@ -130,12 +129,12 @@ class _Runner:
             self.answers = SimpleQueue()
             Thread(target=_listen, args=(self.process, self.answers), daemon=True).start()
         if database.key not in self.opened:
-            worker.send(self.process.stdin, (database.key, *database.source))
+            worker.send(_pipe(self.process.stdin), (database.key, *database.source))
             self.opened.add(database.key)
         return self.process
 
     def _wait(
-        self, process: "subprocess.Popen[Any]", seconds: float, held: int
+        self, process: "subprocess.Popen[bytes]", seconds: float, held: int
     ) -> tuple[Problem, str, tuple, tuple]:
         import psutil
 
@@ -169,12 +168,17 @@ class _Runner:
         self.process, self.opened = None, set()
 
 
-def _listen(process: "subprocess.Popen[Any]", answers: "SimpleQueue[Any]") -> None:
+def _listen(process: "subprocess.Popen[bytes]", answers: "SimpleQueue[Any]") -> None:
     try:
         while True:
-            answers.put(worker.receive(process.stdout))
+            answers.put(worker.receive(_pipe(process.stdout)))
     except (EOFError, OSError, ValueError):
         answers.put(None)
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    """One end of a pipe, which a process that was started with pipes has."""
+    return cast("IO[bytes]", stream)
 
 
 _RUNNER = _Runner()

@@ -57,13 +57,15 @@ class Source:
         name: Its alias, or the table's name, in lower case.
         table: The table; empty for a subquery.
         columns: In lower case; None where nobody knows.
-        node: As it stands in the query.
+        node: As it stands in the query; of a name of WITH what that stands for.
+        named: That name; empty where it is none.
     """
 
     name: str
     table: str
     columns: tuple[str, ...] | None
     node: exp.Expr
+    named: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,12 @@ class Scope:
                     return scope, source
             scope = scope.outer
         return None
+
+    def within(self, source: Source) -> "Scope":
+        """What names mean within a source; a query of WITH that asks itself ends there."""
+        if not source.named:
+            return self
+        return replace(self, named={**self.named, source.named: exp.Var(this="itself")})
 
     def is_text(self, column: exp.Column) -> bool:
         """Whether it is no column but a text in double quotes, which SQLite accepts."""
@@ -127,7 +135,8 @@ def _source(node: exp.Expr, scope: Scope) -> Source:
     if isinstance(node, exp.Table):
         table = name_key(node.name)
         if table in scope.named:
-            return Source(alias or table, "", _names(scope.named[table]), scope.named[table])
+            node = scope.named[table]
+            return Source(alias or table, "", _names(node), node, table)
         return Source(alias or table, table, scope.schema.columns.get(table), node)
     return Source(alias, "", _names(node), node)
 

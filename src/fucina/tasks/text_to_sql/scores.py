@@ -67,9 +67,8 @@ def scores(
         >>> facts = {"schema": "CREATE TABLE soci (id, nome)"}
         >>> row = Example("Chi?", "SELECT nome FROM soci", facts=facts)
         >>> found = scores(["select s.nome from soci s;"], [row], TextToSqlConfig())
-        >>> {name: (ratio.gained.sum(), ratio.possible.sum()) for name, ratio in found.items()}
-        {'execution': (0.0, 0.0), 'query_match': (1.0, 1.0), 'component_match': (1.0, 1.0), \
-'runs': (0.0, 0.0)}
+        >>> {name: int(ratio.gained.sum()) for name, ratio in found.items()}
+        {'execution': 0, 'query_match': 1, 'component_match': 1, 'runs': 0}
     """
     judged = [judge_row(answer, row, config) for answer, row in zip(answers, rows, strict=True)]
     asked = np.array([each.right is not None for each in judged], dtype=float)

@@ -51,7 +51,7 @@ def level(gold: Parts) -> str:
         >>> level(parts_of("SELECT count(*) FROM soci", schema))
         'easy'
         >>> level(parts_of("SELECT nome FROM soci WHERE id NOT IN (SELECT id FROM soci)", schema))
-        'extra'
+        'hard'
     """
     clauses, nested, others = _clauses(gold), len(list(_nested(gold))), _others(gold)
     if clauses <= 1 and others == 0 and nested == 0:
