@@ -100,7 +100,7 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
         DataError: A file cannot be read.
     """
     refuse_idle(recipe)
-    config = recipe.data
+    config, task = recipe.data, tasks.of(recipe)
     written = recipe.chat.constitution
     given = [name for name in (config.train, config.validation, config.test) if name is not None]
     short = len({Path(name).name for name in given}) == len(given)
@@ -115,10 +115,11 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
         rows(config.train, "train", config.group),
         rows(config.validation, "validation") if config.validation is not None else None,
         rows(config.test, "test") if config.test is not None else None,
-        answer=tasks.get(recipe.task).answer,
+        answer=task.answer,
         folds=recipe.folds.count,
         allow_duplicates=config.allow_duplicates,
         rules=data.load_constitution(root / written) if written else (),
+        own=task.checks,
     )
     _refuse_unread(recipe, subject.sides)
     return subject
@@ -154,6 +155,7 @@ def read_file(
     name: str = "",
     origin: str = "",
     group: str | None = None,
+    answered: bool = True,
     progress: Progress = silent,
 ) -> Dataset:
     """Read one file with the columns of a recipe.
@@ -164,6 +166,7 @@ def read_file(
         name: Of the rows, for messages.
         origin: What rows are called by, with their line.
         group: Column of groups. Only rows that are divided need one, and those are train's.
+        answered: Rows must have an answer.
         progress: Shows steps.
     """
     config = recipe.data
@@ -172,11 +175,12 @@ def read_file(
         columns["group"] = group
     return data.load(
         path,
-        tasks.get(recipe.task),
+        tasks.of(recipe),
         columns,
         format=config.format,
         encoding=config.encoding,
         name=name,
         origin=origin,
+        answered=answered,
         progress=progress,
     )

@@ -90,7 +90,8 @@ def write_examples(
         EndpointError: The endpoint refuses, or never answered; what came before is kept.
         DataError: A file cannot be read, or the review file is broken.
     """
-    config, task = _section(recipe), tasks.get(recipe.task)
+    config = _section(recipe)
+    task = tasks.of(recipe).at((root / recipe.data.train).parent)
     if not key and not is_loopback(config.url):
         raise RecipeError(
             f"no key for {config.url}: the variable {config.key_variable} is not set.",
@@ -154,7 +155,7 @@ def accept(recipe: "Recipe", root: Path, *, progress: Progress = silent) -> Acce
         DataError: Nothing waits, a line of the review file is broken, or a label is unknown.
     """
     _section(recipe)
-    task = tasks.get(recipe.task)
+    task = tasks.of(recipe).at((root / recipe.data.train).parent)
     path = review_path(recipe, root)
     subject = reading.read_subject(recipe, root, progress=progress)
     labels = set(subject.train.targets) if task.answer == "label" else ()

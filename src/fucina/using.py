@@ -3,7 +3,7 @@
 A folder is that of a run, or of a recipe's name, whose newest run is meant.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fucina import evaluate, reading, run, tasks
-from fucina.errors import RunError
+from fucina.errors import DataError, RunError, nearest
 from fucina.records import (
     Comparison,
     Dataset,
@@ -28,7 +28,18 @@ if TYPE_CHECKING:
     from fucina.models.ensemble import Ensemble
     from fucina.models.writer import Writer
 
-__all__ = ["chat_of", "compare", "foretell", "judge", "load_model", "predict", "report", "test_set"]
+__all__ = [
+    "chat_of",
+    "compare",
+    "foretell",
+    "judge",
+    "load_model",
+    "predict",
+    "questions",
+    "read_questions",
+    "report",
+    "test_set",
+]
 
 
 def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Ensemble | Writer"]:
@@ -79,19 +90,61 @@ def chat_of(recipe: "Recipe", folder: Path, *, halves: bool) -> "tuple[ChatConfi
     return recipe.chat.model_copy(update={"template": template.name}), template
 
 
+def questions(folder: Path, texts: Sequence[str], fields: Mapping[str, str]) -> list[Example]:
+    """Rows to be answered, one a text.
+
+    A task may want more than the text, such as a database. What is not given and all training rows
+    have in common is taken from there.
+
+    Args:
+        folder: Of the run.
+        texts: What is asked.
+        fields: Other fields of the task to their values, the same for all; paths are relative to
+            the working folder.
+
+    Raises:
+        DataError: The task has no such field, or lacks one.
+    """
+    recipe = run.read_recipe(folder)
+    task = tasks.of(recipe)
+    first, *_ = task.columns
+    known = {*task.columns, *task.optional} - {first, list(task.columns)[-1]}
+    for name in fields:
+        if name not in known:
+            raise DataError(f"{task.name} has no field {name!r}.", fix=nearest(name, known))
+    learned, _ = run.read_rows(folder / "development.parquet")
+    facts = [dict(example.facts) for example in learned.examples]
+    if not fields and not any(facts):
+        return [Example(text, "") for text in texts]
+    shared = facts[0] if all(own == facts[0] for own in facts) and not fields else {}
+    row = {**dict.fromkeys(task.columns, ""), **shared, **fields, "folder": str(Path.cwd())}
+    return [task.to_example({**row, first: text}) for text in texts]
+
+
+def read_questions(folder: Path, path: Path, *, progress: Progress = silent) -> list[Example]:
+    """Rows to be answered from a file of rows; they need no answer.
+
+    Raises:
+        DataError: The file or a row cannot be used.
+    """
+    recipe = run.read_recipe(folder)
+    return list(reading.read_file(recipe, path, answered=False, progress=progress).examples)
+
+
 def predict(
-    folder: Path, prompts: Sequence[str], *, progress: Progress = silent
+    folder: Path, asked: Sequence[str | Example], *, progress: Progress = silent
 ) -> Predictions | Texts:
-    """Answer prompts with the model of a run."""
+    """Answer prompts, or rows, with the model of a run."""
+    # The answer is not known; it only stands for where the model begins to write.
+    rows = [Example(one, "") if isinstance(one, str) else one for one in asked]
     from fucina.models.ensemble import Ensemble
 
     with _threads() as pool:
         _, model = load_model(folder, workers=_count(pool))
         if isinstance(model, Ensemble):
+            prompts = [row.prompt for row in rows]
             return model.predict(prompts, threads=pool, progress=progress)
-        # The answer is not known; it only stands for where the model begins to write.
-        asked = [Example(prompt, "") for prompt in prompts]
-        return model.predict(asked, threads=pool, foretell=False, progress=progress)
+        return model.predict(rows, threads=pool, foretell=False, progress=progress)
 
 
 def judge(folder: Path, path: Path | None = None, *, progress: Progress = silent) -> Evaluation:
@@ -114,7 +167,7 @@ def judge(folder: Path, path: Path | None = None, *, progress: Progress = silent
             )[0]
         return evaluate.measure_texts(
             model, rows, config, seed=seed, threads=pool, name="model",
-            task=tasks.get(recipe.task), progress=progress,
+            task=tasks.of(recipe), progress=progress,
         )[0]  # fmt: skip
 
 

@@ -18,9 +18,16 @@ def command(
     """Judge a trained model on its test set, or on another file."""
     from dataclasses import asdict
 
-    from fucina import using
-    from fucina.cli.screen import console, per_label_table, print_json, reporting, score_table
-    from fucina.run import find
+    from fucina import tasks, using
+    from fucina.cli.screen import (
+        console,
+        per_label_table,
+        print_json,
+        reporting,
+        score_table,
+        slice_tables,
+    )
+    from fucina.run import find, read_recipe
 
     folder = find(run)
     with reporting(quiet=as_json) as (progress, _):
@@ -35,6 +42,9 @@ def command(
     if evaluation.per_label:
         console.print()
         console.print(per_label_table(evaluation.per_label))
+    for table in slice_tables(evaluation, tasks.get(read_recipe(folder).task).headline):
+        console.print()
+        console.print(table)
     cost = evaluation.cost
     console.print(
         f"\none prompt takes {cost['latency_mean_ms']:.1f} ms "

@@ -29,6 +29,7 @@ __all__ = [
     "reporting",
     "score_table",
     "signed",
+    "slice_tables",
 ]
 
 console = Console(highlight=False)
@@ -152,6 +153,26 @@ def baseline_table(
             f"{comparison.p_value:.3f}" if comparison.p_value >= 0.001 else "<0.001",
         )
     return table
+
+
+def slice_tables(evaluation: "Evaluation", headline: str) -> list[Table]:
+    """How good a model is on each part of the rows: a table a way of dividing them."""
+    found = []
+    for way, parts in evaluation.slices.items():
+        table = _titled(f"By {way}")
+        table.add_column(way, overflow="fold")
+        for name in ("rows", "share", metric_name(headline).partition(" (")[0], "interval"):
+            table.add_column(name, justify="right")
+        for name, part in parts.items():
+            table.add_row(
+                name,
+                f"{part['rows']:.0f}",
+                f"{part['rows'] / evaluation.rows:.1%}",
+                f"{part['value']:.3f}",
+                f"{part['low']:.3f} to {part['high']:.3f}",
+            )
+        found.append(table)
+    return found
 
 
 def per_label_table(per_label: Mapping[str, Mapping[str, float]]) -> Table:

@@ -110,7 +110,14 @@ def _short(text: str) -> str:
 
 def _show(outcome: "Outcome", curve: "LearningCurve | None", missed: "Sequence[str]") -> None:
     from fucina import run
-    from fucina.cli.screen import baseline_table, console, fold_table, interval, score_table
+    from fucina.cli.screen import (
+        baseline_table,
+        console,
+        fold_table,
+        interval,
+        score_table,
+        slice_tables,
+    )
     from fucina.evaluate import facts, sentences
 
     console.print(outcome.verdict, markup=False)
@@ -123,6 +130,9 @@ def _show(outcome: "Outcome", curve: "LearningCurve | None", missed: "Sequence[s
     console.print(
         baseline_table(outcome.model, outcome.baselines, outcome.against, outcome.headline)
     )
+    for table in slice_tables(outcome.model, outcome.headline):
+        console.print()
+        console.print(table)
     console.print()
     if outcome.calibration is not None:
         for sentence in sentences(facts(outcome)):

@@ -25,7 +25,8 @@ from fucina.config.prepare import (
     SynthesisConfig,
 )
 from fucina.config.recipe import Recipe
-from fucina.config.settings import section
+from fucina.config.settings import Settings, section
+from fucina.config.tasks import task_sections
 from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, TrainingConfig
 
 __all__ = [
@@ -50,9 +51,11 @@ __all__ = [
     "PromptConfig",
     "Recipe",
     "RuleConfig",
+    "Settings",
     "StoppingConfig",
     "SynthesisConfig",
     "TrainingConfig",
     "metric_name",
     "section",
+    "task_sections",
 ]

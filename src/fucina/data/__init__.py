@@ -5,11 +5,12 @@ from fucina.data.audit import Subject, audit, gate, raise_errors
 from fucina.data.constitution import load_constitution
 from fucina.data.conversations import to_messages, to_rows
 from fucina.data.known import Known
-from fucina.data.load import load
+from fucina.data.load import SUFFIXES, load
 from fucina.data.repair import repair
 from fucina.data.similar import group_similar
 
 __all__ = [
+    "SUFFIXES",
     "Admission",
     "HeldOut",
     "Known",

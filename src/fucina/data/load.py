@@ -1,6 +1,7 @@
 """Read a file into examples: find the format, the columns, and every row that is unusable."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from fucina.errors import DataError, nearest
 from fucina.records import Dataset, Example, Progress, silent
 from fucina.tasks import Task, as_text
 
-__all__ = ["load"]
+__all__ = ["SUFFIXES", "load"]
 
 SUFFIXES = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
@@ -22,6 +23,8 @@ SYNONYMS = {
     "label": ("intent", "category", "class", "target", "etichetta", "classe", "categoria"),
     "prompt": ("instruction", "query", "question", "input", "user", "domanda"),
     "answer": ("completion", "response", "output", "reply", "assistant", "risposta"),
+    "question": ("domanda", "utterance"),
+    "sql": ("query",),
 }
 MAX_TEXT = 1_000_000  # characters; a "sentence" longer than this is a broken file
 REPORT_EVERY = 20_000
@@ -38,6 +41,7 @@ def load(
     encoding: str = "utf-8",
     name: str = "",
     origin: str = "",
+    answered: bool = True,
     progress: Progress = silent,
 ) -> Dataset:
     """Read the rows of a task from a file.
@@ -50,30 +54,35 @@ def load(
         encoding: Of text files.
         name: Of the data set, for messages.
         origin: What rows are called by, with their line; the file's name unless given.
+        answered: Rows must have the answer, which is the last of the task's columns.
         progress: Told every 20,000 rows.
 
     Raises:
         DataError: The file or a row cannot be used; the message has the line and the fix.
     """
     kind, found = _rows(path, format, encoding, task)
+    wanted = task if answered else _asking(task)
+    missing = {} if answered else dict.fromkeys(task.columns, "")
+    task = task.at(path.parent)
     examples: list[Example] = []
     bad: dict[str, list[int]] = {}
     mapping: dict[str, str] | None = None
     for number, row in found:
         if mapping is None:
-            mapping = _map(path, row, task, columns, kind)
+            mapping = _map(path, row, wanted, columns, kind)
         fields = {field: row.get(column, "") for field, column in mapping.items()}
         for field, value in fields.items():
             # Of a row that answers with text the checks say which part is empty, all rows at once.
-            if field in task.columns and task.answer == "label" and not as_text(value).strip():
+            if field in wanted.columns and task.answer == "label" and not as_text(value).strip():
                 bad.setdefault(field, []).append(number)
             if isinstance(value, str) and len(value) > MAX_TEXT:
                 raise DataError(
                     f"{path}, line {number}: a text of {len(value):,} characters.",
                     fix="Split it; is a quote missing before it?",
                 )
+        place = f"{origin or path.name}:{number}"
         try:
-            examples.append(task.read(fields, f"{origin or path.name}:{number}"))
+            examples.append(task.read({**missing, **fields}, place))
         except DataError as error:
             raise DataError(f"{path}, line {number}: {error.problem}", fix=error.fix) from error
         if len(examples) % REPORT_EVERY == 0:
@@ -88,6 +97,13 @@ def load(
         )
     read = {field: column for field, column in (mapping or {}).items() if kind == "columns"}
     return Dataset(name or path.name, tuple(examples), read, kind)
+
+
+def _asking(task: Task) -> Task:
+    """The task where answers may be missing."""
+    *asked, answer = task.columns
+    columns = {field: task.columns[field] for field in asked}
+    return replace(task, columns=columns, optional={**task.optional, answer: task.columns[answer]})
 
 
 def _rows(path: Path, form: str, encoding: str, task: Task) -> tuple[str, Iterator[Row]]:

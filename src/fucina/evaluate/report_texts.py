@@ -4,14 +4,55 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fucina.config import metric_name
-from fucina.evaluate.page import section, table
+from fucina.evaluate.page import folded, section, table
 
 __all__ = ["text_parts"]
 
 
 def text_parts(facts: Mapping[str, Any]) -> list[str]:
-    """The model beside its base, and the answers that were hardest to foretell."""
-    return [_beside(facts), _answers(facts.get("errors", []))]
+    """The model beside its base, parts of the rows, and the answers that were hardest."""
+    errors = facts.get("errors", [])
+    return [_beside(facts), *_slices(facts), _answers(errors), _evidence(errors)]
+
+
+def _slices(facts: Mapping[str, Any]) -> list[str]:
+    """A table a way of dividing the rows."""
+    model, headline = facts["model"], metric_name(facts["headline"])
+    header = ("", "rows", "share", headline, "interval")
+    found = []
+    for way, parts in model.get("slices", {}).items():
+        rows = [
+            (name, part["rows"], f"{part['rows'] / model['rows']:.1%}", f"{part['value']:.3f}",
+             f"{part['low']:.3f} to {part['high']:.3f}")
+            for name, part in parts.items()
+        ]  # fmt: skip
+        how = f"The test rows by {way}, and the {headline} of each part."
+        found.append(section(f"By {way}", how, table(header, rows, numbers=1)))
+    return found
+
+
+def _evidence(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the task shows beside the hardest answers."""
+    shown = [row for row in rows if row.get("evidence")]
+    if not shown:
+        return ""
+    parts = [
+        folded(
+            f"{row['prompt']}{' · ' + short if (short := _short(row['evidence'])) else ''}",
+            {"true answer": row["target"], "written": row["answer"], **_long(row["evidence"])},
+        )
+        for row in shown
+    ]
+    how = "The hardest of these answers beside the truth; open one to see both."
+    return section("Answers side by side", how, "\n".join(parts))
+
+
+def _short(evidence: Mapping[str, str]) -> str:
+    return ", ".join(text for name, text in evidence.items() if name not in _long(evidence))
+
+
+def _long(evidence: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in evidence.items() if "result" in name}
 
 
 def _beside(facts: Mapping[str, Any]) -> str:

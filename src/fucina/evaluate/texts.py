@@ -4,13 +4,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fucina import tasks
 from fucina.config import metric_name
 from fucina.evaluate.compare_texts import compare_texts
+from fucina.evaluate.hardest import evidence
+from fucina.evaluate.slices import slice_scores
 from fucina.metrics import bootstrap, ratio_interval, wilson
 from fucina.models.memory import peak_memory_mib
 from fucina.models.writer import Writer
@@ -32,10 +34,9 @@ from fucina.tasks.settings import BASE, baselines
 if TYPE_CHECKING:
     from fucina.config import EvaluationConfig, Recipe
 
-__all__ = ["judge_texts", "measure_texts", "text_errors", "text_outcome"]
+__all__ = ["judge_texts", "measure_texts", "text_outcome"]
 
 TIMED = 8  # answers that are written one by one
-SHOWN = 30
 
 
 def judge_texts(
@@ -127,7 +128,9 @@ def measure_texts(
         "latency_p95_ms": float(np.quantile(times, 0.95)),
         "peak_memory_mib": peak_memory_mib(),
     }
-    return judge_texts(texts, config, name=name, seed=seed, cost=cost), texts
+    judged = judge_texts(texts, config, name=name, seed=seed, cost=cost)
+    parts = slice_scores(texts, rows.examples, task, config, seed=seed)
+    return replace(judged, slices=parts), texts
 
 
 def text_outcome(
@@ -153,7 +156,7 @@ def text_outcome(
         progress: Told after each chunk.
         lap: Told that a stage ended.
     """
-    config, seed, task = recipe.evaluation, recipe.seed, tasks.get(recipe.task)
+    config, seed, task = recipe.evaluation, recipe.seed, tasks.of(recipe)
     judged, texts = measure_texts(
         model, split.test, config, seed=seed, threads=threads, name="model", task=task,
         progress=progress,
@@ -188,6 +191,7 @@ def text_outcome(
         against=tuple(comparison for _, comparison in found),
         verdict=text_verdict(judged, found, task.headline),
         headline=task.headline,
+        evidence=evidence(texts, split.test.examples, task),
     )
 
 
@@ -240,23 +244,3 @@ def text_verdict(
 
 def _called(baseline: str) -> str:
     return "the base alone" if baseline == BASE else f"the baseline {baseline}"
-
-
-def text_errors(texts: Texts, headline: str) -> list[Mapping[str, Any]]:
-    """The rows with the lowest headline, or whose true answers were found least likely."""
-    loss = texts.losses / np.maximum(texts.tokens, 1e-9)
-    mark, worst = texts.marks.get(headline), -loss
-    if mark is not None:
-        worst = mark.gained / np.maximum(mark.possible, 1e-9)
-    order = np.lexsort((-loss, worst))
-    return [
-        {
-            "prompt": texts.prompts[row],
-            "target": texts.targets[row],
-            "answer": texts.answers[row],
-            "token_loss": float(loss[row]),
-            "score": None if mark is None else float(worst[row]),
-            "ended": bool(texts.ended[row]),
-        }
-        for row in order[:SHOWN].tolist()
-    ]

@@ -33,6 +33,8 @@ class Evaluation:
         labels: The c label names.
         rows: How many rows were judged.
         cost: Latency in ms (mean, p50, p95) and peak memory in MiB; empty when not measured.
+        slices: Way to divide the rows, such as level, to the name of each part to its rows and the
+            headline of its rows with its interval: rows, value, low, high; best part first.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Evaluation:
     labels: tuple[str, ...]
     rows: int
     cost: Mapping[str, float] = field(default_factory=dict)
+    slices: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,7 @@ class Outcome(Generic[Answers]):
         verdict: The first line of the report.
         must_fix: The cases that must be right, each with what was answered.
         headline: The score that decides which model is best.
+        evidence: Test row to what its task shows beside its answer; only of the hardest rows.
     """
 
     folder: str
@@ -166,3 +170,4 @@ class Outcome(Generic[Answers]):
     verdict: str
     must_fix: tuple[MustFix, ...] = ()
     headline: str = "accuracy"
+    evidence: Mapping[int, Mapping[str, str]] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from fucina.records import Dataset, Example, Message, Predictions
+from fucina.records import Dataset, Example, Finding, Message, Predictions
 
 if TYPE_CHECKING:
     from fucina.config import RuleConfig
@@ -46,6 +46,7 @@ class Subject:
         out_of_fold: Answers of a k-fold run on these rows; None where there is none.
         template: How the base model wants conversations; None where no tokenizer is at hand.
         rules: What every answer must keep.
+        own: The checks of the task alone, of one file at a time.
     """
 
     train: Dataset
@@ -59,6 +60,7 @@ class Subject:
     out_of_fold: Predictions | None = None
     template: "Template | Pairing | None" = None
     rules: "tuple[RuleConfig, ...]" = ()
+    own: tuple[Callable[[Dataset], list[Finding]], ...] = ()
 
     @property
     def sides(self) -> list[Dataset]:
