@@ -80,7 +80,7 @@ class Base:
 
     @property
     def encoder(self) -> str:
-        """Dotted name of the list of layers of the encoder; empty where there is no decoder."""
+        """Dotted name of the list of layers of an encoder-decoder's encoder; empty for others."""
         return self.halves.layers if self.halves else ""
 
 
