@@ -118,7 +118,7 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
         answer=tasks.get(recipe.task).answer,
         folds=recipe.folds.count,
         allow_duplicates=config.allow_duplicates,
-        rules=data.load_constitution(root / written) if written else (),
+        rules=data.load_constitution(root / written).rules if written else (),
     )
     _refuse_unread(recipe, subject.sides)
     return subject

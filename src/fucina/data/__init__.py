@@ -2,6 +2,8 @@
 
 from fucina.data.admission import Admission, HeldOut, presentable
 from fucina.data.audit import Subject, audit, gate, raise_errors
+from fucina.data.audit.language import guess
+from fucina.data.cases import load_cases
 from fucina.data.constitution import load_constitution
 from fucina.data.conversations import to_messages, to_rows
 from fucina.data.known import Known
@@ -17,7 +19,9 @@ __all__ = [
     "audit",
     "gate",
     "group_similar",
+    "guess",
     "load",
+    "load_cases",
     "load_constitution",
     "presentable",
     "raise_errors",

@@ -7,6 +7,7 @@ from fucina.records.answers import Epoch, Predictions, Ratio, Texts
 from fucina.records.diagnosis import Cause, Diagnosis, Slice, WorstError
 from fucina.records.judgment import (
     Calibration,
+    Case,
     Comparison,
     Evaluation,
     Interval,
@@ -19,6 +20,7 @@ from fucina.records.rows import Dataset, Example, Finding, Fold, Message, Repair
 
 __all__ = [
     "Calibration",
+    "Case",
     "Cause",
     "Comparison",
     "Dataset",

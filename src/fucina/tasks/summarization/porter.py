@@ -1,7 +1,7 @@
 """Porter's stemmer of English with the departures that NLTK made and `rouge-score` stems with.
 
-Sources: Porter, 1980, https://tartarus.org/martin/PorterStemmer/def.txt; the departures are those of
-https://www.nltk.org/api/nltk.stem.porter.html in its mode NLTK_EXTENSIONS.
+Sources: Porter, 1980, https://tartarus.org/martin/PorterStemmer/def.txt; the departures are the
+mode NLTK_EXTENSIONS of https://www.nltk.org/api/nltk.stem.porter.html
 """
 
 from collections.abc import Callable, Iterable

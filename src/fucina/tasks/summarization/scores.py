@@ -1,4 +1,4 @@
-"""How near a summary is to the true one, and what it is like: long, copied, new, repeating itself."""
+"""How near a summary is to the true one, and what it is like: long, copied, repeating."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from fucina.errors import EndpointError, MissingExtraError, RecipeError
@@ -15,18 +15,20 @@ from fucina.errors import EndpointError, MissingExtraError, RecipeError
 if TYPE_CHECKING:
     from httpx2 import Response
 
-    from fucina.config import SynthesisConfig
+    from fucina.config import JudgeConfig, SynthesisConfig
 
-__all__ = ["Endpoint", "UnansweredError", "is_loopback"]
+    Server = SynthesisConfig | JudgeConfig
+
+__all__ = ["Endpoint", "Sleep", "UnansweredError", "is_loopback", "require_key"]
 
 Sleep = Callable[[float], Awaitable[object]]
-Row = dict[str, Any]
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 LONGEST_ORDER_S = 300.0  # a server that asks for a longer pause is better asked another day
 TEMPORARY = {408, 409, 425, 429}  # and every 5xx
 SHOWN = 200  # letters of a server's message
+Found = TypeVar("Found")
 
 
 class UnansweredError(Exception):
@@ -47,24 +49,22 @@ class Endpoint:
     Args:
         config: Where it is, and how patient to be.
         key: Sent as a bearer token; empty to send none. It is in no message and no file.
-        system: What the model is told before each request.
-        read: Finds the rows in what the model wrote; none where there are none.
+        section: The settings that `config` is written in, for messages.
         sleep: Waits.
         jitter: Gives numbers in 0..1, so that requests that failed together do not come again
             together.
 
     Raises:
-        RecipeError: `synthesis.url` is no address, or the key cannot be sent.
+        RecipeError: The address is none, or the key cannot be sent.
         MissingExtraError: httpx2 is not installed.
     """
 
     def __init__(
         self,
-        config: "SynthesisConfig",
+        config: "Server",
         key: str,
         *,
-        system: str,
-        read: Callable[[str], list[Row]],
+        section: str,
         sleep: Sleep = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -72,8 +72,8 @@ class Endpoint:
             import httpx2
         except ImportError as error:
             raise MissingExtraError("httpx2", extra="synthesize") from error
-        _host(config.url)
-        self.config = config
+        _host(config.url, section)
+        self.config, self.section = config, section
         self._url = f"{config.url.rstrip('/').removesuffix('/chat/completions')}/chat/completions"
         self._key = key.strip()
         if not (self._key.isascii() and self._key.isprintable()):
@@ -81,8 +81,6 @@ class Endpoint:
                 f"the key in {config.key_variable} has signs that no key has.",
                 fix=f"Set it again, without quotes and line ends: export {config.key_variable}=…",
             )
-        self._system = system
-        self._read = read
         self._sleep = sleep
         self._jitter = jitter
         self._json_mode = True
@@ -92,7 +90,7 @@ class Endpoint:
             timeout=config.timeout_s,
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
             # A proxy of the environment knows no way to this machine.
-            trust_env=not is_loopback(config.url),
+            trust_env=not is_loopback(config.url, section),
         )
 
     async def __aenter__(self) -> "Endpoint":
@@ -106,17 +104,23 @@ class Endpoint:
     ) -> None:
         await self._client.aclose()
 
-    async def ask(self, prompt: str) -> list[Row]:
-        """The rows that the model wrote, at least one.
+    async def ask(self, system: str, prompt: str, read: Callable[[str], Found]) -> Found:
+        """What the model answered, as it is read out of its words.
+
+        Args:
+            system: What it is told first.
+            prompt: What it is asked.
+            read: Finds in a reply what is wanted; None or nothing where it is not there, and then
+                the request is tried again.
 
         Raises:
-            UnansweredError: All tries failed: overload, time-outs, answers without rows.
+            UnansweredError: All tries failed: overload, time-outs, replies that cannot be read.
             EndpointError: The server refuses; asking again would not help.
         """
         problem = ""
         for attempt in range(self.config.retries + 1):
             try:
-                return await self._try(prompt)
+                return await self._try(system, prompt, read)
             except _TemporaryError as error:
                 problem = str(error)
                 if error.pause_s > LONGEST_ORDER_S:
@@ -128,25 +132,25 @@ class Endpoint:
                     await self._sleep(max(error.pause_s, pause * (0.5 + self._jitter() / 2)))
         raise UnansweredError(f"{problem} (tries: {self.config.retries + 1})")
 
-    async def _try(self, prompt: str) -> list[Row]:
+    async def _try(self, system: str, prompt: str, read: Callable[[str], Found]) -> Found:
         asked = self._json_mode
-        response = await self._post(prompt, asked)
+        response = await self._post(system, prompt, json_mode=asked)
         if response.status_code in {400, 422} and asked:
             # Many servers know no JSON mode; if something else is wrong, they say so again.
-            response = await self._post(prompt, json_mode=False)
+            response = await self._post(system, prompt, json_mode=False)
             self._json_mode = self._json_mode and not response.is_success
         self._judge(response)
-        rows = self._read(_content(response))
-        if not rows:
-            raise _TemporaryError("an answer without rows")
-        return rows
+        found = read(_content(response))
+        if not found:
+            raise _TemporaryError("an answer without what was asked for")
+        return found
 
-    async def _post(self, prompt: str, json_mode: bool) -> "Response":
+    async def _post(self, system: str, prompt: str, *, json_mode: bool) -> "Response":
         body: dict[str, Any] = {
             "model": self.config.model,
             "temperature": self.config.temperature,
             "messages": [
-                {"role": "system", "content": self._system},
+                {"role": "system", "content": system},
                 {"role": "user", "content": prompt},
             ],
         }
@@ -176,12 +180,14 @@ class Endpoint:
             fix = f"Set {self.config.key_variable} to a key of this endpoint that may use "
             raise EndpointError(f"{told}.", fix=f"{fix}{self.config.model!r}.")
         if status == 404:
-            fix = "Check synthesis.url (it mostly ends in /v1) and synthesis.model"
+            fix = f"Check {self.section}.url (it mostly ends in /v1) and {self.section}.model"
             raise EndpointError(f"{told}.", fix=f"{fix}, now {self.config.model!r}.")
         if 300 <= status < 400:
             where = response.headers.get("Location", "another address")
-            raise EndpointError(f"{told}.", fix=f"Set synthesis.url to where it leads: {where}")
-        raise EndpointError(f"{told}.", fix="Mend in the section synthesis what it names.")
+            raise EndpointError(
+                f"{told}.", fix=f"Set {self.section}.url to where it leads: {where}"
+            )
+        raise EndpointError(f"{told}.", fix=f"Mend in the section {self.section} what it names.")
 
     def _safe(self, message: str) -> str:
         """A message of others, short, on one line, and without the key."""
@@ -189,7 +195,21 @@ class Endpoint:
         return " ".join(hidden.split())[:SHOWN]
 
 
-def is_loopback(url: str) -> bool:
+def require_key(config: "Server", key: str, *, section: str) -> None:
+    """Refuse to ask a server elsewhere without a key.
+
+    Raises:
+        RecipeError: Names the variable to set.
+    """
+    if not key and not is_loopback(config.url, section):
+        raise RecipeError(
+            f"no key for {config.url}: the variable {config.key_variable} is not set.",
+            fix=f"Set it: export {config.key_variable}=…; or name another in "
+            f"{section}.key_variable.",
+        )
+
+
+def is_loopback(url: str, section: str = "endpoint") -> bool:
     """Whether an address is on this machine, where no key is needed.
 
     Example:
@@ -198,14 +218,14 @@ def is_loopback(url: str) -> bool:
         >>> is_loopback("https://localhost.example.com/v1")
         False
     """
-    host = _host(url)
+    host = _host(url, section)
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
 
 
-def _host(url: str) -> str:
+def _host(url: str, section: str) -> str:
     try:
         parts = urlsplit(url)
         host = parts.hostname if parts.scheme in {"http", "https"} else None
@@ -214,7 +234,7 @@ def _host(url: str) -> str:
         host = None
     if not host:
         raise RecipeError(
-            f"synthesis.url: {url!r} is no address of a server.",
+            f"{section}.url: {url!r} is no address of a server.",
             fix="Write it with http:// or https://, such as http://localhost:11434/v1.",
         )
     return host
