@@ -28,8 +28,8 @@ __all__ = [
     "print_json",
     "reporting",
     "score_table",
+    "show_traits",
     "signed",
-    "trait_table",
 ]
 
 console = Console(highlight=False)
@@ -94,7 +94,7 @@ def _titled(title: str | None) -> Table:
 
 
 def score_table(evaluation: "Evaluation", *, title: str | None = None) -> Table:
-    """The scores of one model, each with its interval; those of `trait_table` apart."""
+    """The scores of one model, each with its interval; those of `show_traits` apart."""
     table = _titled(title)
     table.add_column("metric")
     table.add_column("value", justify="right")
@@ -111,8 +111,18 @@ def score_table(evaluation: "Evaluation", *, title: str | None = None) -> Table:
     return table
 
 
-def trait_table(evaluation: "Evaluation") -> Table:
-    """What answers are like without looking at the true ones, beside what those are like."""
+def show_traits(evaluation: "Evaluation") -> None:
+    """Print what answers are like without looking at the true ones, and how it was judged."""
+    from fucina.evaluate import persona_sentences
+
+    if evaluation.beside:
+        console.print()
+        console.print(_trait_table(evaluation))
+    for sentence in persona_sentences(evaluation.persona):
+        console.print(sentence, markup=False)
+
+
+def _trait_table(evaluation: "Evaluation") -> Table:
     from fucina.evaluate import TRUE, trait_name
 
     columns = {"model": evaluation.scores, **evaluation.beside}

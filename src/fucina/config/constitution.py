@@ -1,4 +1,4 @@
-"""The rules that every answer must keep, and who judges: the file that `chat.constitution` names."""
+"""The rules that every answer must keep, and their judge: the file of `chat.constitution`."""
 
 import re
 from typing import Annotated

@@ -104,7 +104,7 @@ class Endpoint:
     ) -> None:
         await self._client.aclose()
 
-    async def ask(self, system: str, prompt: str, read: Callable[[str], Found]) -> Found:
+    async def ask(self, system: str, prompt: str, read: Callable[[str], Found | None]) -> Found:
         """What the model answered, as it is read out of its words.
 
         Args:
@@ -132,7 +132,7 @@ class Endpoint:
                     await self._sleep(max(error.pause_s, pause * (0.5 + self._jitter() / 2)))
         raise UnansweredError(f"{problem} (tries: {self.config.retries + 1})")
 
-    async def _try(self, system: str, prompt: str, read: Callable[[str], Found]) -> Found:
+    async def _try(self, system: str, prompt: str, read: Callable[[str], Found | None]) -> Found:
         asked = self._json_mode
         response = await self._post(system, prompt, json_mode=asked)
         if response.status_code in {400, 422} and asked:

@@ -10,7 +10,7 @@ from fucina.evaluate.measure import measure
 from fucina.evaluate.must_fix import must_fix, must_fix_texts, require_known
 from fucina.evaluate.opinions import Judge
 from fucina.evaluate.outcome import facts, outcome
-from fucina.evaluate.persona import Persona, lines_of, persona_sentences
+from fucina.evaluate.persona import Persona, idle, lines_of, persona_sentences
 from fucina.evaluate.report import report
 from fucina.evaluate.rules import load_rules
 from fucina.evaluate.summary import as_csv, missed_goals, verdict
@@ -32,6 +32,7 @@ __all__ = [
     "compare",
     "compare_texts",
     "facts",
+    "idle",
     "judge",
     "judge_texts",
     "learning_curve",

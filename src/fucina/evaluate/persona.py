@@ -14,7 +14,7 @@ from fucina.records import Example, Ratio
 if TYPE_CHECKING:
     from fucina.config import RuleConfig
 
-__all__ = ["Persona", "lines_of", "persona_sentences"]
+__all__ = ["Persona", "idle", "lines_of", "persona_sentences"]
 
 KEPT, BROKEN, UNHEARD, NOT_ASKED = range(4)
 
@@ -96,6 +96,12 @@ class Persona:
         return found
 
 
+def idle(rules: "Sequence[RuleConfig]", rows: Sequence[Example]) -> list[str]:
+    """The names of rules that are for the question of no row."""
+    asked = [_question(row) for row in rows]
+    return [rule.name for rule in rules if not any(applies(rule, said) for said in asked)]
+
+
 def lines_of(rows: Sequence[Example]) -> list[Line]:
     """Every answer of the assistant in words, with the question before it.
 
@@ -126,10 +132,11 @@ def persona_sentences(facts: Mapping[str, Any]) -> list[str]:
     voice, judge = facts.get("voice"), facts.get("judge")
     if voice is not None:
         told.append(
-            f"Sounds like: a listener learnt {voice['hers']} answers of train from "
+            f"Sounds like: a listener learnt {voice['hers']} answers of train and "
             f"{voice['others']} of {voice['from']} ({voice['both']} question(s) on both sides). Of "
-            f"two to new questions it finds the right one in {_percent(voice['auc'])}; by length "
-            f"alone in {_percent(voice['length_auc'])}."
+            f"one of each, to new questions, it finds the right one in {_percent(voice['auc'])}, "
+            f"by length alone in {_percent(voice['length_auc'])}; it takes "
+            f"{_percent(voice['mistaken'])} of the others for hers. It hears manner, not sense."
         )
         if voice["auc"]["low"] < 0.6:
             told.append("It hardly hears a difference: its share says little.")

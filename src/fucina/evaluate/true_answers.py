@@ -1,4 +1,4 @@
-"""Scores that need no true answer, such as rules kept or words copied: those of true answers too."""
+"""Scores that need no true answer, such as rules kept or words copied: true answers have them."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from fucina.metrics import bootstrap
+from fucina.metrics import bootstrap, wilson
 from fucina.records import Interval
 
 __all__ = ["FEWEST", "Line", "Voice", "auc", "listen"]
@@ -27,6 +27,9 @@ class Voice:
         auc: How often it finds the right one of two answers, one of each side, to questions that
             it was not trained on.
         length_auc: The same of one that knows only how long they are.
+        threshold: From here on an answer is taken for hers: where held out as large a share of
+            hers is missed as of others is mistaken.
+        mistaken: The share of other answers that is taken for hers, held out.
         hers: Answers of the persona that it learnt from.
         others: Other answers that it learnt from.
         both: Questions that stand on both sides.
@@ -35,6 +38,8 @@ class Voice:
     listener: Any
     auc: Interval
     length_auc: Interval
+    threshold: float
+    mistaken: Interval
     hers: int
     others: int
     both: int
@@ -42,13 +47,17 @@ class Voice:
     def takes_for_hers(self, answers: Sequence[str]) -> np.ndarray:
         """Which of n answers it takes for the persona's, n booleans; never one without a word."""
         spoken = np.array([any(map(str.isalnum, answer)) for answer in answers], dtype=bool)
-        heard = self.listener.predict_proba(list(answers))[:, 1] > 0.5 if len(answers) else spoken
-        return spoken & heard
+        if not spoken.any():
+            return spoken
+        return spoken & (self.listener.decision_function(list(answers)) >= self.threshold)
 
     def facts(self) -> dict[str, Any]:
         """All but the listener, for JSON."""
-        intervals = {"auc": asdict(self.auc), "length_auc": asdict(self.length_auc)}
-        return {**intervals, "hers": self.hers, "others": self.others, "both": self.both}
+        return {
+            "auc": asdict(self.auc), "length_auc": asdict(self.length_auc),
+            "mistaken": asdict(self.mistaken), "hers": self.hers, "others": self.others,
+            "both": self.both,
+        }  # fmt: skip
 
 
 def listen(
@@ -60,6 +69,8 @@ def listen(
     confidence: float = 0.95,
 ) -> Voice | None:
     """Learn to tell answers of a persona from others by their words and letters.
+
+    It hears manner, not sense: nonsense that is like neither side may pass for either.
 
     The listener is logistic regression on TF-IDF of words, pairs of words and runs of 2 to 4
     letters; the rows have unit length, so that long answers weigh no more. How well it hears is
@@ -102,11 +113,17 @@ def listen(
         found = bootstrap(statistic, len(names), samples=samples, seed=seed, confidence=confidence)
         return Interval(auc(scores, mine), found.low, found.high)
 
-    lengths = np.log1p([[len(text.split()), len(text)] for text in texts])
+    # Words alone: letters a word are manner already. The square is for a length in the middle.
+    lengths = np.log1p([[len(text.split())] for text in texts])
+    lengths = np.hstack([lengths, lengths**2])
+    heard = _out_of_fold(_listener, texts, mine, groups, seed)
+    threshold = _equal_errors(heard, mine)
     return Voice(
         _listener().fit(texts, mine),
-        measured(_out_of_fold(_listener, texts, mine, groups, seed)),
+        measured(heard),
         measured(_out_of_fold(_counter, lengths, mine, groups, seed)),
+        threshold,
+        wilson(int((heard[~mine] >= threshold).sum()), len(others), confidence),
         len(hers),
         len(others),
         len(sides[0] & sides[1]),
@@ -126,6 +143,14 @@ def auc(scores: np.ndarray, mine: np.ndarray) -> float:
         return 0.5  # a resample without one side says nothing
     ranks = rankdata(scores)[mine].sum() - count * (count + 1) / 2
     return float(ranks / (count * rest))
+
+
+def _equal_errors(scores: np.ndarray, mine: np.ndarray) -> float:
+    """The score from which on the two shares of mistakes are most alike, and small."""
+    steps = np.unique(scores)
+    between = (steps[:-1] + steps[1:]) / 2 if len(steps) > 1 else steps
+    worst = [max((scores[mine] < way).mean(), (scores[~mine] >= way).mean()) for way in between]
+    return float(between[int(np.argmin(worst))])
 
 
 def _plain(question: str) -> str:
@@ -153,7 +178,7 @@ def _counter() -> Any:
 def _regression() -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=10.0, class_weight="balanced", max_iter=1000)
+    return LogisticRegression(class_weight="balanced", max_iter=1000)
 
 
 def _out_of_fold(
