@@ -110,7 +110,7 @@ def make_decoder(decoder_tokenizer, tmp_path_factory):
     vocabulary = len(tokenizer)
     size = {"vocab_size": vocabulary, "hidden_size": 32, "num_hidden_layers": 4,
             "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 64,
-            "max_position_embeddings": 256, "head_dim": 8}  # fmt: skip
+            "max_position_embeddings": 1536, "head_dim": 8}  # fmt: skip
     own = {"vocab_size": vocabulary, "n_embd": 32, "n_layer": 4, "n_head": 4, "n_positions": 256}
     kinds = {
         "llama": lambda: transformers.LlamaConfig(**size, tie_word_embeddings=True),

@@ -126,7 +126,7 @@ def test_baselines_are_turns_of_the_dialogue():
 def test_a_run_says_what_summaries_are_like_beside_the_true_ones(make_decoder, tmp_path):
     recipe, _ = load(FOLDER / "recipe.yaml", [
         f"model.base={make_decoder('llama')}", f"output={tmp_path}", "chat.max_new_tokens=8",
-        "training.epochs=1", "evaluation.bootstrap_samples=100", "adapter.rank=2", "model.max_length_tokens=256",
+        "training.epochs=1", "evaluation.bootstrap_samples=100", "adapter.rank=2", 
     ])  # fmt: skip
     outcome = flow.train(recipe, FOLDER)
     assert {"lead_3", "longest_3", "base"} == {baseline.name for baseline in outcome.baselines}
