@@ -1,9 +1,9 @@
 """ROUGE is that of rouge-score; what summaries are like is counted as it says."""
 
 import csv
+import itertools
 import json
 import random
-from pathlib import Path
 
 import pytest
 
@@ -11,8 +11,6 @@ from fucina import flow, reading, run, tasks
 from fucina.errors import RecipeError
 from fucina.evaluate import TRUE
 from fucina.metrics import value_of
-from fucina.models.conversations import asked, write
-from fucina.models.template import open_template
 from fucina.recipe import load, parse
 from fucina.records import Example
 from fucina.tasks.settings import refuse_idle
@@ -39,8 +37,8 @@ def _pairs():
     """Texts as they come: whole dialogues, summaries of others, several lines, none, odd letters."""
     rows = _sample()
     near = [(row["dialogue"], row["summary"]) for row in rows]
-    far = [(a["summary"], b["summary"]) for a, b in zip(rows, rows[1:], strict=False)]
-    long = [(a["dialogue"], b["dialogue"]) for a, b in zip(rows[:12], rows[1:], strict=False)]
+    far = [(a["summary"], b["summary"]) for a, b in itertools.pairwise(rows)]
+    long = [(a["dialogue"], b["dialogue"]) for a, b in itertools.pairwise(rows)]
     odd = [("", ""), ("a", ""), ("", "a"), ("é", "è"), ("\n\n", "x"), ("İstanbul Ürün", "istanbul"),
            ("uno due\nuno due tre", "tre uno\n\ndue uno due"), ("sì " * 9, "si sì")]  # fmt: skip
     return near + far + long + odd
