@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +32,18 @@ def load_cases(path: Path, task: Task, columns: Mapping[str, str], *, encoding: 
     for number, row in read_as(path, encoding):
         where = f"{path}, line {number}"
         musts = {key: _expressions(row.get(key), key, where) for key in ("must", "must_not")}
-        given, *_, wanted = task.columns
         fields = {
             name: row.get(columns.get(name, name)) for name in (*task.columns, *task.optional)
         }
-        fields[given] = fields[given] or row.get("prompt")
-        fields[wanted] = fields[wanted] or row.get("answer")
-        if not str(fields[given] or "").strip():
-            raise DataError(f"{where}: nothing is asked.", fix=f"Fill in prompt, or {given}.")
-        if not any([*musts.values(), fields[wanted]]):
+        fields[task.asked] = fields[task.asked] or row.get("prompt")
+        fields[task.answered] = fields[task.answered] or row.get("answer")
+        if not str(fields[task.asked] or "").strip():
+            raise DataError(f"{where}: nothing is asked.", fix=f"Fill in prompt, or {task.asked}.")
+        if not any([*musts.values(), fields[task.answered]]):
             raise DataError(
                 f"{where}: nothing is demanded of the answer.", fix="Give must, must_not or answer."
             )
-        texts = {name: "" if value is None else value for name, value in fields.items()}
-        found.append(Case(replace(task.to_example(texts), origin=f"{path.name}:{number}"), **musts))
+        found.append(Case(task.read(fields, f"{path.name}:{number}"), **musts))
     if not found:
         raise DataError(f"{path} has no rows.", fix="Give at least one case.")
     return found

@@ -65,6 +65,7 @@ def judge_texts(
     scores = {
         name: ratio_interval(mark, samples=samples, seed=seed, confidence=confidence)
         for name, mark in texts.marks.items()
+        if mark.possible.any() or not mark.descriptive  # of no words nothing can be said
     }
     if texts.tokens.any():  # a baseline that only writes says nothing of how likely an answer is
         losses, tokens = texts.losses, np.maximum(texts.tokens, 1e-9)
