@@ -76,15 +76,20 @@ def audit(
     subject = read_subject(recipe, root, progress=progress)
     recipe = settle(recipe, subject.train)
     name, place = recipe.model.base, source.locate(recipe.model.base)
-    tokenizer = source.read_tokenizer(name, place)
+    tokenizer, config = source.read_tokenizer(name, place), source.read_config(name, place)
+    positions = getattr(config, "max_position_embeddings", None)
     if subject.answer == "text":
-        halves = source.has_halves(source.read_config(name, place))
+        halves = source.has_halves(config)
         own = root / recipe.chat.template
         template = choose_template(tokenizer, recipe.chat, own, halves=halves)
         subject = replace(subject, template=template)
     subject = replace(
         subject,
-        max_length_tokens=min(recipe.model.max_length_tokens, tokenizer.model_max_length),
+        max_length_tokens=min(
+            recipe.model.max_length_tokens,
+            tokenizer.model_max_length,
+            positions or recipe.model.max_length_tokens,
+        ),
         count_tokens=lambda texts: count_tokens(texts, tokenizer),
         out_of_fold=run.latest_out_of_fold(recipe),
     )
@@ -118,7 +123,7 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
         answer=task.answer,
         folds=recipe.folds.count,
         allow_duplicates=config.allow_duplicates,
-        rules=data.load_constitution(root / written) if written else (),
+        rules=data.load_constitution(root / written).rules if written else (),
         own=task.checks,
     )
     _refuse_unread(recipe, subject.sides)

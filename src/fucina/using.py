@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fucina import evaluate, reading, run, tasks
-from fucina.errors import DataError, RunError, nearest
+from fucina.errors import RunError
 from fucina.records import (
     Comparison,
     Dataset,
@@ -35,8 +35,6 @@ __all__ = [
     "judge",
     "load_model",
     "predict",
-    "questions",
-    "read_questions",
     "report",
     "test_set",
 ]
@@ -90,47 +88,6 @@ def chat_of(recipe: "Recipe", folder: Path, *, halves: bool) -> "tuple[ChatConfi
     return recipe.chat.model_copy(update={"template": template.name}), template
 
 
-def questions(folder: Path, texts: Sequence[str], fields: Mapping[str, str]) -> list[Example]:
-    """Rows to be answered, one a text.
-
-    A task may want more than the text, such as a database. What is not given and all training rows
-    have in common is taken from there.
-
-    Args:
-        folder: Of the run.
-        texts: What is asked.
-        fields: Other fields of the task to their values, the same for all; paths are relative to
-            the working folder.
-
-    Raises:
-        DataError: The task has no such field, or lacks one.
-    """
-    recipe = run.read_recipe(folder)
-    task = tasks.of(recipe)
-    first, *_ = task.columns
-    known = {*task.columns, *task.optional} - {first, list(task.columns)[-1]}
-    for name in fields:
-        if name not in known:
-            raise DataError(f"{task.name} has no field {name!r}.", fix=nearest(name, known))
-    learned, _ = run.read_rows(folder / "development.parquet")
-    facts = [dict(example.facts) for example in learned.examples]
-    if not fields and not any(facts):
-        return [Example(text, "") for text in texts]
-    shared = facts[0] if all(own == facts[0] for own in facts) and not fields else {}
-    row = {**dict.fromkeys(task.columns, ""), **shared, **fields, "folder": str(Path.cwd())}
-    return [task.to_example({**row, first: text}) for text in texts]
-
-
-def read_questions(folder: Path, path: Path, *, progress: Progress = silent) -> list[Example]:
-    """Rows to be answered from a file of rows; they need no answer.
-
-    Raises:
-        DataError: The file or a row cannot be used.
-    """
-    recipe = run.read_recipe(folder)
-    return list(reading.read_file(recipe, path, answered=False, progress=progress).examples)
-
-
 def predict(
     folder: Path, asked: Sequence[str | Example], *, progress: Progress = silent
 ) -> Predictions | Texts:
@@ -147,8 +104,20 @@ def predict(
         return model.predict(rows, threads=pool, foretell=False, progress=progress)
 
 
-def judge(folder: Path, path: Path | None = None, *, progress: Progress = silent) -> Evaluation:
+def judge(
+    folder: Path,
+    path: Path | None = None,
+    *,
+    progress: Progress = silent,
+    keys: Mapping[str, str] | None = None,
+) -> Evaluation:
     """Judge the model of a run on its own test set, or on another labelled file.
+
+    Args:
+        folder: The run.
+        path: The file; None for the test set.
+        progress: Shows steps.
+        keys: Name of a variable to the key of an endpoint, for rules that a model judges.
 
     Raises:
         RunError: The stored test set is not the one the run was locked to.
@@ -165,10 +134,44 @@ def judge(folder: Path, path: Path | None = None, *, progress: Progress = silent
             return evaluate.measure(
                 model, rows, config, seed=seed, threads=pool, name="model", progress=progress
             )[0]
-        return evaluate.measure_texts(
-            model, rows, config, seed=seed, threads=pool, name="model",
-            task=tasks.of(recipe), progress=progress,
-        )[0]  # fmt: skip
+        return _judge_texts(
+            run.find(folder), recipe, model, rows, keys or {}, threads=pool, progress=progress
+        )
+
+
+def _judge_texts(
+    folder: Path,
+    recipe: "Recipe",
+    model: "Writer",
+    rows: Dataset,
+    keys: Mapping[str, str],
+    *,
+    threads: ThreadPoolExecutor,
+    progress: Progress,
+) -> Evaluation:
+    """Judge what a model writes; a persona beside its base, which has to write for it too."""
+    from fucina import persona
+    from fucina.models import saved
+
+    config, seed, task = recipe.evaluation, recipe.seed, tasks.of(recipe)
+    plain = saved.untrained_writer(recipe, model.base, workers=_count(threads))
+    learned = run.read_rows(folder / "development.parquet")[0].examples
+    against = persona.open_persona(
+        folder, recipe, learned, rows.examples, plain, keys=keys, threads=threads,
+        progress=progress,
+    )  # fmt: skip
+    judged, _ = evaluate.measure_texts(
+        model, rows, config, seed=seed, threads=threads, name="model", task=task,
+        persona=against, progress=progress,
+    )  # fmt: skip
+    if against is None:
+        return judged
+    written = plain.predict(rows.examples, threads=threads, progress=progress)
+    base = evaluate.marked(written, rows.examples, task, against)
+    judged = evaluate.beside(
+        judged, "base", evaluate.judge_texts(base, config, name="base", seed=seed)
+    )
+    return replace(judged, persona=against.facts())
 
 
 def test_set(folder: Path) -> Dataset:

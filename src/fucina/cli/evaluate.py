@@ -16,6 +16,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Judge a trained model on its test set, or on another file."""
+    import os
     from dataclasses import asdict
 
     from fucina import tasks, using
@@ -25,13 +26,14 @@ def command(
         print_json,
         reporting,
         score_table,
+        show_traits,
         slice_tables,
     )
     from fucina.run import find, read_recipe
 
     folder = find(run)
     with reporting(quiet=as_json) as (progress, _):
-        evaluation = using.judge(folder, data, progress=progress)
+        evaluation = using.judge(folder, data, progress=progress, keys=os.environ)
     if as_json:
         print_json({"run": str(folder), **asdict(evaluation)})
         return
@@ -39,6 +41,7 @@ def command(
     title = f"{folder} on {evaluation.rows} rows of {name}"
     console.print(title, style="italic", markup=False, soft_wrap=True)
     console.print(score_table(evaluation))
+    show_traits(evaluation)
     if evaluation.per_label:
         console.print()
         console.print(per_label_table(evaluation.per_label))

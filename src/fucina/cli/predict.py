@@ -46,7 +46,7 @@ def command(
 
 def _rows(folder: Path, source: str, fields: list[str]) -> "list[Example]":
     """What is asked: the rows of a file, or one row a text."""
-    from fucina import using
+    from fucina import asking
     from fucina.data import SUFFIXES
     from fucina.errors import DataError
 
@@ -58,7 +58,7 @@ def _rows(folder: Path, source: str, fields: list[str]) -> "list[Example]":
                 f"--field beside {source}: its rows have fields of their own.",
                 fix="Write the field into the rows, or leave out --field.",
             )
-        return using.read_questions(folder, path)
+        return asking.read_questions(folder, path)
     if source == "-":
         texts = sys.stdin.read().splitlines()
     elif is_file:
@@ -79,7 +79,7 @@ def _rows(folder: Path, source: str, fields: list[str]) -> "list[Example]":
         if not sign:
             raise DataError(f"--field {field!r} has no value.", fix="Write --field NAME=VALUE.")
         given[name] = value
-    return using.questions(folder, texts, given)
+    return asking.questions(folder, texts, given)
 
 
 def _show_texts(asked: list[str], texts: "Texts", *, as_json: bool) -> None:

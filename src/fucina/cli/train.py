@@ -41,6 +41,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Train and judge what a recipe describes."""
+    import os
     from dataclasses import asdict
 
     from fucina import flow, run, using
@@ -74,6 +75,7 @@ def command(
                 say=say,
                 resume=resume,
                 laps=run.Laps.of_process(),
+                keys=os.environ,
             )
     missed = missed_goals(outcome, settings.evaluation)
     if as_json:
@@ -116,6 +118,7 @@ def _show(outcome: "Outcome", curve: "LearningCurve | None", missed: "Sequence[s
         fold_table,
         interval,
         score_table,
+        show_traits,
         slice_tables,
     )
     from fucina.evaluate import facts, sentences
@@ -123,6 +126,7 @@ def _show(outcome: "Outcome", curve: "LearningCurve | None", missed: "Sequence[s
     console.print(outcome.verdict, markup=False)
     console.print()
     console.print(score_table(outcome.model, title=f"On {outcome.model.rows} test rows"))
+    show_traits(outcome.model)
     if outcome.folds:
         console.print()
         console.print(fold_table(outcome.folds))

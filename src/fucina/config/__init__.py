@@ -5,7 +5,7 @@ The command line, the JSON schema and the docs read the settings from these clas
 """
 
 from fucina.config.chat import ChatConfig
-from fucina.config.constitution import ConstitutionConfig, RuleConfig
+from fucina.config.constitution import ConstitutionConfig, JudgeConfig, RuleConfig
 from fucina.config.data import DataConfig
 from fucina.config.evaluation import (
     LABEL_BASELINES,
@@ -44,6 +44,7 @@ __all__ = [
     "EvaluationConfig",
     "ExpectationsConfig",
     "FoldsConfig",
+    "JudgeConfig",
     "LossConfig",
     "ModelConfig",
     "Names",

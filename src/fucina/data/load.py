@@ -12,12 +12,8 @@ from fucina.errors import DataError, nearest
 from fucina.records import Dataset, Example, Progress, silent
 from fucina.tasks import Task, as_text
 
-__all__ = ["SUFFIXES", "load"]
+__all__ = ["load"]
 
-SUFFIXES = {
-    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
-    ".json": "json", ".parquet": "parquet",
-}  # fmt: skip
 SYNONYMS = {
     "text": ("utterance", "sentence", "prompt", "input", "query", "testo", "frase"),
     "label": ("intent", "category", "class", "target", "etichetta", "classe", "categoria"),
@@ -108,24 +104,8 @@ def _asking(task: Task) -> Task:
 
 def _rows(path: Path, form: str, encoding: str, task: Task) -> tuple[str, Iterator[Row]]:
     """The rows of a file; of a chat file as the task wants them."""
-    suffix = path.suffix.lower()
-    container = SUFFIXES.get(suffix) if form in {"auto", "messages", "sharegpt", "alpaca"} else form
-    if container is None:
-        if path.is_dir():
-            raise DataError(f"{path} is a folder.", fix="Name the file in it.")
-        raise DataError(
-            f"{path}: unknown suffix {suffix!r}.",
-            fix=f"Use one of {', '.join(SUFFIXES)}, or set data.format.",
-        )
-    found: Iterable[Row]
-    if container in {"csv", "tsv"}:
-        found = readers.delimited(path, encoding, tab=container == "tsv")
-    elif container == "jsonl":
-        found = readers.json_lines(path, encoding)
-    elif container == "json":
-        found = readers.json_array(path, encoding)
-    else:
-        found = readers.parquet(path)
+    container = None if form in {"auto", "messages", "sharegpt", "alpaca"} else form
+    found: Iterable[Row] = readers.read_as(path, encoding, container)
     found = iter(found)
     first = next(found, None)
     if first is None:

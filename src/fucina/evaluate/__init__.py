@@ -8,38 +8,54 @@ from fucina.evaluate.judge import judge
 from fucina.evaluate.leaderboard import as_html, as_markdown, as_table, contest
 from fucina.evaluate.learning_curve import learning_curve
 from fucina.evaluate.measure import measure
-from fucina.evaluate.must_fix import must_fix, require_known
+from fucina.evaluate.must_fix import must_fix, must_fix_texts, require_known
+from fucina.evaluate.opinions import Judge
 from fucina.evaluate.outcome import facts, outcome
+from fucina.evaluate.persona import Persona, idle, lines_of, persona_sentences
 from fucina.evaluate.report import report
 from fucina.evaluate.rules import load_rules
 from fucina.evaluate.summary import as_csv, missed_goals, verdict
 from fucina.evaluate.texts import judge_texts, marked, measure_texts, text_outcome
+from fucina.evaluate.true_answers import TRUE, beside, trait_name
 from fucina.evaluate.trust import sentences
+from fucina.evaluate.voice import FEWEST, Line, listen
 
 __all__ = [
+    "FEWEST",
+    "TRUE",
+    "Judge",
+    "Line",
+    "Persona",
     "as_csv",
     "as_html",
     "as_markdown",
     "as_table",
     "baseline",
+    "beside",
     "calibrate",
     "compare",
     "compare_texts",
     "contest",
     "facts",
+    "idle",
     "judge",
     "judge_texts",
     "learning_curve",
+    "lines_of",
+    "listen",
     "load_rules",
     "marked",
     "measure",
     "measure_texts",
     "missed_goals",
     "must_fix",
+    "must_fix_texts",
     "outcome",
+    "persona_sentences",
     "report",
     "require_known",
     "sentences",
     "text_outcome",
+    "trait_name",
     "verdict",
 ]

@@ -8,6 +8,7 @@ from fucina.config import metric_name
 from fucina.evaluate import charts
 from fucina.evaluate.page import figure, page, section, table
 from fucina.evaluate.report_texts import text_parts
+from fucina.evaluate.true_answers import TRUE
 from fucina.evaluate.trust import sentences
 
 __all__ = ["report"]
@@ -76,7 +77,10 @@ def _label_parts(facts: Mapping[str, Any]) -> list[str]:
 
 def _scores(facts: Mapping[str, Any]) -> str:
     held, folds, rows = facts["out_of_fold"]["scores"], facts.get("folds"), []
+    apart = facts["model"].get("beside", {}).get(TRUE, {})
     for name, score in facts["model"]["scores"].items():
+        if name in apart:
+            continue
         rows.append(
             (
                 metric_name(name),
@@ -230,10 +234,11 @@ def _learning(curve: Mapping[str, Any] | None) -> str:
 def _must_fix(cases: Sequence[Mapping[str, Any]]) -> str:
     if not cases:
         return ""
+    sure = cases[0]["confidence"] is not None  # of texts nothing is known of it
     rows = [
         (
             c["prompt"], c["target"], c["answer"] if not c["right"] else "right",
-            f"{c['confidence']:.0%}", "yes" if c["seen"] else "no",
+            *([f"{c['confidence']:.0%}"] if sure else []), "yes" if c["seen"] else "no",
         )
         for c in sorted(cases, key=lambda case: case["right"])
     ]  # fmt: skip
@@ -241,7 +246,7 @@ def _must_fix(cases: Sequence[Mapping[str, Any]]) -> str:
     return section(
         "Must-fix cases",
         f"{right} of {len(cases)} are right. A case that is a training row proves nothing.",
-        table(("text", "must be", "answer", "sure", "learnt"), rows),
+        table(("text", "must be", "answer", *(["sure"] if sure else []), "learnt"), rows),
     )
 
 

@@ -1,18 +1,23 @@
 """The parts of a report that only texts have."""
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 from fucina.config import metric_name
 from fucina.evaluate.page import folded, section, table
+from fucina.evaluate.persona import persona_sentences
+from fucina.evaluate.true_answers import TRUE, trait_name
 
 __all__ = ["text_parts"]
 
 
 def text_parts(facts: Mapping[str, Any]) -> list[str]:
-    """The model beside its base, parts of the rows, and the answers that were hardest."""
+    """What answers are like, the model beside others, parts of the rows, the hardest answers."""
     errors = facts.get("errors", [])
-    return [_beside(facts), *_slices(facts), _answers(errors), _evidence(errors)]
+    return [
+        _alone(facts["model"]), _beside(facts), *_slices(facts), _answers(errors), _evidence(errors)
+    ]  # fmt: skip
 
 
 def _slices(facts: Mapping[str, Any]) -> list[str]:
@@ -53,6 +58,29 @@ def _short(evidence: Mapping[str, str]) -> str:
 
 def _long(evidence: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in evidence.items() if "result" in name}
+
+
+def _alone(model: Mapping[str, Any]) -> str:
+    """The scores that need no true answer, with those of the true answers."""
+    columns = {"model": model["scores"], **model.get("beside", {})}
+    if TRUE not in columns:
+        return ""
+    rows = [
+        (trait_name(name), *(_cell(scores.get(name)) for scores in columns.values()))
+        for name in columns[TRUE]
+    ]
+    persona = model.get("persona", {})
+    kept = " A rule counts in the rows whose question it is for." if persona else ""
+    how = (
+        "Of the answers alone, without looking at the true ones, which have the same scores beside "
+        f"them; with intervals. More is not better where the true answers have less.{kept}"
+    )
+    notes = "".join(f"<p>{escape(note)}</p>" for note in persona_sentences(persona))
+    return section("What the answers are like", how, table(("", *columns), rows, numbers=1) + notes)
+
+
+def _cell(score: Mapping[str, float] | None) -> str:
+    return f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]" if score else ""
 
 
 def _beside(facts: Mapping[str, Any]) -> str:

@@ -12,7 +12,9 @@ from fucina import tasks
 from fucina.config import metric_name
 from fucina.evaluate.compare_texts import compare_texts
 from fucina.evaluate.hardest import evidence
+from fucina.evaluate.persona import Persona
 from fucina.evaluate.slices import slice_scores
+from fucina.evaluate.true_answers import TRUE, beside, of_true_answers
 from fucina.metrics import bootstrap, ratio_interval, wilson
 from fucina.models.memory import peak_memory_mib
 from fucina.models.writer import Writer
@@ -64,6 +66,7 @@ def judge_texts(
     scores = {
         name: ratio_interval(mark, samples=samples, seed=seed, confidence=confidence)
         for name, mark in texts.marks.items()
+        if mark.possible.any() or not mark.descriptive  # of no words nothing can be said
     }
     if texts.tokens.any():  # a baseline that only writes says nothing of how likely an answer is
         losses, tokens = texts.losses, np.maximum(texts.tokens, 1e-9)
@@ -98,9 +101,13 @@ def _exponential(loss: Interval) -> Interval:
     return Interval(value, low, high)
 
 
-def marked(texts: Texts, rows: Sequence[Example], task: Task) -> Texts:
-    """Texts with the scores of their task."""
-    return replace(texts, marks=task.scores(texts.answers, rows)) if task.scores else texts
+def marked(
+    texts: Texts, rows: Sequence[Example], task: Task, persona: Persona | None = None
+) -> Texts:
+    """Texts with the scores of their task, and of the persona they are held against."""
+    marks = task.scores(texts.answers, rows) if task.scores else {}
+    own = persona.marks(texts.answers, rows) if persona is not None else {}
+    return replace(texts, marks={**marks, **own})
 
 
 def measure_texts(
@@ -112,11 +119,12 @@ def measure_texts(
     threads: ThreadPoolExecutor,
     name: str,
     task: Task,
+    persona: Persona | None = None,
     progress: Progress = silent,
 ) -> tuple[Evaluation, Texts]:
     """Write and judge the answers to all rows, and time some one by one."""
     written = model.predict(rows.examples, threads=threads, progress=progress)
-    texts = marked(written, rows.examples, task)
+    texts = marked(written, rows.examples, task, persona)
     times = []
     for example in rows.examples[:TIMED]:
         began = time.perf_counter()
@@ -130,7 +138,8 @@ def measure_texts(
     }
     judged = judge_texts(texts, config, name=name, seed=seed, cost=cost)
     parts = slice_scores(texts, rows.examples, task, config, seed=seed)
-    return replace(judged, slices=parts), texts
+    true = of_true_answers(rows, task, persona, config, seed=seed)
+    return replace(judged, slices=parts, beside={TRUE: true} if true else {}), texts
 
 
 def text_outcome(
@@ -140,6 +149,7 @@ def text_outcome(
     out_of_fold: Texts,
     recipe: "Recipe",
     *,
+    persona: Persona | None = None,
     threads: ThreadPoolExecutor,
     progress: Progress = silent,
     lap: Callable[[str], None] = silent,
@@ -152,6 +162,7 @@ def text_outcome(
         split: With the test rows.
         out_of_fold: Losses of members on rows they held out.
         recipe: For the evaluation section.
+        persona: What answers are held against.
         threads: Where answers are written.
         progress: Told after each chunk.
         lap: Told that a stage ended.
@@ -159,7 +170,7 @@ def text_outcome(
     config, seed, task = recipe.evaluation, recipe.seed, tasks.of(recipe)
     judged, texts = measure_texts(
         model, split.test, config, seed=seed, threads=threads, name="model", task=task,
-        progress=progress,
+        persona=persona, progress=progress,
     )  # fmt: skip
     lap("answering")
     learned = sorted({row for fold in split.folds for row in fold.train})
@@ -171,13 +182,18 @@ def text_outcome(
             answered = plain.predict(split.test.examples, threads=threads, progress=progress)
         else:
             answered = _free(task.baselines[name](learned, split.test.examples), split.test)
-        answered = marked(answered, split.test.examples, task)
+        answered = marked(answered, split.test.examples, task, persona)
         headline = task.headline if task.headline in answered.marks else "perplexity"
         found.append((
             judge_texts(answered, config, name=name, seed=seed),
             compare_texts((name, answered), ("model", texts), config, seed=seed, headline=headline),
         ))  # fmt: skip
     lap("baselines")
+    for baseline, _ in found:
+        if baseline.name == BASE and judged.beside:
+            judged = beside(judged, BASE, baseline)
+    if persona is not None:
+        judged = replace(judged, persona=persona.facts())
     if task.headline in task.metrics:
         found.sort(key=lambda pair: -pair[0].scores[task.headline].value)
     return Outcome(

@@ -8,6 +8,7 @@ from fucina.records.compared import Change, Contest, Leaderboard, Standing
 from fucina.records.diagnosis import Cause, Diagnosis, Slice, WorstError
 from fucina.records.judgment import (
     Calibration,
+    Case,
     Comparison,
     Evaluation,
     Interval,
@@ -20,6 +21,7 @@ from fucina.records.rows import Dataset, Example, Finding, Fold, Message, Repair
 
 __all__ = [
     "Calibration",
+    "Case",
     "Cause",
     "Change",
     "Comparison",

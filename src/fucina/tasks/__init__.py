@@ -76,6 +76,12 @@ class Task:
         return tuple(self.scores([], [])) if self.scores else ()
 
     @property
+    def descriptive(self) -> tuple[str, ...]:
+        """Those of them that say what answers are like, not how good they are."""
+        marks = self.scores([], []) if self.scores else {}
+        return tuple(name for name, mark in marks.items() if mark.descriptive)
+
+    @property
     def asked(self) -> str:
         """The field of what people write."""
         return next(iter(self.columns))

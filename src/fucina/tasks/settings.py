@@ -35,7 +35,6 @@ IDLE = {
         "training.head_learning_rate": "set training.learning_rate",
         "folds.ensemble": "leave it out: members write the token that is likeliest on average",
         "evaluation.rules": LEAVE_OUT,
-        "evaluation.must_fix": LEAVE_OUT,
         "evaluation.max_error": LEAVE_OUT,
         "evaluation.calibrate": LEAVE_OUT,
         "augment.rows_per_label": "set augment.rows",
@@ -138,13 +137,25 @@ def _shown(name: str, value: Any) -> str:
 
 
 def _goals(recipe: "Recipe", task: "Task") -> dict[str, str]:
-    """Goals of scores that this task does not have."""
-    known = LABEL_METRICS if task.answer == "label" else (*task.metrics, *TEXT_METRICS)
+    """Goals of scores that this task does not have, or that only describe answers."""
+    if task.answer == "label":
+        known: tuple[str, ...] = LABEL_METRICS
+    else:
+        own = (name for name in task.metrics if name not in task.descriptive)
+        known = (*own, *TEXT_METRICS, *_persona_metrics(recipe))
     return {
-        f"evaluation.goals.{name}": nearest(name, known).rstrip(".")
+        f"evaluation.goals.{name}": "it says what answers are like, not how good they are"
+        if name in task.descriptive
+        else nearest(name, known).rstrip(".")
         for name in recipe.evaluation.goals
-        if name not in known
+        if name not in known and not (recipe.chat.constitution and name.startswith("rule:"))
     }
+
+
+def _persona_metrics(recipe: "Recipe") -> tuple[str, ...]:
+    """Scores that a constitution and a voice bring."""
+    rules = recipe.chat.constitution is not None
+    return ("all_rules",) * rules + ("sounds_like",) * (rules or recipe.chat.others is not None)
 
 
 def baselines(recipe: "Recipe") -> tuple[str, ...]:
