@@ -48,9 +48,13 @@ ALIASES = {
     "num_train_epochs": "training.epochs",
     "output_dir": "output",
     "per_device_train_batch_size": "training.batch_size",
+    "peft_use_dora": "adapter.dora",
+    "peft_use_rslora": "adapter.rslora",
     "r": "adapter.rank",
     "sequence_len": "model.max_length_tokens",
     "text_column": "data.text",
+    "use_dora": "adapter.dora",
+    "use_rslora": "adapter.rslora",
     "warmup_ratio": "training.warmup",
     "warmup_steps": "training.warmup",
 }

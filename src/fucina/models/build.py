@@ -1,16 +1,18 @@
 """Put adapters and heads on a base: which layers are frozen, adapted, or trained whole."""
 
 import copy
+import math
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
 from fucina.errors import TrainingError
-from fucina.models.adapter import AdapterSlot, Noise, StackedLinear, initial_a
+from fucina.models.adapter import AdapterSlot, Noise, StackedLinear, initial_a, lengths
 from fucina.models.base import Base, layers_of
 from fucina.models.stack import Replica, Stack
-from fucina.models.targets import is_transposed, resolve
+from fucina.models.packed import Matrix, Packed
+from fucina.models.targets import is_transposed, resolve, size
 from fucina.models.trunk import Inject, Skip, Trunk, replica
 
 if TYPE_CHECKING:
@@ -60,7 +62,8 @@ def build(
         TrainingError: More than one member with kind `full`.
     """
     depth = trunk_depth(config, base.depth)
-    stack = Stack(base, depth, labels, config.alpha / config.rank)
+    scale = config.alpha / (math.sqrt(config.rank) if config.rslora else config.rank)
+    stack = Stack(base, depth, labels, scale)
     network = replica(base.network)
     layers = layers_of(network, base.layers)
     apart = bool(depth) and not whole
@@ -136,24 +139,37 @@ def _adapt(
         for name in resolve(layers[index], config.target_modules):
             linear = layers[index].get_submodule(name)
             path = f"{stack.base.layers}.{index}.{name}"
-            transposed = is_transposed(linear)
-            weight = cast("Tensor", linear.weight)
-            width, out = weight.shape if transposed else weight.shape[::-1]
-            stack.slots[path] = AdapterSlot(empty, empty)
+            width, out = size(linear)
+            weight, bias = _frozen(linear)
+            slot = AdapterSlot(empty, empty, empty if config.dora else None)
+            stack.slots[path] = slot
             stack.names.append((f"{path}.a", torch.Size((config.rank, width))))
             stack.names.append((f"{path}.b", torch.Size((out, config.rank))))
+            own = [torch.zeros(out * config.rank)]
+            if config.dora:
+                stack.names.append((f"{path}.m", torch.Size((out,))))
+                own.append(lengths(weight).cpu())
             adapted = StackedLinear(
-                linear,
-                stack.slots[path],
+                weight,
+                bias,
+                slot,
                 scale=stack.rank_scale,
                 dropout=config.dropout,
                 noise=noise,
             )
             layers[index].set_submodule(name, adapted)
             for row, generator in zip(rows, generators, strict=True):
-                row.append(initial_a(width, config.rank, generator).flatten())
-                row.append(torch.zeros(out * config.rank))
+                row += [initial_a(width, config.rank, generator).flatten(), *own]
     return torch.stack([torch.cat(row) for row in rows]).to(_device(stack.base))
+
+
+def _frozen(layer: nn.Module) -> tuple[Matrix, Tensor | None]:
+    """Weight, out x in, and bias of a linear layer, without gradients."""
+    weight, bias = layer.weight, cast("Tensor | None", layer.bias)
+    if not isinstance(weight, Packed):
+        weight = cast("Tensor", weight).detach()
+        weight = weight.t() if is_transposed(layer) else weight
+    return weight, None if bias is None else bias.detach()
 
 
 def _unfreeze(stack: Stack, network: nn.Module, depth: int) -> Tensor:
@@ -179,7 +195,8 @@ def _copy(network: nn.Module, stack: Stack, noise: Noise) -> Replica:
     shared |= {id(slot): slot for slot in stack.slots.values()}
     for module in network.modules():
         if isinstance(module, StackedLinear):
-            shared |= {id(t): t for t in (module.weight, module.bias) if t is not None}
+            kept = (module.weight, module.bias, module.squares)
+            shared |= {id(t): t for t in kept if isinstance(t, Tensor)}
     own_noise = Noise(torch.Generator(noise.generator.device))
     shared[id(noise)] = own_noise
     return Replica(copy.deepcopy(network, shared), None, own_noise)

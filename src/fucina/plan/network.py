@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 from torch import Tensor, nn
 
 from fucina.models.build import trained_whole, trunk_depth
-from fucina.models.targets import is_linear, is_transposed, resolve
+from fucina.models.targets import is_linear, resolve, size
 
 if TYPE_CHECKING:
     from fucina.config import AdapterConfig
@@ -70,13 +70,14 @@ def measure(
     stack = list(network.get_submodule(layers).children())
     depth = len(stack)
     trunk = trunk_depth(config, depth)
-    adapters = 0
+    adapters, lengths = 0, 0
     if config.kind == "lora":
         for layer in stack[trunk:]:
             names = resolve(layer, config.target_modules)
-            shapes = [_shape(layer.get_submodule(name)) for name in names]
+            shapes = [size(layer.get_submodule(name)) for name in names]
             adapters += sum(config.rank * (into + out) for into, out in shapes)
-    trained, trains_head = adapters, False
+            lengths += sum(out for _, out in shapes) if config.dora else 0
+    trained, trains_head = adapters + lengths, False
     writes = cast("Tensor", network.get_submodule(head).weight) if head else None
     if config.kind == "full":
         whole = [parameter for _, parameter in trained_whole(network, layers, trunk)]
@@ -97,10 +98,4 @@ def measure(
 
 
 def _shapes(layer: nn.Module) -> list[tuple[int, int]]:
-    return [_shape(module) for module in layer.modules() if is_linear(module)]
-
-
-def _shape(module: nn.Module) -> tuple[int, int]:
-    """Size in and out of a linear layer."""
-    first, second = cast("Tensor", module.weight).shape
-    return (first, second) if is_transposed(module) else (second, first)
+    return [size(module) for module in layer.modules() if is_linear(module)]
