@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import nn
 
 from fucina.errors import ModelError
 from fucina.models.product import quicken
+from fucina.models.quantize import pack
 from fucina.models.source import locate, read
 
 if TYPE_CHECKING:
@@ -99,23 +101,29 @@ def load(
         ('mean', 6, 384, 'encoder.layer')
     """
     source = locate(config.base)
-    network, tokenizer = read(config.base, source, answer)
+    packs = config.quantize == "nf4"
+    # What is packed anyway is not made wider first: a large model would take twice the memory.
+    network, tokenizer = read(config.base, source, answer, None if packs else torch.float32)
     if answer == "label" and getattr(network.config, "is_encoder_decoder", False):
         network = network.get_encoder()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if precision == "bfloat16":
-        network = network.to(torch.bfloat16)
-        if device.type == "cpu":
-            from fucina.models.attention import widen  # transformers takes seconds to import
+    network.config.use_cache = False  # a cache of keys and values only serves generation
+    kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    fingerprint = _fingerprint(network, kind)
+    layers, stack = find_layers(network)
+    if packs:
+        pack(stack, device)
+    if precision == "bfloat16" and device.type == "cpu":
+        from fucina.models.attention import widen  # transformers takes seconds to import
 
-            widen(network)
+        widen(network)
+    for parameter in network.parameters():  # buffers stay: positions are counted in float32
+        parameter.data = parameter.data.to(kind)
     network = network.to(device).eval().requires_grad_(False)
     quicken(network)
-    network.config.use_cache = False  # a cache of keys and values only serves generation
     if tokenizer.pad_token is None:
         # Padding is always masked, so the choice of token does not matter.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    layers, stack = find_layers(network)
     body = network.base_model_prefix if answer == "text" else ""
     causal, tuple_output = _probe(network.get_submodule(body), stack)
     if answer == "text" and not causal:
@@ -136,7 +144,7 @@ def load(
         max_length_tokens=min(config.max_length_tokens, positions),
         positions=positions,
         precision=precision,
-        fingerprint=_fingerprint(network),
+        fingerprint=fingerprint,
         body=body,
         head=find_head(network) if answer == "text" else "",
         cap=getattr(network.config, "final_logit_softcapping", None) or 0.0,
@@ -246,9 +254,14 @@ def _probe(network: nn.Module, layers: nn.ModuleList) -> tuple[bool, bool]:
     return causal, returned[0]
 
 
-def _fingerprint(network: "PreTrainedModel") -> str:
-    digest = hashlib.sha256(network.config.to_json_string(use_diff=False).encode())
+def _fingerprint(network: "PreTrainedModel", kind: torch.dtype) -> str:
+    """What a base is known by in a precision, whichever its file has and packed or not."""
+    settings = re.sub(
+        r'"dtype": "\w+"', '"dtype": "float32"', network.config.to_json_string(use_diff=False)
+    )
+    digest = hashlib.sha256(settings.encode())
     for name, tensor in sorted(network.state_dict().items()):
-        sample = tensor.detach().flatten()[: _WEIGHT_SAMPLE_BYTES // 4].float().cpu()
-        digest.update(name.encode() + sample.numpy().tobytes())
+        sample = tensor.detach().flatten()[: _WEIGHT_SAMPLE_BYTES // 4]
+        sample = sample.to(kind) if sample.is_floating_point() else sample
+        digest.update(name.encode() + sample.float().cpu().numpy().tobytes())
     return digest.hexdigest()

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from fucina.errors import TrainingError
 from fucina.models.adapter import AdapterSlot, Noise, StackedLinear, initial_a, lengths
 from fucina.models.base import Base, layers_of
-from fucina.models.stack import Replica, Stack
 from fucina.models.packed import Matrix, Packed
+from fucina.models.stack import Replica, Stack
 from fucina.models.targets import is_transposed, resolve, size
 from fucina.models.trunk import Inject, Skip, Trunk, replica
 

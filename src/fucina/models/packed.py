@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fucina.errors import MissingExtraError, ModelError
+from fucina.errors import MissingExtraError
 
 __all__ = ["BYTES", "Matrix", "Packed", "library", "whole"]
 
 BLOCK = 64  # numbers that share a scale
-BYTES = 0.5 + 1 / BLOCK + 4 / (BLOCK * 256)  # of a number: 4 bits, its share of two scales
+SCALES = 256  # scales that share one of theirs
+SLAB = 1 << 20  # numbers that are packed at once; the processor takes 128 bytes for each meanwhile
+BYTES = 0.5 + 1 / BLOCK + 4 / (BLOCK * SCALES)  # of a number: 4 bits, its share of two scales
 
 
 def library() -> Any:
@@ -23,7 +25,6 @@ def library() -> Any:
 
     Raises:
         MissingExtraError: It is not installed.
-        ModelError: It cannot be used on this machine.
     """
     # It warns of a kernel for single tokens that nothing here calls.
     told = logging.getLogger("bitsandbytes")
@@ -35,12 +36,6 @@ def library() -> Any:
         if error.name != "bitsandbytes":
             raise
         raise MissingExtraError("bitsandbytes", extra="quant") from error
-    # On a system it has no build for it fails in ways of its own: missing symbols, drivers.
-    except (ImportError, OSError, RuntimeError, AttributeError) as error:
-        raise ModelError(
-            f"bitsandbytes cannot be used here ({str(error).splitlines()[0][:120]}).",
-            fix="Set model.quantize=none and training with engine.optimizer=adamw.",
-        ) from error
     finally:
         told.setLevel(before)
     return bitsandbytes
@@ -66,33 +61,39 @@ class Packed(nn.Module):
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
-        codes, state = library().functional.quantize_4bit(
-            weight.contiguous(), blocksize=BLOCK, compress_statistics=True, quant_type="nf4"
-        )
+        functional = library().functional
+        parts = [
+            functional.quantize_4bit(part, blocksize=BLOCK, quant_type="nf4")
+            for part in weight.flatten().split(SLAB)
+        ]
+        scales = torch.cat([state.absmax for _, state in parts])
+        offset = scales.mean()
+        kept, inner = functional.quantize_blockwise(scales - offset, blocksize=SCALES)
         self.shape = weight.shape
         # Buffers, so that replicas share them and devices are changed with the network's.
-        self.register_buffer("codes", codes)
-        self.register_buffer("scales", state.absmax)
-        self.register_buffer("offset", state.offset)
-        self.register_buffer("table", state.state2.code)
-        self.register_buffer("scales_of_scales", state.state2.absmax)
+        self.register_buffer("codes", torch.cat([codes for codes, _ in parts]))
+        self.register_buffer("scales", kept)
+        self.register_buffer("offset", offset)
+        self.register_buffer("table", inner.code)
+        self.register_buffer("scales_of_scales", inner.absmax)
 
     def unpacked(self, dtype: torch.dtype) -> Tensor:
         """The matrix, out x in, as near as 4 bits come."""
         functional = library().functional
         inner = functional.QuantState(
-            absmax=self.scales_of_scales, code=self.table, blocksize=256, dtype=torch.float32
+            absmax=self.scales_of_scales, code=self.table, blocksize=SCALES, dtype=torch.float32
         )
         state = functional.QuantState(
             absmax=self.scales,
-            shape=self.shape,
+            # One long row: the processor's kernel is wrong where a block goes over the end of one.
+            shape=torch.Size((1, self.shape.numel())),
             blocksize=BLOCK,
             quant_type="nf4",
             dtype=dtype,
             offset=self.offset,
             state2=inner,
         )
-        return functional.dequantize_4bit(self.codes, state)
+        return functional.dequantize_4bit(self.codes, state).view(self.shape)
 
 
 Matrix = Tensor | Packed
