@@ -31,6 +31,7 @@ ALIASES = {
     "cutoff_len": "model.max_length_tokens",
     "early_stopping_patience": "stopping.patience",
     "gradient_accumulation_steps": "training.accumulation",
+    "gradient_checkpointing": "engine.checkpointing",
     "label_column": "data.label",
     "lora_alpha": "adapter.alpha",
     "lora_dropout": "adapter.dropout",

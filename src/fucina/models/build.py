@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fucina.errors import TrainingError
 from fucina.models.adapter import AdapterSlot, Noise, StackedLinear, initial_a, lengths
 from fucina.models.base import Base, layers_of
+from fucina.models.checkpointing import Checkpointed
 from fucina.models.packed import Matrix, Packed
 from fucina.models.stack import Replica, Stack
 from fucina.models.targets import is_transposed, resolve, size
@@ -45,6 +46,7 @@ def build(
     seed: int,
     workers: int,
     whole: bool = False,
+    checkpointing: bool = False,
 ) -> Stack:
     """Put k fresh adapters and zero heads on a base.
 
@@ -56,6 +58,7 @@ def build(
         seed: Draws the adapters; member f of a stack of any size starts the same.
         workers: How many threads will compute at once.
         whole: Run the frozen layers with the others, as for writing token by token.
+        checkpointing: Compute the trained layers once more on the way back.
 
     Raises:
         ModelError: `target_modules` match nothing.
@@ -84,6 +87,9 @@ def build(
         adapters = _adapt(stack, layers, config, noise, members, seed)
     else:
         adapters = torch.zeros(members, 0, device=_device(base))
+    if checkpointing:
+        for index in range(depth, base.depth):
+            layers[index] = Checkpointed(layers[index], index, noise)
     for _ in range(workers):
         own = _copy(network, stack, noise)
         inject = cast("Inject", layers_of(own.network, base.layers)[depth - 1]) if apart else None

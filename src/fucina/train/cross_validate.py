@@ -101,6 +101,7 @@ def cross_validate(
             labels=prepared.labels,
             seed=recipe.seed,
             workers=count(threads),
+            checkpointing=recipe.engine.checkpointing is True,
         )
         stack.bind(stack.adapters, prepared.heads[group])
         done = fit(
@@ -110,8 +111,11 @@ def cross_validate(
             recipe.training,
             recipe.stopping,
             run=(recipe.seed, ratio, threads),
-            hooks=_for_group(hooks, group[0]),
-            save=lambda state, number=number: memory.save(number, state),
+            hooks=replace(
+                _for_group(hooks, group[0]),
+                save=lambda state, number=number: memory.save(number, state),
+            ),
+            optimizer=recipe.engine.optimizer,
             resume=memory.load(number),
         )
         members += [replace(member, index=group[member.index]) for member in done]
