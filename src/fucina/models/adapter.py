@@ -135,19 +135,21 @@ class StackedLinear(nn.Module):
         if self.squares is None:
             y = _Adapted.apply(stacked, dropped, self.weight, self.bias, a, b, self.scale)
         else:
-            y = self._at_length(stacked, dropped, a, b)
+            y = self._at_length(stacked, dropped, a, b, self.squares)
         return y.reshape(*x.shape[:-1], y.shape[-1])
 
-    def _at_length(self, x: Tensor, dropped: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
+    def _at_length(
+        self, x: Tensor, dropped: Tensor | None, a: Tensor, b: Tensor, squares: Tensor
+    ) -> Tensor:
         """What DoRA makes of k x n x in; what dropout takes away passes the plain layer."""
         inputs = x if dropped is None else dropped
         y = _Adapted.apply(inputs, None, self.weight, None, a, b, self.scale)
-        y = y * self._factors(x.dtype)[:, None]
+        y = y * self._factors(squares, x.dtype)[:, None]
         if dropped is not None:
             y = y + frozen(x - dropped, self.weight)
         return y if self.bias is None else y + self.bias
 
-    def _factors(self, dtype: torch.dtype) -> Tensor:
+    def _factors(self, squares: Tensor, dtype: torch.dtype) -> Tensor:
         """How much longer each row is to be, k x out.
 
         |W + s B A|² is summed from products with A, as thin as a few tokens; no matrix of the
@@ -159,8 +161,8 @@ class StackedLinear(nn.Module):
             along = linear(a.flatten(0, 1).to(weight.dtype), weight).float()
             along = along.view(*a.shape[:2], -1).transpose(1, 2)  # A against W, k x out x r
             own = each(b, each(a, a))  # B against A Aᵀ
-            squares = self.squares + ((2 * along + own) * b).sum(dim=-1)
-            length = squares.clamp_min(torch.finfo(torch.float32).tiny).sqrt()
+            found = squares + ((2 * along + own) * b).sum(dim=-1)
+            length = found.clamp_min(torch.finfo(torch.float32).tiny).sqrt()
         return (cast("Tensor", self.slot.m) / length).to(dtype)
 
 

@@ -55,7 +55,7 @@ class Checkpointed(nn.Module):
 
     def _remembered(self, cache: Cache) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Keys and values of this layer so far; they are never written over, only replaced."""
-        layers = cache.layers
+        layers: list[Any] = cache.layers
         if len(layers) <= self.number or not layers[self.number].is_initialized:
             return None
         return layers[self.number].keys, layers[self.number].values

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 from torch import Tensor, nn
 
 from fucina.models.build import trained_whole, trunk_depth
+from fucina.models.product import PackedLinear
 from fucina.models.targets import is_linear, resolve, size
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ class Network:
         trained: Parameters trained beside the head of labels, of one member.
         head: Numbers in the layer that writes tokens, vocabulary times d; 0 without one.
         trains_head: Whether that layer is trained.
+        packed: Numbers that are kept in 4 bits; 0 without.
+        largest: Numbers in the largest packed matrix: unpacked one at a time.
+        stored: Bytes of a number in the file of the weights.
     """
 
     parameters: int
@@ -41,10 +45,19 @@ class Network:
     trained: int
     head: int = 0
     trains_head: bool = False
+    packed: int = 0
+    largest: int = 0
+    stored: int = 4
 
 
 def measure(
-    network: nn.Module, layers: str, width: int, config: "AdapterConfig", head: str = ""
+    network: nn.Module,
+    layers: str,
+    width: int,
+    config: "AdapterConfig",
+    head: str = "",
+    *,
+    quantize: str = "none",
 ) -> Network:
     """Count parameters and products of a base.
 
@@ -55,6 +68,7 @@ def measure(
         width: d.
         config: Which layers are adapted, and how.
         head: Dotted name of the layer that writes tokens; empty without one.
+        quantize: Whether the linear layers are kept in 4 bits, as `model.quantize` says.
 
     Raises:
         ModelError: `target_modules` match nothing.
@@ -83,8 +97,12 @@ def measure(
         whole = [parameter for _, parameter in trained_whole(network, layers, trunk)]
         trained = sum(parameter.numel() for parameter in whole)
         trains_head = any(parameter is writes for parameter in whole)  # also where it is tied
+    sizes = [into * out for layer in stack for into, out in _shapes(layer)]
+    packs = quantize != "none"
+    held = sum(parameter.numel() for parameter in network.parameters())
+    away = [size(module) for module in network.modules() if isinstance(module, PackedLinear)]
     return Network(
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        parameters=held + sum(into * out for into, out in away),
         depth=depth,
         trunk=trunk,
         width=width,
@@ -94,6 +112,9 @@ def measure(
         trained=trained,
         head=0 if writes is None else writes.numel(),
         trains_head=trains_head,
+        packed=sum(sizes) if packs else 0,
+        largest=max(sizes) if packs else 0,
+        stored=next(network.parameters()).dtype.itemsize,
     )
 
 

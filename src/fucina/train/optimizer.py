@@ -1,6 +1,6 @@
 """AdamW over the members of a stack: each has its own rate, clipping and moments."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -106,7 +106,9 @@ class Optimizer:
         parameters = [p for group in self.adamw.param_groups for p in group["params"]]
         for parameter, state in zip(parameters, moments, strict=True):
             if state:
-                own = {key: value.to(parameter.device, copy=True) for key, value in state.items()}
+                own: dict[str, Any] = {
+                    key: value.to(parameter.device, copy=True) for key, value in state.items()
+                }
                 if self.kind == "adamw_8bit":  # it counts steps in a plain number
                     own["step"] = int(own["step"])
                 self.adamw.state[parameter] = own
