@@ -130,10 +130,14 @@ def plan_recipe(
     case = Case(path, tuple(overrides), split, drawn, machine, tuple(past))
     work = case.work(recipe)
     here = blueprint.weights_at_hand(recipe.model.base)
-    known, note = _corrected(case, recipe, work, laps, progress, probing=with_probe and here)
+    own = recipe.engine.backend == "fucina"
+    probing = with_probe and here and own
+    known, note = _corrected(case, recipe, work, laps, progress, probing=probing)
     notes = [note, "Times are for all epochs; early stopping may end sooner."]
     if answer == "text":
         notes.append("Every answer is counted as long as chat.max_new_tokens lets it become.")
+    if not own:
+        notes.append("The plan is that of Fucina's own engine: what Unsloth takes is not known.")
     if drawn.tokenizer is None:
         notes.append(f"{drawn.name} has no tokenizer here: tokens are guessed from characters.")
     if not here:

@@ -4,6 +4,7 @@ NF4 with double quantization as in QLoRA: each block of 64 numbers has one scale
 256 scales are kept in 8 bits. Source: Dettmers et al., 2023, https://arxiv.org/abs/2305.14314
 """
 
+import importlib
 import logging
 from typing import Any
 
@@ -31,14 +32,13 @@ def library() -> Any:
     before = told.level
     told.setLevel(logging.ERROR)
     try:
-        import bitsandbytes
+        return importlib.import_module("bitsandbytes")
     except ModuleNotFoundError as error:
         if error.name != "bitsandbytes":
             raise
         raise MissingExtraError("bitsandbytes", extra="quant") from error
     finally:
         told.setLevel(before)
-    return bitsandbytes
 
 
 class Packed(nn.Module):
