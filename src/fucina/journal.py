@@ -165,6 +165,12 @@ class Journal:
         found["truncated"] = list(fit.truncated)
         found["longest_tokens"] = fit.longest_tokens
         found["expectations"] = self._met()
+        peaks = _peaks()
+        found["memory"] = {
+            "peak_mib": peaks["peak_vram_mib"] or peaks["peak_memory_mib"],
+            "planned_mib": self.planned["promised_mib"],
+            "where": "GPU" if peaks["peak_vram_mib"] else "RAM",
+        }
         found["environment"] = run.read_json(self.folder / "environment.json")
         page = report(found, run.read_events(self.folder), self.recipe.model_dump(mode="json"))
         if isinstance(outcome.predictions, Texts):
@@ -176,6 +182,10 @@ class Journal:
         run.write_text(self.folder / "report.html", page)
         run.write_json(self.folder / "metrics.json", found)
         self.log(outcome.verdict)
+        self.tell(
+            f"peak memory {found['memory']['peak_mib']:.0f} MiB of {found['memory']['where']}; the "
+            f"plan said {found['memory']['planned_mib']:.0f} MiB."
+        )
 
     def _epoch(self, epoch: Epoch) -> None:
         facts = {

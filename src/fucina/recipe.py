@@ -33,6 +33,7 @@ ALIASES = {
     "gradient_accumulation_steps": "training.accumulation",
     "gradient_checkpointing": "engine.checkpointing",
     "label_column": "data.label",
+    "load_in_4bit": "model.quantize",
     "lora_alpha": "adapter.alpha",
     "lora_dropout": "adapter.dropout",
     "lora_r": "adapter.rank",
@@ -47,17 +48,31 @@ ALIASES = {
     "model_name_or_path": "model.base",
     "num_epochs": "training.epochs",
     "num_train_epochs": "training.epochs",
+    "optim": "engine.optimizer",
+    "optimizer": "engine.optimizer",
     "output_dir": "output",
     "per_device_train_batch_size": "training.batch_size",
     "peft_use_dora": "adapter.dora",
     "peft_use_rslora": "adapter.rslora",
+    "quantization_bit": "model.quantize",
     "r": "adapter.rank",
     "sequence_len": "model.max_length_tokens",
     "text_column": "data.text",
     "use_dora": "adapter.dora",
     "use_rslora": "adapter.rslora",
+    "use_unsloth": "engine.backend",
     "warmup_ratio": "training.warmup",
     "warmup_steps": "training.warmup",
+}
+
+# Values of those tools that are called otherwise here.
+OPTIMIZERS = {"adamw_torch": "adamw", "adamw_torch_fused": "adamw", "adamw_bnb_8bit": "adamw_8bit"}
+VALUES: dict[str, dict[Any, str]] = {
+    "load_in_4bit": {True: "nf4", False: "none"},
+    "optim": OPTIMIZERS,
+    "optimizer": OPTIMIZERS,
+    "quantization_bit": {4: "nf4"},
+    "use_unsloth": {True: "unsloth", False: "fucina"},
 }
 
 
@@ -115,10 +130,12 @@ def parse(
             raise RecipeError(
                 f"{override!r} is not an override.", fix="Write section.key=value, without spaces."
             )
-        if key in ALIASES:
-            mapped.append(f"{key} is read as {ALIASES[key]}")
-            key = ALIASES[key]
-        _put(settings, key.split("."), plain(read_yaml(value, override)), override)
+        content = plain(read_yaml(value, override))
+        section, _, last = key.rpartition(".")
+        if last in ALIASES and last not in known(Recipe, [section] if section else []):
+            content = _alias(key, last, content, mapped)
+            key = ALIASES[last]
+        _put(settings, key.split("."), content, override)
     preset = settings.get("preset", "balanced")
     if preset in PRESETS:
         settings = _merge(PRESETS[preset], settings)
@@ -161,15 +178,23 @@ def _canonical(settings: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
                 if inner in own or inner not in ALIASES:
                     _put(result, [key, inner], content, key)
                 else:
+                    content = _alias(f"{key}.{inner}", inner, content, mapped)
                     _put(result, ALIASES[inner].split("."), content, inner)
-                    mapped.append(f"{key}.{inner} is read as {ALIASES[inner]}")
             result.setdefault(key, {})
         elif key in ALIASES:
+            value = _alias(key, key, value, mapped)
             _put(result, ALIASES[key].split("."), value, key)
-            mapped.append(f"{key} is read as {ALIASES[key]}")
         else:
             result[key] = value
     return result, mapped
+
+
+def _alias(given: str, name: str, value: Any, mapped: list[str]) -> Any:
+    """Note that a name of another tool was read as ours; returns its value as it is called here."""
+    ours = VALUES.get(name, {}).get(value, value) if isinstance(value, str | int) else value
+    said = "" if ours is value else f"={ours}"
+    mapped.append(f"{given} is read as {ALIASES[name]}{said}")
+    return ours
 
 
 def _put(tree: dict[str, Any], path: Sequence[str], value: Any, given: str) -> None:

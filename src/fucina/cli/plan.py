@@ -60,7 +60,7 @@ def _show(found: "Plan") -> None:
     for option in found.options:
         if option.changed is None or option.change:
             console.print(f"{option.name}: {_advice(option.changed, option.change)}", markup=False)
-        if option.checkpointing:
+        if option.checkpointing and option.changed:
             console.print(f"{option.name}: its layers are computed twice, for memory", markup=False)
     console.print(_elsewhere_table(found))
     console.print()

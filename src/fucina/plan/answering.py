@@ -119,7 +119,7 @@ def _writing(prompts: np.ndarray, shapes: Shapes, network: Network, members: int
         wide, seen = members * rows, begun + length + most / 2
         flops += forward(once(wide, length), network, layers, begun)
         flops += forward(once(wide * (most - 1), 1), network, layers, seen)
-        cache = 2 * wide * seen * network.width * network.depth
+        cache = wide * seen * network.remembered * network.depth
         again = weights * READ_BYTES + network.packed * UNPACK_BYTES
         moved += most * (cache * CACHE_BYTES + again)
     heads = 2.0 * members * prompts[:, 0].sum() * most * network.head

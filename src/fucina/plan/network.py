@@ -1,7 +1,7 @@
 """What a plan must know of a base model, read from its modules; they may hold no numbers."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
 
@@ -33,6 +33,7 @@ class Network:
         packed: Numbers that are kept in 4 bits; 0 without.
         largest: Numbers in the largest packed matrix: unpacked one at a time.
         stored: Bytes of a number in the file of the weights.
+        remembered: Keys and values that a token leaves in one layer, in numbers.
     """
 
     parameters: int
@@ -48,6 +49,7 @@ class Network:
     packed: int = 0
     largest: int = 0
     stored: int = 4
+    remembered: int = 0
 
 
 def measure(
@@ -115,7 +117,18 @@ def measure(
         packed=sum(sizes) if packs else 0,
         largest=max(sizes) if packs else 0,
         stored=next(network.parameters()).dtype.itemsize,
+        remembered=_remembered(getattr(network, "config", None), width),
     )
+
+
+def _remembered(config: Any, width: int) -> int:
+    """As many heads remember as the configuration says; some models share them."""
+    heads = getattr(config, "num_attention_heads", None)
+    if heads is None:
+        return 2 * width
+    alone = 1 if getattr(config, "multi_query", False) else heads
+    keys = getattr(config, "num_key_value_heads", None) or alone
+    return 2 * keys * (getattr(config, "head_dim", None) or width // heads)
 
 
 def _shapes(layer: nn.Module) -> list[tuple[int, int]]:

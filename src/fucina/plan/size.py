@@ -61,8 +61,9 @@ def memory(
     parts = len(shapes.training) / max(1, shapes.steps)  # each pass gives gradients of its own
     ends = 2 * (work.trainable - numbers)
     moments = _moment_bytes(recipe) / 4
-    # Parameters (also of the stack that reads the texts), gradients, best and last.
-    always = 5 + moments + buffered
+    # Parameters (also of the stack that reads the texts), gradients, best and last; a GPU holds a
+    # state only while it is taken to RAM.
+    always = 4 + moments if gpu else 5 + moments + buffered
     # A checkpoint copies parameters and moments, and a file is put into one piece twice.
     copied = 1 + moments
     checkpoint = 4.0 * numbers * (copied if gpu else copied + 2 * (copied + 2 + buffered))
@@ -73,12 +74,12 @@ def memory(
     passing += _beginning_bytes(work, parts, twice=twice)
     steps = 4.0 * numbers * parts + (passing if gpu else HOLES * passing)
     steps += _logit_bytes(work) * at_once
-    writing = _writing_bytes(work) * min(workers, len(shapes.texts.prompts))
+    writing = _writing_bytes(work, weight_bytes) * min(workers, len(shapes.texts.prompts))
     found = {
         "weights": (network.parameters - network.packed) * weight_bytes
         + network.packed * BYTES
         + network.largest * weight_bytes * workers,
-        "members": 4.0 * (always * numbers + ends) * (1 if gpu else COPIED),
+        "members": 4.0 * always * numbers if gpu else 4.0 * (always * numbers + ends) * COPIED,
         "steps or checkpoint": max(steps, checkpoint * (1 if gpu else COPIED), writing),
     }
     if gpu:
@@ -115,7 +116,7 @@ def _pass_bytes(work: Work, weight_bytes: int, *, twice: bool) -> float:
     layers = range(network.trunk, network.depth)
     pairs = float((rows * length * (length + past)).max()) * (1 if twice else len(layers))
     # Each row gets keys and values of its own behind those of the beginning.
-    behind = float(rows.max()) * past * 2 * network.width * len(layers)
+    behind = float(rows.max()) * past * network.remembered * len(layers)
     tokens = float((rows * length).max())
     return (tokens * _kept(network, twice=twice) + behind) * (weight_bytes + 4) / 2 + pairs * 4
 
@@ -132,7 +133,7 @@ def _beginning_bytes(work: Work, parts: float, *, twice: bool) -> float:
     network, shapes = work.network, work.shapes
     layers = network.depth - network.trunk
     tokens = float(shapes.members * shapes.texts.prefix)
-    return 4 * tokens * (_kept(network, twice=twice) + 2 * network.width * layers * (1 + parts))
+    return 4 * tokens * (_kept(network, twice=twice) + network.remembered * layers * (1 + parts))
 
 
 def _logit_bytes(work: Work) -> float:
@@ -146,14 +147,15 @@ def _logit_bytes(work: Work) -> float:
     return UNCUT * whole if network.trains_head else BLOCKS * min(whole, BLOCK_BYTES)
 
 
-def _writing_bytes(work: Work) -> float:
+def _writing_bytes(work: Work, weight_bytes: int) -> float:
     """Keys and values of a batch that is written, and the odds of its next tokens."""
     network, texts = work.network, work.shapes.texts
     if not len(texts.prompts):
         return 0.0
     rows = texts.prompts[:, 0] * work.shapes.members
     length = texts.begun + texts.prompts[:, 1] + texts.most
-    cache = 2.0 * network.width * network.depth * 4 * float((rows * length).max())
+    numbers = float(network.remembered * network.depth)
+    cache = numbers * weight_bytes * float((rows * length).max())
     odds = 2.0 * 8 * float(rows.max()) * network.head / network.width
     return 2 * cache + odds  # a longer cache is made beside the one before
 

@@ -144,7 +144,7 @@ def _judge(
                 f"{loop.stack.base.name} gives no numbers on the held-out rows before training.",
                 fix="Set training.precision=float32, or use another model.base.",
             )
-        state = states[i].clone()
+        state = states[i].to("cpu", copy=True)  # a GPU has better use for its memory
         if np.isfinite(loss) and member.best.see(epoch, held.score, loss, state):
             member.held_out = held.answers
             hooks.improved(loop.stack, member)
