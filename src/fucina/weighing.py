@@ -54,7 +54,7 @@ class Case:
             split, counts = part, forecast.count(part, self.drawn, recipe)
         drawn = self.drawn
         network = plan.measure(
-            drawn.network, drawn.layers, drawn.width, recipe.adapter, drawn.head,
+            drawn.network, drawn.layers, drawn.width, recipe.adapter, drawn.head, drawn.encoder,
             quantize=recipe.model.quantize,
         )  # fmt: skip
         shapes = forecast.shapes(split, counts, recipe)

@@ -20,7 +20,6 @@ from fucina.config.expectations import ExpectationsConfig
 from fucina.config.model import AdapterConfig, ModelConfig
 from fucina.config.prepare import (
     AugmentConfig,
-    CaseConfig,
     PhaseConfig,
     PromptConfig,
     SynthesisConfig,
@@ -36,7 +35,6 @@ __all__ = [
     "TEXT_METRICS",
     "AdapterConfig",
     "AugmentConfig",
-    "CaseConfig",
     "ChatConfig",
     "ConstitutionConfig",
     "DataConfig",

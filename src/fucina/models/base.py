@@ -1,8 +1,6 @@
 """Load a base model by alias, hub id or folder, and find out what the stack must know of it."""
 
-import hashlib
 import json
-import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,14 +10,17 @@ import torch
 from torch import nn
 
 from fucina.errors import ModelError
+from fucina.models.fingerprint import fingerprint_of
+from fucina.models.halves import Halves, halves_of, name_of, take_bias
 from fucina.models.product import quicken
 from fucina.models.quantize import pack
-from fucina.models.source import locate, read
+from fucina.models.source import has_halves, locate, read
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from fucina.config import ChatConfig, ModelConfig
+    from fucina.models.pairing import Pairing
     from fucina.models.template import Template
 
 __all__ = [
@@ -32,8 +33,6 @@ __all__ = [
     "with_template",
 ]
 
-_WEIGHT_SAMPLE_BYTES = 1 << 20  # hashing whole multi-gigabyte files would cost minutes
-
 
 @dataclass(frozen=True)
 class Base:
@@ -45,9 +44,11 @@ class Base:
         tokenizer: Its tokenizer, with a pad token.
         pooling: `mean`, `cls` or `last`: how a sentence becomes one vector.
         body: Dotted name of the bare transformer inside `network`; empty where it is all of it.
+            Of an encoder-decoder it is the decoder, as `layers` and `depth` are.
         head: Dotted name of the layer that writes tokens; empty without one.
         cap: Logits of tokens are bent to stay within this; 0 for not.
         template: How it wants conversations; None where it does not write.
+        halves: What is particular of an encoder-decoder; None for others.
         layers: Dotted name of the list of transformer layers inside `network`.
         depth: How many layers there are.
         width: Size d of a hidden state.
@@ -73,7 +74,13 @@ class Base:
     head: str = ""
     cap: float = 0.0
     positions: int = sys.maxsize
-    template: "Template | None" = None
+    template: "Template | Pairing | None" = None
+    halves: Halves | None = None
+
+    @property
+    def encoder(self) -> str:
+        """Dotted name of the list of layers of the encoder; empty where there is no decoder."""
+        return self.halves.layers if self.halves else ""
 
 
 def load(
@@ -87,7 +94,7 @@ def load(
     Args:
         config: Which model, and how its states are pooled.
         precision: Of the frozen weights, `float32` or `bfloat16`.
-        answer: What it is to answer with; `text` needs a decoder.
+        answer: What it is to answer with; `text` needs a decoder, or an encoder and a decoder.
 
     Raises:
         ModelError: The model cannot be had, has no safetensors, or has no layers; or it is to
@@ -104,27 +111,36 @@ def load(
     packs = config.quantize == "nf4"
     # What is packed anyway is not made wider first: a large model would take twice the memory.
     network, tokenizer = read(config.base, source, answer, None if packs else torch.float32)
-    if answer == "label" and getattr(network.config, "is_encoder_decoder", False):
+    writes_apart = answer == "text" and has_halves(network.config)
+    if answer == "label" and has_halves(network.config):
         network = network.get_encoder()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.config.use_cache = False  # a cache of keys and values only serves generation
     kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    fingerprint = _fingerprint(network, kind)
-    layers, stack = find_layers(network)
+    head = find_head(network) if answer == "text" else ""
+    if writes_apart:
+        take_bias(network, head)
+    fingerprint = fingerprint_of(network, kind)
     if packs:
-        pack(stack, device)
+        halves = (network.get_encoder(), network.get_decoder()) if writes_apart else (network,)
+        for half in halves:
+            pack(find_layers(half)[1], device)
     if precision == "bfloat16" and device.type == "cpu":
         from fucina.models.attention import widen  # transformers takes seconds to import
 
         widen(network)
-    for parameter in network.parameters():  # buffers stay: positions are counted in float32
-        parameter.data = parameter.data.to(kind)
+    # What is in no file stays as it is: positions are counted in float32, scales of 4 bits too.
+    for tensor in network.state_dict(keep_vars=True).values():
+        tensor.data = tensor.data.to(kind) if tensor.is_floating_point() else tensor.data
     network = network.to(device).eval().requires_grad_(False)
     quicken(network)
     if tokenizer.pad_token is None:
         # Padding is always masked, so the choice of token does not matter.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     body = network.base_model_prefix if answer == "text" else ""
+    if writes_apart:
+        body = name_of(network, network.get_decoder())
+    layers, stack = find_layers(network, body if writes_apart else "")
     causal, tuple_output = _probe(network.get_submodule(body), stack)
     if answer == "text" and not causal:
         raise ModelError(
@@ -132,6 +148,10 @@ def load(
             fix="Give a decoder, such as a folder or hub id of SmolLM2, Qwen3 or Gemma.",
         )
     positions = _positions(network, tokenizer)
+    halves = None
+    if writes_apart:
+        encoder, _ = find_layers(network, name_of(network, network.get_encoder()))
+        halves = halves_of(network, layers, encoder, head)
     return Base(
         name=config.base,
         network=network,
@@ -146,29 +166,43 @@ def load(
         precision=precision,
         fingerprint=fingerprint,
         body=body,
-        head=find_head(network) if answer == "text" else "",
+        head=head,
+        halves=halves,
         cap=getattr(network.config, "final_logit_softcapping", None) or 0.0,
     )
 
 
 def with_template(base: Base, config: "ChatConfig", path: Path) -> Base:
-    """Give a decoder the template that a recipe asks for.
+    """Give a base that writes the template that a recipe asks for.
 
     Args:
-        base: The decoder.
+        base: The decoder, or encoder-decoder.
         config: Which template, what the system says, and what is learnt.
         path: Of the Jinja file, where it asks for one.
 
     Raises:
         ModelError: There is no template that this tokenizer can use.
     """
-    return replace(base, template=choose_template(base.tokenizer, config, path))
+    template = choose_template(base.tokenizer, config, path, halves=base.halves is not None)
+    return replace(base, template=template)
 
 
-def choose_template(tokenizer: Any, config: "ChatConfig", path: Path) -> "Template":
-    """Open the template that a recipe asks for; arguments and errors as above."""
+def choose_template(
+    tokenizer: Any, config: "ChatConfig", path: Path, *, halves: bool = False
+) -> "Template | Pairing":
+    """Open the template that a recipe asks for; arguments and errors as above.
+
+    Args:
+        tokenizer: Of the base.
+        config: What is asked for.
+        path: Of the Jinja file.
+        halves: Whether the base is an encoder-decoder, which has no template.
+    """
+    from fucina.models.pairing import open_pairing
     from fucina.models.template import open_template
 
+    if halves:
+        return open_pairing(tokenizer, config)
     choice = config.template if config.template in {"auto", "chatml"} else str(path)
     return open_template(tokenizer, choice, system=config.system, supervise=config.supervise)
 
@@ -191,8 +225,12 @@ def _positions(network: "PreTrainedModel", tokenizer: Any) -> int:
     return most
 
 
-def find_layers(network: nn.Module) -> tuple[str, nn.ModuleList]:
+def find_layers(network: nn.Module, inside: str = "") -> tuple[str, nn.ModuleList]:
     """Find the list of transformer layers: the module list that holds most parameters.
+
+    Args:
+        network: All of it.
+        inside: Dotted name of the part to look in; empty for all.
 
     Returns:
         Its dotted name and the list.
@@ -203,7 +241,7 @@ def find_layers(network: nn.Module) -> tuple[str, nn.ModuleList]:
     best: tuple[int, str, nn.ModuleList] | None = None
     for name, module in network.named_modules():
         # A list inside a layer (experts, heads) holds fewer parameters than the layers do.
-        if isinstance(module, nn.ModuleList) and len(module):
+        if isinstance(module, nn.ModuleList) and len(module) and name.startswith(inside):
             size = sum(parameter.numel() for parameter in module.parameters())
             if best is None or size > best[0]:
                 best = (size, name, module)
@@ -252,16 +290,3 @@ def _probe(network: nn.Module, layers: nn.ModuleList) -> tuple[bool, bool]:
     # In a causal model the first token cannot see that the last one differs.
     causal = bool(torch.allclose(states[0, 0], states[1, 0], atol=1e-6))
     return causal, returned[0]
-
-
-def _fingerprint(network: "PreTrainedModel", kind: torch.dtype) -> str:
-    """What a base is known by in a precision, whichever its file has and packed or not."""
-    settings = re.sub(
-        r'"dtype": "\w+"', '"dtype": "float32"', network.config.to_json_string(use_diff=False)
-    )
-    digest = hashlib.sha256(settings.encode())
-    for name, tensor in sorted(network.state_dict().items()):
-        sample = tensor.detach().flatten()[: _WEIGHT_SAMPLE_BYTES // 4]
-        sample = sample.to(kind) if sample.is_floating_point() else sample
-        digest.update(name.encode() + sample.float().cpu().numpy().tobytes())
-    return digest.hexdigest()

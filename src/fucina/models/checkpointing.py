@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
-from transformers import Cache, DynamicCache
+from transformers import DynamicCache
 
 from fucina.models.adapter import Noise
 
@@ -36,7 +36,7 @@ class Checkpointed(nn.Module):
             return self.layer(*args, **kwargs)
         active = self.noise.active
         drawn = self.noise.generator.get_state() if active else None
-        found = [value for value in (*args, *kwargs.values()) if isinstance(value, Cache)]
+        found = [value for value in (*args, *kwargs.values()) if isinstance(value, DynamicCache)]
         before = self._remembered(found[0]) if found else None
         passes = iter(("there", "back"))
 
@@ -47,13 +47,13 @@ class Checkpointed(nn.Module):
             if drawn is not None:
                 self.noise.generator.set_state(drawn)
             past = self._cache(before)
-            own = [past if isinstance(value, Cache) else value for value in args]
-            named = {k: past if isinstance(v, Cache) else v for k, v in kwargs.items()}
+            own = [past if isinstance(value, DynamicCache) else value for value in args]
+            named = {k: past if isinstance(v, DynamicCache) else v for k, v in kwargs.items()}
             return self.layer(*own, **named)
 
         return checkpoint(run, use_reentrant=False, preserve_rng_state=False)
 
-    def _remembered(self, cache: Cache) -> tuple[torch.Tensor, torch.Tensor] | None:
+    def _remembered(self, cache: DynamicCache) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Keys and values of this layer so far; they are never written over, only replaced."""
         layers: list[Any] = cache.layers
         if len(layers) <= self.number or not layers[self.number].is_initialized:

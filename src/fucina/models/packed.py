@@ -71,11 +71,11 @@ class Packed(nn.Module):
         kept, inner = functional.quantize_blockwise(scales - offset, blocksize=SCALES)
         self.shape = weight.shape
         # Buffers, so that replicas share them and devices are changed with the network's.
-        self.register_buffer("codes", torch.cat([codes for codes, _ in parts]))
-        self.register_buffer("scales", kept)
-        self.register_buffer("offset", offset)
-        self.register_buffer("table", inner.code)
-        self.register_buffer("scales_of_scales", inner.absmax)
+        self.register_buffer("codes", torch.cat([codes for codes, _ in parts]), persistent=False)
+        self.register_buffer("scales", kept, persistent=False)
+        self.register_buffer("offset", offset, persistent=False)
+        self.register_buffer("table", inner.code, persistent=False)
+        self.register_buffer("scales_of_scales", inner.absmax, persistent=False)
 
     def unpacked(self, dtype: torch.dtype) -> Tensor:
         """The matrix, out x in, as near as 4 bits come."""

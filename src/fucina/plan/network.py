@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
 
-from fucina.models.build import trained_whole, trunk_depth
+from fucina.models.build import adapted_layers, trained_whole, trunk_depth
 from fucina.models.product import PackedLinear
-from fucina.models.targets import is_linear, resolve, size
+from fucina.models.targets import is_linear, size
 
 if TYPE_CHECKING:
     from fucina.config import AdapterConfig
@@ -30,6 +30,10 @@ class Network:
         trained: Parameters trained beside the head of labels, of one member.
         head: Numbers in the layer that writes tokens, vocabulary times d; 0 without one.
         trains_head: Whether that layer is trained.
+        encoder: Of an encoder-decoder, whose decoder the other fields are of; None for others.
+        crossed: For each layer of its decoder the numbers in the products of what is read, which
+            `products` leaves out.
+        crossed_adapters: Those of the adapters of these products, which `adapters` leaves out.
         packed: Numbers that are kept in 4 bits; 0 without.
         largest: Numbers in the largest packed matrix: unpacked one at a time.
         stored: Bytes of a number in the file of the weights.
@@ -46,6 +50,9 @@ class Network:
     trained: int
     head: int = 0
     trains_head: bool = False
+    encoder: "Network | None" = None
+    crossed: tuple[int, ...] = ()
+    crossed_adapters: int = 0
     packed: int = 0
     largest: int = 0
     stored: int = 4
@@ -58,6 +65,7 @@ def measure(
     width: int,
     config: "AdapterConfig",
     head: str = "",
+    encoder: str = "",
     *,
     quantize: str = "none",
 ) -> Network:
@@ -70,6 +78,7 @@ def measure(
         width: d.
         config: Which layers are adapted, and how.
         head: Dotted name of the layer that writes tokens; empty without one.
+        encoder: Dotted name of the list of layers of an encoder; empty without one.
         quantize: Whether the linear layers are kept in 4 bits, as `model.quantize` says.
 
     Raises:
@@ -86,20 +95,24 @@ def measure(
     stack = list(network.get_submodule(layers).children())
     depth = len(stack)
     trunk = trunk_depth(config, depth)
-    adapters, lengths = 0, 0
+    adapters = {"own": 0, "crossed": 0, "encoder": 0}
+    lengths = 0
     if config.kind == "lora":
-        for layer in stack[trunk:]:
-            names = resolve(layer, config.target_modules)
-            shapes = [size(layer.get_submodule(name)) for name in names]
-            adapters += sum(config.rank * (into + out) for into, out in shapes)
-            lengths += sum(out for _, out in shapes) if config.dora else 0
-    trained, trains_head = adapters + lengths, False
+        for path, layer, names in adapted_layers(network, layers, config, encoder):
+            for name in names:
+                into, out = size(layer.get_submodule(name))
+                crossed = "crossed" if encoder and _crosses(name) else "own"
+                side = crossed if path.startswith(f"{layers}.") else "encoder"
+                adapters[side] += config.rank * (into + out)
+                lengths += out if config.dora else 0
+    trained, trains_head = sum(adapters.values()) + lengths, False
     writes = cast("Tensor", network.get_submodule(head).weight) if head else None
     if config.kind == "full":
-        whole = [parameter for _, parameter in trained_whole(network, layers, trunk)]
+        whole = [parameter for _, parameter in trained_whole(network, layers, config, encoder)]
         trained = sum(parameter.numel() for parameter in whole)
         trains_head = any(parameter is writes for parameter in whole)  # also where it is tied
-    sizes = [into * out for layer in stack for into, out in _shapes(layer)]
+    read = list(network.get_submodule(encoder).children()) if encoder else []
+    sizes = [into * out for layer in (*stack, *read) for into, out in _shapes(layer)]
     packs = quantize != "none"
     held = sum(parameter.numel() for parameter in network.parameters())
     away = [size(module) for module in network.modules() if isinstance(module, PackedLinear)]
@@ -108,12 +121,15 @@ def measure(
         depth=depth,
         trunk=trunk,
         width=width,
-        products=tuple(sum(i * o for i, o in _shapes(layer)) for layer in stack),
-        outputs=tuple(sum(o for _, o in _shapes(layer)) for layer in stack),
-        adapters=adapters,
+        products=tuple(sum(i * o for i, o in _shapes(layer, bool(encoder))) for layer in stack),
+        outputs=tuple(sum(o for _, o in _shapes(layer, bool(encoder))) for layer in stack),
+        adapters=adapters["own"],
         trained=trained,
         head=0 if writes is None else writes.numel(),
         trains_head=trains_head,
+        encoder=_encoder(network, encoder, width, config, adapters["encoder"]) if encoder else None,
+        crossed=tuple(sum(i * o for i, o in _crossed(layer)) for layer in stack) if encoder else (),
+        crossed_adapters=adapters["crossed"],
         packed=sum(sizes) if packs else 0,
         largest=max(sizes) if packs else 0,
         stored=next(network.parameters()).dtype.itemsize,
@@ -131,5 +147,38 @@ def _remembered(config: Any, width: int) -> int:
     return 2 * keys * (getattr(config, "head_dim", None) or width // heads)
 
 
-def _shapes(layer: nn.Module) -> list[tuple[int, int]]:
-    return [size(module) for module in layer.modules() if is_linear(module)]
+def _encoder(
+    network: nn.Module, layers: str, width: int, config: "AdapterConfig", adapters: int
+) -> Network:
+    """An encoder: all of its layers are trained, or none."""
+    stack = list(network.get_submodule(layers).children())
+    trained = config.layers == "all" and config.kind != "head"
+    return Network(
+        parameters=0,
+        depth=len(stack),
+        trunk=0 if trained else len(stack),
+        width=width,
+        products=tuple(sum(i * o for i, o in _shapes(layer)) for layer in stack),
+        outputs=tuple(sum(o for _, o in _shapes(layer)) for layer in stack),
+        adapters=adapters,
+        trained=0,
+    )
+
+
+def _crosses(name: str) -> bool:
+    """Whether a product of a decoder's layer is of what was read: keys and values of attention."""
+    *before, last = name.lower().split(".")
+    return last in {"k", "v", "k_proj", "v_proj"} and any("enc" in part for part in before)
+
+
+def _shapes(layer: nn.Module, decodes: bool = False) -> list[tuple[int, int]]:
+    return [
+        size(module)
+        for name, module in layer.named_modules()
+        if is_linear(module) and not (decodes and _crosses(name))
+    ]
+
+
+def _crossed(layer: nn.Module) -> list[tuple[int, int]]:
+    found = layer.named_modules()
+    return [size(module) for name, module in found if is_linear(module) and _crosses(name)]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from fucina.errors import EndpointError, MissingExtraError, RecipeError
-from fucina.prepare.replies import read_texts
 
 if TYPE_CHECKING:
     from httpx2 import Response
@@ -21,17 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["Endpoint", "UnansweredError", "is_loopback"]
 
 Sleep = Callable[[float], Awaitable[object]]
+Row = dict[str, Any]
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 LONGEST_ORDER_S = 300.0  # a server that asks for a longer pause is better asked another day
 TEMPORARY = {408, 409, 425, 429}  # and every 5xx
 SHOWN = 200  # letters of a server's message
-SYSTEM = (
-    'You write training examples for a text classifier. Answer with one JSON object, {"texts": '
-    '["...", "..."]}, and nothing else. Every text differs from the others in words and in what '
-    "it asks; write as real people do."
-)
 
 
 class UnansweredError(Exception):
@@ -52,6 +47,8 @@ class Endpoint:
     Args:
         config: Where it is, and how patient to be.
         key: Sent as a bearer token; empty to send none. It is in no message and no file.
+        system: What the model is told before each request.
+        read: Finds the rows in what the model wrote; none where there are none.
         sleep: Waits.
         jitter: Gives numbers in 0..1, so that requests that failed together do not come again
             together.
@@ -66,6 +63,8 @@ class Endpoint:
         config: "SynthesisConfig",
         key: str,
         *,
+        system: str,
+        read: Callable[[str], list[Row]],
         sleep: Sleep = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -82,6 +81,8 @@ class Endpoint:
                 f"the key in {config.key_variable} has signs that no key has.",
                 fix=f"Set it again, without quotes and line ends: export {config.key_variable}=…",
             )
+        self._system = system
+        self._read = read
         self._sleep = sleep
         self._jitter = jitter
         self._json_mode = True
@@ -105,11 +106,11 @@ class Endpoint:
     ) -> None:
         await self._client.aclose()
 
-    async def ask(self, prompt: str) -> list[str]:
-        """The texts that the model wrote, at least one.
+    async def ask(self, prompt: str) -> list[Row]:
+        """The rows that the model wrote, at least one.
 
         Raises:
-            UnansweredError: All tries failed: overload, time-outs, answers without texts.
+            UnansweredError: All tries failed: overload, time-outs, answers without rows.
             EndpointError: The server refuses; asking again would not help.
         """
         problem = ""
@@ -127,7 +128,7 @@ class Endpoint:
                     await self._sleep(max(error.pause_s, pause * (0.5 + self._jitter() / 2)))
         raise UnansweredError(f"{problem} (tries: {self.config.retries + 1})")
 
-    async def _try(self, prompt: str) -> list[str]:
+    async def _try(self, prompt: str) -> list[Row]:
         asked = self._json_mode
         response = await self._post(prompt, asked)
         if response.status_code in {400, 422} and asked:
@@ -135,17 +136,17 @@ class Endpoint:
             response = await self._post(prompt, json_mode=False)
             self._json_mode = self._json_mode and not response.is_success
         self._judge(response)
-        texts = read_texts(_content(response))
-        if not texts:
-            raise _TemporaryError("an answer without texts")
-        return texts
+        rows = self._read(_content(response))
+        if not rows:
+            raise _TemporaryError("an answer without rows")
+        return rows
 
     async def _post(self, prompt: str, json_mode: bool) -> "Response":
         body: dict[str, Any] = {
             "model": self.config.model,
             "temperature": self.config.temperature,
             "messages": [
-                {"role": "system", "content": SYSTEM},
+                {"role": "system", "content": self._system},
                 {"role": "user", "content": prompt},
             ],
         }

@@ -43,6 +43,8 @@ class Example:
         tools: What the assistant may call, in OpenAI's form.
         left_out: Turns after the last answer, from which nothing can be learnt.
         facts: What judging an answer needs beside the target, such as the path of a database.
+        fields: The row that it was made of, by field of the task, so that it can be varied and
+            written again; empty where it was made otherwise.
     """
 
     prompt: str
@@ -53,6 +55,7 @@ class Example:
     tools: tuple[Mapping[str, Any], ...] = ()
     left_out: tuple[Message, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of_conversation(
@@ -167,7 +170,7 @@ class Finding:
         rows: Origins of the rows it is about, the worst first.
         evidence: What was seen in each of `rows`, in the same order.
         repairs: What a safe repair makes of rows: origin to the new text, to the new turns of a
-            conversation, or to None to drop the row.
+            conversation, to the new fields, or to None to drop the row.
     """
 
     check: str
@@ -176,7 +179,9 @@ class Finding:
     fix: str = ""
     rows: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
-    repairs: Mapping[str, str | tuple[Message, ...] | None] = field(default_factory=dict)
+    repairs: Mapping[str, str | tuple[Message, ...] | Mapping[str, Any] | None] = field(
+        default_factory=dict
+    )
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from fucina.train.elsewhere import require, take_over, teach
 from fucina.train.fit import fit
 from fucina.train.members import Hooks, Member
 from fucina.train.prepare_labels import prepare_labels
+from fucina.train.prepare_pairs import prepare_pairs
 from fucina.train.prepare_texts import prepare_texts
 from fucina.train.stopping import max_ratio
 from fucina.train.texts import TextMaterial
@@ -89,10 +90,12 @@ def cross_validate(
     """
     outside = recipe.engine.backend == "unsloth"
     if outside:
-        require(recipe.engine.python)
+        require(recipe.engine.python, base)
     texts = tasks.get(recipe.task).answer == "text"
     ratio = max_ratio(recipe.stopping, recipe.training.loss, texts=texts)
-    prepare = prepare_texts if texts else prepare_labels
+    prepare = prepare_labels
+    if texts:
+        prepare = prepare_texts if base.halves is None else prepare_pairs
     prepared = prepare(split, base, recipe, threads=threads, hooks=hooks)
     every = range(len(split.folds))
     groups = [[i] for i in every] if recipe.adapter.kind == "full" else [list(every)]

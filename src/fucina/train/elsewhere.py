@@ -48,13 +48,22 @@ FIX = (
 OFF = 0.05  # of the loss; in 4 bits and bfloat16 two programs do not agree to the last digit
 
 
-def require(python: str | None) -> str:
+def require(python: str | None, base: "Base | None" = None) -> str:
     """Make sure that a Python has Unsloth and a GPU; returns its path.
+
+    Args:
+        python: Of its environment.
+        base: What is to be trained.
 
     Raises:
         RecipeError: None is given, or it is no program.
         TrainingError: Unsloth cannot be used with it.
     """
+    if base is not None and base.halves is not None:
+        raise TrainingError(
+            f"engine.backend: unsloth trains decoders; {base.name} has an encoder too.",
+            fix="Set engine.backend: fucina.",
+        )
     if python is None:
         raise RecipeError("engine.backend: unsloth needs engine.python.", fix=FIX)
     path = str(Path(python).expanduser())
