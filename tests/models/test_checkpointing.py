@@ -7,10 +7,12 @@ import torch
 from fucina.config import AdapterConfig
 from fucina.models.build import build
 from fucina.models.conversations import write
+from fucina.models.pairs import pair
 from fucina.models.trunk import Batch
 from fucina.records import Example, Fold, Message
 from fucina.train.batches import at_most, chunks
 from fucina.train.members import Loop
+from fucina.train.pairs import PAIRS, PairMaterial
 from fucina.train.texts import TEXTS, TextMaterial
 
 IDS = torch.tensor([[5, 9, 20, 24, 7, 18, 12, 11, 3], [4, 8, 8, 21, 6, 2, 9, 14, 10]])
@@ -102,3 +104,29 @@ def test_dropout_matters_in_these_tests(load_decoder, pool):
     base = load_decoder("llama")
     wet, _, _ = _gradients(base, CONFIGS["dropout"], pool, on=True)
     assert not torch.allclose(wet, _gradients(base, dry, pool, on=True)[0], atol=1e-4)
+
+
+def _pair_gradients(base, config, pool, *, on):
+    pairs = pair(
+        [Example(asked, said) for asked, said in SAID], base.template, max_length_tokens=64
+    )
+    members = 1 if config.kind == "full" else 2
+    stack = build(base, config, members=members, labels=0, seed=0, workers=2, checkpointing=on)
+    _randomize(stack)
+    folds = tuple(Fold((0, 1, 2, 3), (0,)) for _ in range(members))
+    active = [type("Active", (), {"index": i})() for i in range(members)]
+    loop = Loop(stack, PairMaterial(pairs, folds, None), PAIRS, active, None, 4, 4)
+    batch = np.tile(np.arange(4), (members, 1))
+    weights = loop.material.weights[batch].sum(axis=1)
+    return PAIRS.gradients(loop, at_most(chunks(batch, loop.material.lengths), 4), weights, pool, 7)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("kind", ["t5", "bart"])
+def test_encoder_decoders_have_the_same_gradients(kind, name, load_pair, pool):
+    base, config = load_pair(kind), CONFIGS[name]
+    plain, _, losses = _pair_gradients(base, config, pool, on=False)
+    twice, _, again = _pair_gradients(base, config, pool, on=True)
+    assert torch.equal(plain, twice)
+    assert np.array_equal(losses, again)
+    assert plain.abs().max() > 1e-3

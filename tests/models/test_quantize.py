@@ -110,6 +110,25 @@ def test_a_step_is_that_on_the_weights_as_four_bits_give_them(kind, targets, mak
         assert not torch.allclose(base.network(input_ids=IDS).logits, frozen, atol=0.01)
 
 
+@pytest.mark.parametrize("kind", ["t5", "bart"])
+def test_both_halves_of_an_encoder_decoder_are_packed(kind, make_pair):
+    base = _load(make_pair(kind))
+    packed = [name for name, part in base.network.named_modules() if isinstance(part, PackedLinear)]
+    for half in (base.layers, base.encoder):
+        assert any(name.startswith(half) for name in packed)
+    logits = []
+    for one in (base, _spread(base)):
+        stack = build(one, AdapterConfig(layers="all", rank=4), members=1, labels=0, seed=0,
+                      workers=1, whole=True)  # fmt: skip
+        noise = torch.empty_like(stack.adapters).normal_(
+            0, 0.05, generator=torch.Generator().manual_seed(1)
+        )
+        stack.bind(stack.adapters + noise, stack.heads)
+        network = stack.replicas[0].network
+        logits.append(network(input_ids=IDS, decoder_input_ids=IDS[:, :4]).logits)
+    assert torch.allclose(*logits, atol=10 * TOLERANCE)
+
+
 def test_labels_read_through_a_packed_trunk(make_base, pool):
     base = _load(make_base("bert"), answer="label")
     stack = build(base, AdapterConfig(layers=1, rank=4), members=2, labels=3, seed=0, workers=2)
