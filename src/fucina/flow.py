@@ -162,7 +162,8 @@ def forge(
         f"member(s), {len(split.test)} test rows; {base.name} in {base.precision}"
     )
     with threads.start() as pool:
-        journal.plan(*forecast.estimate(split, base, recipe, pool), resumed=resume)
+        recipe, estimate, record = forecast.estimate(split, base, recipe, pool)
+        journal.plan(recipe, estimate, record, resumed=resume)
         fit = cross_validate(
             split, base, recipe, threads=pool, hooks=journal.hooks(), memory=journal.memory()
         )

@@ -26,6 +26,16 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 
+# Values of other tools that are called otherwise here.
+OPTIMIZERS = {"adamw_torch": "adamw", "adamw_torch_fused": "adamw", "adamw_bnb_8bit": "adamw_8bit"}
+VALUES: dict[str, dict[Any, str]] = {
+    "load_in_4bit": {True: "nf4", False: "none"},
+    "optim": OPTIMIZERS,
+    "optimizer": OPTIMIZERS,
+    "quantization_bit": {4: "nf4"},
+    "use_unsloth": {True: "unsloth", False: "fucina"},
+}
+
 
 def load(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, list[str]]:
     """Read a recipe file.
@@ -83,10 +93,12 @@ def parse(
             raise RecipeError(
                 f"{override!r} is not an override.", fix="Write section.key=value, without spaces."
             )
-        if key in ALIASES:
-            mapped.append(f"{key} is read as {ALIASES[key]}")
-            key = ALIASES[key]
-        _put(settings, key.split("."), plain(read_yaml(value, override)), override)
+        content = plain(read_yaml(value, override))
+        section, _, last = key.rpartition(".")
+        if last in ALIASES and last not in known(Recipe, [section] if section else []):
+            content = _alias(key, last, content, mapped)
+            key = ALIASES[last]
+        _put(settings, key.split("."), content, override)
     preset = settings.get("preset", "balanced")
     if preset in PRESETS:
         settings = _merge(PRESETS[preset], settings)
@@ -145,15 +157,23 @@ def _canonical(settings: dict[str, Any], kind: type[Recipe]) -> tuple[dict[str, 
                 if inner in own or inner not in ALIASES:
                     _put(result, [key, inner], content, key)
                 else:
+                    content = _alias(f"{key}.{inner}", inner, content, mapped)
                     _put(result, ALIASES[inner].split("."), content, inner)
-                    mapped.append(f"{key}.{inner} is read as {ALIASES[inner]}")
             result.setdefault(key, {})
         elif key in ALIASES:
+            value = _alias(key, key, value, mapped)
             _put(result, ALIASES[key].split("."), value, key)
-            mapped.append(f"{key} is read as {ALIASES[key]}")
         else:
             result[key] = value
     return result, mapped
+
+
+def _alias(given: str, name: str, value: Any, mapped: list[str]) -> Any:
+    """Note that a name of another tool was read as ours; returns its value as it is called here."""
+    ours = VALUES.get(name, {}).get(value, value) if isinstance(value, str | int) else value
+    said = "" if ours is value else f"={ours}"
+    mapped.append(f"{given} is read as {ALIASES[name]}{said}")
+    return ours
 
 
 def _put(tree: dict[str, Any], path: Sequence[str], value: Any, given: str) -> None:

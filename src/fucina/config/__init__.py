@@ -7,6 +7,7 @@ The command line, the JSON schema and the docs read the settings from these clas
 from fucina.config.chat import ChatConfig
 from fucina.config.constitution import ConstitutionConfig, JudgeConfig, RuleConfig
 from fucina.config.data import DataConfig
+from fucina.config.engine import EngineConfig
 from fucina.config.evaluation import (
     LABEL_BASELINES,
     LABEL_METRICS,
@@ -41,6 +42,7 @@ __all__ = [
     "ChatConfig",
     "ConstitutionConfig",
     "DataConfig",
+    "EngineConfig",
     "EvaluationConfig",
     "ExpectationsConfig",
     "FoldsConfig",

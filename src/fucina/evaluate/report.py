@@ -54,7 +54,7 @@ def report(
         _learning(facts.get("learning_curve")),
         _must_fix(facts.get("must_fix", [])),
         *([_errors(facts.get("errors", []))] if model["labels"] else []),
-        _cost(model["cost"]),
+        _cost(model["cost"], facts.get("memory", {})),
         _made(recipe, facts.get("environment", {})),
     ]
     return page(recipe["name"], parts)
@@ -258,14 +258,20 @@ def _errors(errors: Sequence[Mapping[str, Any]]) -> str:
     return section("Wrong answers", how, table(("text", "true", "answer", "sure"), rows))
 
 
-def _cost(cost: Mapping[str, float]) -> str:
+def _cost(cost: Mapping[str, float], memory: Mapping[str, Any]) -> str:
     if not cost:
         return ""
+    held = (
+        f"{memory['peak_mib']:.0f} MiB of {memory['where']}; "
+        f"the plan said {memory['planned_mib']:.0f} MiB"
+        if memory  # runs of older versions have none
+        else f"{cost['peak_memory_mib']:.0f} MiB"
+    )
     rows = [
         ("one text, mean", f"{cost['latency_mean_ms']:.1f} ms"),
         ("one text, median", f"{cost['latency_p50_ms']:.1f} ms"),
         ("one text, 95th percentile", f"{cost['latency_p95_ms']:.1f} ms"),
-        ("peak memory of the process that trained", f"{cost['peak_memory_mib']:.0f} MiB"),
+        ("peak memory of the process that trained", held),
     ]
     how = "Measured on the machine that trained, one text at a time, tokenizing included."
     return section("What an answer costs", how, table(("", ""), rows, numbers=1))

@@ -50,9 +50,21 @@ IDLE = {
     "label": {
         "augment.rows": "set augment.rows_per_label",
         "synthesis.prompts.given": "write label:",
+        "engine.backend": LEAVE_OUT,
         **{f"chat.{name}": LEAVE_OUT for name in ChatConfig.model_fields},
     },
 }
+# Setting that is not its default, to another and its values with which it does nothing.
+TOGETHER = (
+    ("adapter.rslora", "adapter.kind", ("full", "head")),
+    ("adapter.dora", "adapter.kind", ("full", "head")),
+    ("model.quantize", "adapter.kind", ("full",)),
+    ("engine.checkpointing", "adapter.kind", ("head",)),
+    ("engine.python", "engine.backend", ("fucina",)),
+    ("adapter.dora", "engine.backend", ("unsloth",)),
+    ("training.precision", "engine.backend", ("unsloth",)),
+    ("stopping.save_every_epoch", "engine.backend", ("unsloth",)),
+)
 SCRATCH = "scratch"  # a base of random weights, made for the rows of a recipe
 BASE = "base"  # the model without training, as a baseline of texts
 
@@ -86,6 +98,7 @@ def refuse_idle(recipe: "Recipe") -> None:
         found["adapter.kind=head"] = "set adapter.kind: lora, or full"
     if not found:
         _refuse_blank(recipe, task)
+        _refuse_together(recipe)
         return
     kind = "text" if task.answer == "text" else "labels"
     word = "do" if len(found) > 1 else "does"
@@ -112,6 +125,24 @@ def _refuse_blank(recipe: "Recipe", task: "Task") -> None:
             "model.base: scratch has random weights: all of them must be trained.",
             fix="Set adapter.kind: full and adapter.layers: all.",
         )
+
+
+def _refuse_together(recipe: "Recipe") -> None:
+    """Settings that do nothing, or cannot be, beside another."""
+    if recipe.engine.backend == "unsloth" and recipe.adapter.kind != "lora":
+        raise RecipeError(
+            f"engine.backend: unsloth trains adapters, not adapter.kind={recipe.adapter.kind}.",
+            fix="Set adapter.kind: lora, or engine.backend: fucina.",
+        )
+    for name, other, values in TOGETHER:
+        section, _, last = other.partition(".")
+        value = getattr(getattr(recipe, section), last)
+        written = _written(recipe, name)
+        if value in values and written not in (None, False):
+            raise RecipeError(
+                f"{_shown(name, written)} does nothing with {other}={value}.",
+                fix=f"Leave out {name}, or set another {other}.",
+            )
 
 
 def _written(recipe: "Recipe", name: str) -> Any:
