@@ -1,22 +1,17 @@
-"""A query in the parts that the Spider benchmark compares, whatever its aliases.
-
-The parts are those of the public scorer: a column is (aggregate, table.column, distinct), a value
-(operator, column, column), a condition (not, operator, value, compared to, and to). What its
-grammar does not know (CASE, functions…) is kept as text, so that every query has parts.
-Source: Yu et al., 2018, https://arxiv.org/abs/1809.08887, section 5; rules of Spider's repository.
-"""
+"""Take a query apart: from the tree of a parser to the parts that Spider compares."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from sqlglot import exp
 
 from fucina.tasks.text_to_sql.database import Schema, name_key
+from fucina.tasks.text_to_sql.parts import Parts, Unit, Value
 from fucina.tasks.text_to_sql.scopes import Scope, bare, open_scope, parse
 
-__all__ = ["Parts", "Unit", "Value", "everything_unknown", "parts_of"]
+__all__ = ["parts_of"]
 
 AGGREGATES: Mapping[type, str] = {
     exp.Max: "max", exp.Min: "min", exp.Count: "count", exp.Sum: "sum", exp.Avg: "avg",
@@ -30,38 +25,6 @@ SET_OPERATIONS: Mapping[type, str] = {
     exp.Union: "union", exp.Intersect: "intersect", exp.Except: "except",
 }  # fmt: skip
 STAR = "*"
-
-Unit = tuple[str, str, bool]
-Value = tuple[str, Unit | None, Unit | None]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """A query in parts.
-
-    Attributes:
-        select: (aggregate, value) of each column of the result.
-        tables: ("table", name) or ("query", parts) of each source, in their order.
-        joined: Conditions of joins, with "and" or "or" between them.
-        where: Conditions, likewise.
-        group: Columns.
-        having: Conditions, likewise.
-        order: Direction of the last key and the keys; None without.
-        limit: Its number as text; None without.
-        combined: (operator, parts) of what follows UNION, INTERSECT or EXCEPT; None without.
-        unknown: Tables and columns that the schema does not have, those of subqueries too.
-    """
-
-    select: tuple[tuple[str, Value], ...] = ()
-    tables: tuple[tuple[str, Any], ...] = ()
-    joined: tuple[Any, ...] = ()
-    where: tuple[Any, ...] = ()
-    group: tuple[Unit, ...] = ()
-    having: tuple[Any, ...] = ()
-    order: tuple[str, tuple[Value, ...]] | None = None
-    limit: str | None = None
-    combined: "tuple[str, Parts] | None" = None
-    unknown: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 @lru_cache(maxsize=1024)
@@ -134,15 +97,6 @@ def _appended(first: Parts, more: tuple[str, Parts]) -> Parts:
         return replace(first, combined=more)
     operator, rest = first.combined
     return replace(first, combined=(operator, _appended(rest, more)))
-
-
-def everything_unknown(parts: Parts) -> frozenset[str]:
-    """What the schema does not have, in a query and all within it."""
-    inside = [held for kind, held in parts.tables if kind == "query"]
-    conditions = (*parts.joined, *parts.where, *parts.having)
-    inside += [side for c in conditions for side in c if isinstance(side, Parts)]
-    inside += [parts.combined[1]] if parts.combined else []
-    return parts.unknown.union(*map(everything_unknown, inside))
 
 
 def _limit(node: exp.Expr) -> str | None:

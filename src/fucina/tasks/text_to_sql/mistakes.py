@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from fucina.tasks.text_to_sql.components import Parts
+from fucina.tasks.text_to_sql.parts import Parts, queries
 from fucina.tasks.text_to_sql.sandbox import Result
 
 __all__ = ["MISTAKES", "RIGHT", "UNKNOWN", "mistake"]
@@ -37,7 +37,7 @@ def mistake(sql: str, said: Result, parts: Parts | None, gold: Parts | None, tru
         return _not_run(sql, said)
     if parts is None or gold is None:
         return "empty result" if not said.rows and true.rows else "other"
-    answered, wanted = list(_all(parts)), list(_all(gold))
+    answered, wanted = queries(parts), queries(gold)
     if _outside(answered, wanted):
         return "wrong table"
     for name, keys in (
@@ -58,15 +58,6 @@ def _not_run(sql: str, said: Result) -> str:
     if not any(word in sql.upper() for word in ("SELECT", "WITH")):
         return "not allowed" if said.problem == "not allowed" else "no query"
     return "over a limit" if said.problem in LIMITS else said.problem
-
-
-def _all(parts: Parts) -> list[Parts]:
-    """A query and all within it, which are compared as one heap."""
-    inside = [held for kind, held in parts.tables if kind == "query"]
-    conditions = (*parts.joined, *parts.where, *parts.having)
-    inside += [side for c in conditions for side in c if isinstance(side, Parts)]
-    inside += [parts.combined[1]] if parts.combined else []
-    return [parts, *(deeper for part in inside for deeper in _all(part))]
 
 
 def _differ(key: Any, answered: list[Parts], wanted: list[Parts]) -> bool:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fucina.tasks.text_to_sql.components import Parts, Unit, Value, everything_unknown
 from fucina.tasks.text_to_sql.database import Schema
+from fucina.tasks.text_to_sql.parts import Parts, Unit, Value, queries
 
 __all__ = ["LEVELS", "level", "matches_parts"]
 
@@ -36,7 +36,7 @@ def matches_parts(answered: Parts | None, gold: Parts, schema: Schema) -> bool:
         >>> matches_parts(parts_of("SELECT nome FROM soci WHERE eta < 30", schema), gold, schema)
         False
     """
-    if answered is None or everything_unknown(answered):
+    if answered is None or any(query.unknown for query in queries(answered)):
         return False
     same = _representatives(schema)
     return _equal(_comparable(answered, same), _comparable(gold, same))
