@@ -12,6 +12,7 @@ import psutil
 from fucina import plan, run, tasks
 from fucina.counting import Counts, of_labels, of_texts
 from fucina.errors import RunError
+from fucina.models.tags import tag_names
 from fucina.models.trunk import chunks_by_length
 from fucina.models.writer import ROWS
 from fucina.train.batches import at_most, chunks, epoch_batches
@@ -34,7 +35,7 @@ def count(split: "Split", base: "Base | Blueprint", recipe: "Recipe") -> Counts:
     Raises:
         DataError: The template refuses a row.
     """
-    if tasks.get(recipe.task).answer == "label":
+    if tasks.get(recipe.task).answer != "text":
         return of_labels(split, base.tokenizer, base.max_length_tokens)
     return of_texts(split, base.template, base.max_length_tokens, recipe.chat)
 
@@ -66,7 +67,7 @@ def shapes(split: "Split", counts: Counts, recipe: "Recipe") -> plan.Shapes:
         rows=len(rows),
         learned=len(trained),
         test_rows=len(split.test),
-        labels=len(split.labels),
+        labels=_columns(split, recipe),
         members=len(split.folds),
         characters=sum(len(row.prompt) + len(row.target) * (not split.labels) for row in rows),
         tokens=int(lengths[trained].sum()) + counts.prefix * steps * len(split.folds),
@@ -78,6 +79,12 @@ def shapes(split: "Split", counts: Counts, recipe: "Recipe") -> plan.Shapes:
         truncated=counts.truncated,
         texts=plan.Texts() if split.labels else _texts(counts, trained, held, recipe),
     )
+
+
+def _columns(split: "Split", recipe: "Recipe") -> int:
+    """How many scores a head gives: one a label, or one a tag."""
+    marks = tasks.get(recipe.task).answer == "spans"
+    return len(tag_names(split.labels)) if marks else len(split.labels)
 
 
 def _texts(counts: Counts, trained: np.ndarray, held: np.ndarray, recipe: "Recipe") -> plan.Texts:

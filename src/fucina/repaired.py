@@ -10,7 +10,7 @@ from typing import Any
 
 from fucina import data, run
 from fucina.errors import DataError
-from fucina.records import Dataset, Finding
+from fucina.records import Answer, Dataset, Finding
 
 __all__ = ["write_repaired"]
 
@@ -20,7 +20,8 @@ def write_repaired(
 ) -> dict[str, Any]:
     """Write train.jsonl, validation.jsonl, test.jsonl and repairs.json into a new folder.
 
-    Rows that answer with text are written as whole conversations, others as text and label.
+    Rows that answer with text are written as whole conversations, others as text and label, or
+    text and spans.
 
     Args:
         subject: The rows that were audited.
@@ -67,6 +68,8 @@ def write_repaired(
     settings.append("data.encoding=utf-8")
     if subject.answer == "text":
         settings.append("data.format=messages")
+    elif subject.answer == "spans":
+        settings += ["data.format=jsonl", "data.text=text", "data.columns={}"]
     else:
         settings += ["data.format=jsonl", "data.text=text", "data.label=label"]
     if any(example.group for example in subject.train.examples):
@@ -78,13 +81,13 @@ def write_repaired(
     return report
 
 
-def _lines(rows: Dataset, answer: str) -> list[str]:
+def _lines(rows: Dataset, answer: Answer) -> list[str]:
     if answer == "text":
         written = data.to_messages(rows)
     else:
         grouped = any(example.group for example in rows.examples)
         written = [
-            {"text": example.prompt, "label": example.target}
+            data.to_columns(example, answer)
             | ({"group": example.group} if grouped else {})
             for example in rows.examples
         ]

@@ -34,7 +34,7 @@ def command(
     console.print(score_table(evaluation))
     if evaluation.per_label:
         console.print()
-        console.print(per_label_table(evaluation.per_label))
+        console.print(per_label_table(evaluation.per_label, spans="f1" in evaluation.scores))
     cost = evaluation.cost
     console.print(
         f"\none prompt takes {cost['latency_mean_ms']:.1f} ms "

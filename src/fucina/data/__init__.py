@@ -2,6 +2,7 @@
 
 from fucina.data.admission import Admission, presentable
 from fucina.data.audit import Subject, audit, gate, raise_errors
+from fucina.data.columns import to_columns
 from fucina.data.constitution import load_constitution
 from fucina.data.conversations import to_messages
 from fucina.data.known import Known
@@ -21,5 +22,6 @@ __all__ = [
     "presentable",
     "raise_errors",
     "repair",
+    "to_columns",
     "to_messages",
 ]

@@ -8,22 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from fucina.data import rows as readers
+from fucina.data.conll import read_conll, tagged
 from fucina.data.conversations import TURNS, detect, from_alpaca, labelled, tools_of, turns
 from fucina.errors import DataError, nearest
-from fucina.records import Dataset, Example, Progress, silent
+from fucina.records import Dataset, Example, Finding, Progress, silent
 from fucina.tasks import Task
 
 __all__ = ["load"]
 
 SUFFIXES = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
-    ".json": "json", ".parquet": "parquet",
+    ".json": "json", ".parquet": "parquet", ".conll": "conll", ".bio": "conll", ".iob": "conll",
 }  # fmt: skip
 SYNONYMS = {
     "text": ("utterance", "sentence", "prompt", "input", "query", "testo", "frase"),
     "label": ("intent", "category", "class", "target", "etichetta", "classe", "categoria"),
     "prompt": ("instruction", "query", "question", "input", "user", "domanda"),
     "answer": ("completion", "response", "output", "reply", "assistant", "risposta"),
+    "spans": ("entities", "label", "labels", "ner"),
 }
 MAX_TEXT = 1_000_000  # characters; a "sentence" longer than this is a broken file
 REPORT_EVERY = 20_000
@@ -45,7 +47,7 @@ def load(
     """Read the rows of a task from a file.
 
     Args:
-        path: CSV, TSV, JSONL, JSON or Parquet.
+        path: CSV, TSV, JSONL, JSON or Parquet; of spans also CoNLL.
         task: Says which fields there are, and reads a row.
         columns: Field → column that holds it, where it is not called like the field.
         format: `auto`, or how the file is written.
@@ -57,7 +59,12 @@ def load(
     Raises:
         DataError: The file or a row cannot be used; the message has the line and the fix.
     """
-    kind, found = _rows(path, format, encoding, task.answer)
+    findings: tuple[Finding, ...] = ()
+    if "spans" in task.columns and _is_conll(path, format, encoding):
+        kind, (rows, findings) = "conll", read_conll(path, encoding)
+        found: Iterator[Row] = iter(rows)
+    else:
+        kind, found = _rows(path, format, encoding, task.answer)
     examples: list[Example] = []
     bad: dict[str, list[int]] = {}
     mapping: dict[str, str] | None = None
@@ -66,7 +73,7 @@ def load(
             mapping = _map(path, row, task, columns, kind)
         fields = {field: _value(row.get(column)) for field, column in mapping.items()}
         for field, value in fields.items():
-            # Of a row that answers with text the checks say which part is empty, all rows at once.
+            # Of rows that answer otherwise the checks say which part is empty, all rows at once.
             if field in task.columns and task.answer == "label" and not str(value).strip():
                 bad.setdefault(field, []).append(number)
             if isinstance(value, str) and len(value) > MAX_TEXT:
@@ -74,7 +81,11 @@ def load(
                     f"{path}, line {number}: a text of {len(value):,} characters.",
                     fix="Split it; is a quote missing before it?",
                 )
-        examples.append(replace(task.to_example(fields), origin=f"{origin or path.name}:{number}"))
+        try:
+            example = task.to_example(fields)
+        except DataError as error:
+            raise DataError(f"{path}, line {number}: {error.problem}", fix=error.fix) from error
+        examples.append(replace(example, origin=f"{origin or path.name}:{number}"))
         if len(examples) % REPORT_EVERY == 0:
             progress(f"reading {path.name}", len(examples), 0)
     if not examples:
@@ -86,7 +97,15 @@ def load(
             fix="Fill them in or delete these rows.",
         )
     read = {field: column for field, column in (mapping or {}).items() if kind == "columns"}
-    return Dataset(name or path.name, tuple(examples), read, kind)
+    return Dataset(name or path.name, tuple(examples), read, kind, findings)
+
+
+def _is_conll(path: Path, form: str, encoding: str) -> bool:
+    """Whether a file has a word and its tag a line; many are called .tsv or .txt."""
+    if form != "auto" or path.suffix.lower() not in {".tsv", ".tab", ".txt"}:
+        return form == "conll" or (form == "auto" and SUFFIXES.get(path.suffix.lower()) == "conll")
+    said = (line for line in readers.lines(path, encoding) if line.strip() and line[0] != "#")
+    return tagged(next(said, ""))
 
 
 def _value(value: Any) -> Any:
@@ -111,6 +130,10 @@ def _text(value: Any) -> str:
 def _rows(path: Path, form: str, encoding: str, answer: str) -> tuple[str, Iterator[Row]]:
     """The rows of a file; of a chat file as the kind of answer wants them."""
     suffix = path.suffix.lower()
+    if "conll" in (form, SUFFIXES.get(suffix)):
+        raise DataError(
+            f"{path} has a word and its tag a line.", fix="Use it for a task that marks spans."
+        )
     container = SUFFIXES.get(suffix) if form in {"auto", "messages", "sharegpt", "alpaca"} else form
     if container is None:
         if path.is_dir():
@@ -152,6 +175,11 @@ def _spoken(row: Mapping[str, Any], key: str, where: str, answer: str) -> dict[s
     rest = {name: value for name, value in row.items() if name not in {key, "tools", "system"}}
     if answer == "label":
         return rest | labelled(said, where)
+    if answer == "spans":
+        raise DataError(
+            f"{where}: a conversation where a text and its spans were expected.",
+            fix="Write text and spans; or let a decoder write them, as entities.text does.",
+        )
     return rest | {"messages": said, "tools": tools_of(row, where)}
 
 

@@ -11,6 +11,7 @@ from fucina.evaluate.must_fix import must_fix, require_known
 from fucina.evaluate.outcome import facts, outcome
 from fucina.evaluate.report import report
 from fucina.evaluate.rules import load_rules
+from fucina.evaluate.spans import compare_spans, judge_spans, measure_spans, span_outcome
 from fucina.evaluate.summary import as_csv, missed_goals, verdict
 from fucina.evaluate.texts import judge_texts, marked, measure_texts, text_outcome
 from fucina.evaluate.trust import sentences
@@ -20,14 +21,17 @@ __all__ = [
     "baseline",
     "calibrate",
     "compare",
+    "compare_spans",
     "compare_texts",
     "facts",
     "judge",
+    "judge_spans",
     "judge_texts",
     "learning_curve",
     "load_rules",
     "marked",
     "measure",
+    "measure_spans",
     "measure_texts",
     "missed_goals",
     "must_fix",
@@ -35,6 +39,7 @@ __all__ = [
     "report",
     "require_known",
     "sentences",
+    "span_outcome",
     "text_outcome",
     "verdict",
 ]

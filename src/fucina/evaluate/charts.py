@@ -14,7 +14,7 @@ ROW_INCHES = 0.3
 MAX_BARS = 40
 
 
-def dots(rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
+def dots(rows: Sequence[tuple[str, Mapping[str, float]]], metric: str = "accuracy") -> str:
     """Scores with whiskers, one row a model, the first one highlighted."""
 
     def draw(axes: "Axes") -> None:
@@ -25,7 +25,7 @@ def dots(rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
         axes.set_yticks(range(len(rows)), [name for name, _ in rows])
         axes.invert_yaxis()
         axes.set_xlim(0, 1.02)
-        axes.set_xlabel("accuracy")
+        axes.set_xlabel(metric)
         axes.grid(axis="x", color=FAINT, linewidth=0.6)
 
     return _svg(draw, height=0.7 + ROW_INCHES * len(rows))

@@ -5,16 +5,23 @@ from typing import Any
 
 from fucina.config import metric_name
 from fucina.evaluate.page import section, table
+from fucina.tasks.settings import BASE
 
-__all__ = ["text_parts"]
+__all__ = ["beside", "text_parts"]
 
 
 def text_parts(facts: Mapping[str, Any]) -> list[str]:
     """The model beside its base, and the answers that were hardest to foretell."""
-    return [_beside(facts), _answers(facts.get("errors", []))]
+    return [beside(facts), _answers(facts.get("errors", []))]
 
 
-def _beside(facts: Mapping[str, Any]) -> str:
+def beside(facts: Mapping[str, Any], *, above: str = "") -> str:
+    """The model beside its baselines, by the headline.
+
+    Args:
+        facts: The content of metrics.json.
+        above: What stands above the table, as HTML.
+    """
     if not facts["against"]:
         return ""
     name, of_loss = facts["headline"], facts["headline"] == "perplexity"
@@ -41,9 +48,10 @@ def _beside(facts: Mapping[str, Any]) -> str:
         else "The p value says how often two models that swap their answers at random differ so "
         "much."
     )
-    how = f"Base is the base model asked the same without training. {what}"
+    plain = any(baseline["name"] == BASE for baseline in facts["baselines"])
+    how = "Base is the base model asked the same without training. " * plain + what
     title = "Beside the base alone" if of_loss else "Beside free baselines"
-    return section(title, how, table(header, rows))
+    return section(title, how, above + table(header, rows))
 
 
 def _answers(rows: Sequence[Mapping[str, Any]]) -> str:

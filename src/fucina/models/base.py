@@ -5,14 +5,16 @@ import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
 
 from fucina.errors import ModelError
+from fucina.models.prefix import see_all
 from fucina.models.product import quicken
 from fucina.models.source import locate, read
+from fucina.records import Answer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -54,6 +56,8 @@ class Base:
         positions: The most tokens it can read, those that it writes itself included.
         precision: Of the frozen weights, `float32` or `bfloat16`.
         fingerprint: SHA-256 of configuration and weights (sampled), to refuse a changed base.
+        causal: A token sees only what stands before it.
+        look_ahead: A decoder that was made to see what follows too.
     """
 
     name: str
@@ -72,10 +76,16 @@ class Base:
     cap: float = 0.0
     positions: int = sys.maxsize
     template: "Template | None" = None
+    causal: bool = False
+    look_ahead: bool = False
+
+    def seen(self, mask: torch.Tensor) -> Any:
+        """The mask that the network wants, from b x L that are 1 where there is a token."""
+        return see_all(self.network, mask) if self.look_ahead else mask
 
 
 def load(
-    config: "ModelConfig", precision: str = "float32", answer: Literal["label", "text"] = "label"
+    config: "ModelConfig", precision: str = "float32", answer: Answer = "label"
 ) -> Base:
     """Load the base model that a recipe names.
 
@@ -100,7 +110,7 @@ def load(
     """
     source = locate(config.base)
     network, tokenizer = read(config.base, source, answer)
-    if answer == "label" and getattr(network.config, "is_encoder_decoder", False):
+    if answer != "text" and getattr(network.config, "is_encoder_decoder", False):
         network = network.get_encoder()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if precision == "bfloat16":
@@ -123,6 +133,8 @@ def load(
             f"model.base: {config.base} reads both ways, so it cannot write text.",
             fix="Give a decoder, such as a folder or hub id of SmolLM2, Qwen3 or Gemma.",
         )
+    if config.look_ahead:
+        _look_ahead(config.base, network, causal)
     positions = _positions(network, tokenizer)
     return Base(
         name=config.base,
@@ -140,7 +152,27 @@ def load(
         body=body,
         head=find_head(network) if answer == "text" else "",
         cap=getattr(network.config, "final_logit_softcapping", None) or 0.0,
+        causal=causal and not config.look_ahead,
+        look_ahead=config.look_ahead,
     )
+
+
+def _look_ahead(name: str, network: "PreTrainedModel", causal: bool) -> None:
+    """Refuse a network that sees what follows anyway, or cannot be made to."""
+    if not causal:
+        raise ModelError(
+            f"model.base: {name} reads both ways already: model.look_ahead does nothing.",
+            fix="Leave out model.look_ahead.",
+        )
+    try:
+        still = _probe(network, find_layers(network)[1], look_ahead=True)[0]
+    except (RuntimeError, TypeError, ValueError, KeyError, AttributeError):
+        still = True  # a network that takes no masks of this shape
+    if still:
+        raise ModelError(
+            f"model.base: {name} cannot be made to see the words that follow.",
+            fix="Leave out model.look_ahead, or use an encoder.",
+        )
 
 
 def with_template(base: Base, config: "ChatConfig", path: Path) -> Base:
@@ -226,7 +258,9 @@ def _pooling(source: str, causal: bool) -> str:
     return "last" if causal else "mean"
 
 
-def _probe(network: nn.Module, layers: nn.ModuleList) -> tuple[bool, bool]:
+def _probe(
+    network: nn.Module, layers: nn.ModuleList, *, look_ahead: bool = False
+) -> tuple[bool, bool]:
     """See by trying whether attention is causal and whether layers return tuples."""
     returned: list[bool] = []
     hook = layers[0].register_forward_hook(
@@ -237,7 +271,8 @@ def _probe(network: nn.Module, layers: nn.ModuleList) -> tuple[bool, bool]:
         with torch.no_grad():
             ids = torch.tensor([[5 % size, 6 % size, 7 % size], [5 % size, 6 % size, 8 % size]])
             ids = ids.to(next(network.parameters()).device)
-            mask = torch.ones_like(ids)
+            mask: Any = torch.ones_like(ids)
+            mask = see_all(network, mask) if look_ahead else mask
             states = network(input_ids=ids, attention_mask=mask).last_hidden_state
     finally:
         hook.remove()

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -11,6 +11,7 @@ from torch import nn
 from fucina.errors import ModelError
 from fucina.models.base import choose_template, find_head, find_layers
 from fucina.models.source import locate, read_config, read_tokenizer
+from fucina.records import Answer
 
 if TYPE_CHECKING:
     from fucina.config import ChatConfig, ModelConfig
@@ -44,7 +45,7 @@ class Blueprint:
     template: "Template | None" = None
 
 
-def draw(config: "ModelConfig", answer: Literal["label", "text"] = "label") -> Blueprint:
+def draw(config: "ModelConfig", answer: Answer = "label") -> Blueprint:
     """Build the network of a base without reading weights.
 
     Args:
@@ -75,7 +76,7 @@ def draw(config: "ModelConfig", answer: Literal["label", "text"] = "label") -> B
             f"built ({str(error).splitlines()[0][:120]}).",
             fix=f"Use a base with a standard architecture, for example model.base: {good}.",
         ) from error
-    if answer == "label" and getattr(settings, "is_encoder_decoder", False):
+    if answer != "text" and getattr(settings, "is_encoder_decoder", False):
         network = network.get_encoder()
     network.requires_grad_(False)
     layers, _ = find_layers(network)

@@ -15,7 +15,7 @@ import numpy as np
 
 from fucina.models.lexical import Table, rarity, weigh
 
-__all__ = ["Floor", "fit", "ridge"]
+__all__ = ["Floor", "fit", "on_words", "ridge"]
 
 # Chosen on eight public sets of 300 to 3,000 rows: flat between 5 and 50 for vectors of unit
 # length, and between 0.25 and 1 for ridge.
@@ -113,6 +113,31 @@ def _logistic(features: np.ndarray, targets: np.ndarray, label_count: int) -> tu
         weight[:, model.classes_] = model.coef_.T
         bias[model.classes_] = model.intercept_
     return weight, bias
+
+
+def on_words(
+    states: np.ndarray, tags: np.ndarray, tag_count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit logistic regression on the states of words, whatever length these have.
+
+    Args:
+        states: n x d.
+        tags: n codes, two different ones or more.
+        tag_count: c.
+
+    Returns:
+        Weights d x c and c biases, for the states as they are.
+
+    Example:
+        >>> states = np.array([[3.0, 0.0], [0.0, 3.0]] * 20)
+        >>> weight, bias = on_words(states, np.arange(40) % 2, 2)
+        >>> (states[:2] @ weight + bias).argmax(axis=1).tolist()
+        [0, 1]
+    """
+    # Brought to length sqrt(d) on average, so that one penalty suits all bases.
+    scale = states.shape[1] ** 0.5 / np.linalg.norm(states, axis=1).mean()
+    weight, bias = _logistic(states * scale, tags, tag_count)
+    return weight * scale, bias
 
 
 def ridge(ngrams: Any, targets: np.ndarray, label_count: int) -> tuple[Table, np.ndarray]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from fucina.records.answers import Predictions, Texts
+from fucina.records.answers import Predictions, Spans, Texts
 
 __all__ = ["Comparison", "Evaluation", "Interval", "Outcome"]
 
@@ -134,7 +134,7 @@ class MustFix:
     seen: bool
 
 
-Answers = TypeVar("Answers", Predictions, Texts)
+Answers = TypeVar("Answers", Predictions, Texts, Spans)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from fucina import tasks
 from fucina.config import (
     LABEL_BASELINES,
     LABEL_METRICS,
+    SPAN_METRICS,
     TEXT_METRICS,
     ChatConfig,
     ExpectationsConfig,
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["BASE", "SCRATCH", "baselines", "refuse_idle"]
 
 LEAVE_OUT = "leave it out"
+EXPECTED = {
+    f"expectations.{name}": "expect a loss, or set evaluation.goals"
+    for name in ExpectationsConfig.model_fields
+    if name.startswith("metric")
+}
 # Setting to what does the same job there.
 IDLE = {
     "text": {
@@ -41,13 +47,26 @@ IDLE = {
         "augment": LEAVE_OUT,
         "synthesis": LEAVE_OUT,
         **{f"loss.{name}": LEAVE_OUT for name in LossConfig.model_fields},
-        **{
-            f"expectations.{name}": "expect a loss, or set evaluation.goals"
-            for name in ExpectationsConfig.model_fields
-            if name.startswith("metric")
-        },
+        "model.look_ahead": LEAVE_OUT,
+        **EXPECTED,
     },
-    "label": {f"chat.{name}": LEAVE_OUT for name in ChatConfig.model_fields},
+    "label": {
+        "model.look_ahead": LEAVE_OUT,
+        **{f"chat.{name}": LEAVE_OUT for name in ChatConfig.model_fields},
+    },
+    "spans": {
+        "data.label": "write data.columns: {spans: COLUMN}",
+        "model.pooling": LEAVE_OUT,
+        "folds.ensemble": "leave it out: members mark by their mean probabilities",
+        "evaluation.rules": LEAVE_OUT,
+        "evaluation.must_fix": LEAVE_OUT,
+        "evaluation.max_error": LEAVE_OUT,
+        "evaluation.calibrate": LEAVE_OUT,
+        "augment": LEAVE_OUT,
+        "synthesis": LEAVE_OUT,
+        **{f"chat.{name}": LEAVE_OUT for name in ChatConfig.model_fields},
+        **EXPECTED,
+    },
 }
 SCRATCH = "scratch"  # a base of random weights, made for the rows of a recipe
 BASE = "base"  # the model without training, as a baseline of texts
@@ -83,7 +102,7 @@ def refuse_idle(recipe: "Recipe") -> None:
     if not found:
         _refuse_blank(recipe, task)
         return
-    kind = "text" if task.answer == "text" else "labels"
+    kind = {"text": "text", "label": "labels", "spans": "spans"}[task.answer]
     word = "do" if len(found) > 1 else "does"
     fixes = [
         f"{name.partition('=')[0]}: {fix}" if len(found) > 1 else fix for name, fix in found.items()
@@ -99,7 +118,7 @@ def _refuse_blank(recipe: "Recipe", task: "Task") -> None:
     """Adapters on weights that know nothing would learn next to nothing."""
     if recipe.model.base != SCRATCH:
         return
-    if task.answer == "label":
+    if task.answer != "text":
         raise RecipeError(
             "model.base: scratch is for tasks that answer with text.", fix="Set model.base: minilm."
         )
@@ -129,7 +148,8 @@ def _shown(name: str, value: Any) -> str:
 
 def _goals(recipe: "Recipe", task: "Task") -> dict[str, str]:
     """Goals of scores that this task does not have."""
-    known = LABEL_METRICS if task.answer == "label" else (*task.metrics, *TEXT_METRICS)
+    metrics = {"label": LABEL_METRICS, "spans": SPAN_METRICS}
+    known = metrics.get(task.answer, (*task.metrics, *TEXT_METRICS))
     return {
         f"evaluation.goals.{name}": nearest(name, known).rstrip(".")
         for name in recipe.evaluation.goals
@@ -150,7 +170,9 @@ def baselines(recipe: "Recipe") -> tuple[str, ...]:
 
 
 def _known_baselines(task: "Task") -> tuple[str, ...]:
-    return LABEL_BASELINES if task.answer == "label" else (*task.baselines, BASE)
+    if task.answer == "label":
+        return LABEL_BASELINES
+    return (*task.baselines, *([BASE] if task.answer == "text" else []))
 
 
 def _baselines(recipe: "Recipe", task: "Task") -> dict[str, str]:

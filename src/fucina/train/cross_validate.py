@@ -10,11 +10,12 @@ from fucina.models.build import build
 from fucina.models.lexical import Lexicon, Table
 from fucina.models.stack import Stack
 from fucina.models.threads import count
-from fucina.records import Predictions, Split, Texts, silent
+from fucina.records import Predictions, Spans, Split, Texts, silent
 from fucina.train.checkpoint import State
 from fucina.train.fit import fit
 from fucina.train.members import Hooks, Member
 from fucina.train.prepare_labels import prepare_labels
+from fucina.train.prepare_spans import prepare_spans
 from fucina.train.prepare_texts import prepare_texts
 from fucina.train.stopping import max_ratio
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from fucina.models.base import Base
 
 __all__ = ["Fit", "Memory", "cross_validate"]
+
+PREPARE = {"label": prepare_labels, "text": prepare_texts, "spans": prepare_spans}
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Fit:
     stacks: tuple[Stack, ...]
     lexicon: Lexicon | None
     lexical: tuple[Table | None, ...]
-    out_of_fold: Predictions | Texts
+    out_of_fold: Predictions | Texts | Spans
     held_out: tuple[int, ...]
     truncated: tuple[int, ...]
     longest_tokens: int
@@ -85,10 +88,9 @@ def cross_validate(
         hooks: Where to report.
         memory: Where to save, and what to resume from.
     """
-    texts = tasks.get(recipe.task).answer == "text"
-    ratio = max_ratio(recipe.stopping, recipe.training.loss, texts=texts)
-    prepare = prepare_texts if texts else prepare_labels
-    prepared = prepare(split, base, recipe, threads=threads, hooks=hooks)
+    answer = tasks.get(recipe.task).answer
+    ratio = max_ratio(recipe.stopping, recipe.training.loss, labels=answer == "label")
+    prepared = PREPARE[answer](split, base, recipe, threads=threads, hooks=hooks)
     every = range(len(split.folds))
     groups = [[i] for i in every] if recipe.adapter.kind == "full" else [list(every)]
     members: list[Member] = []
