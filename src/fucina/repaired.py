@@ -87,8 +87,7 @@ def _lines(rows: Dataset, answer: Answer) -> list[str]:
     else:
         grouped = any(example.group for example in rows.examples)
         written = [
-            data.to_columns(example, answer)
-            | ({"group": example.group} if grouped else {})
+            data.to_columns(example, answer) | ({"group": example.group} if grouped else {})
             for example in rows.examples
         ]
     return [json.dumps(row, ensure_ascii=False) + "\n" for row in written]

@@ -49,9 +49,7 @@ def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Model"]:
     return recipe, _load(folder, recipe, workers)
 
 
-def _load(
-    folder: Path, recipe: "Recipe", workers: int, as_in: Path | None = None
-) -> "Model":
+def _load(folder: Path, recipe: "Recipe", workers: int, as_in: Path | None = None) -> "Model":
     """Load what a run trained; one that writes may write as in another run."""
     from fucina.models import base as bases
     from fucina.models import saved

@@ -84,9 +84,7 @@ def _show_spans(spans: "Spans", *, as_json: bool) -> None:
     ]
     if as_json:
         triples = zip(spans.prompts, rows, spans.read, strict=True)
-        print_json(
-            [{"text": t, "spans": own, "cut": read < len(t)} for t, own, read in triples]
-        )
+        print_json([{"text": t, "spans": own, "cut": read < len(t)} for t, own, read in triples])
         return
     for text, own, read in zip(spans.prompts, rows, spans.read, strict=True):
         if len(rows) > 1:

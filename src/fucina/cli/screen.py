@@ -153,9 +153,7 @@ def baseline_table(
     return table
 
 
-def per_label_table(
-    per_label: Mapping[str, Mapping[str, float]], *, spans: bool = False
-) -> Table:
+def per_label_table(per_label: Mapping[str, Mapping[str, float]], *, spans: bool = False) -> Table:
     """Precision, recall and F1 of each label, or type of spans, the weakest first."""
     table = _titled(f"{'Types' if spans else 'Labels'}, weakest first")
     table.add_column("type" if spans else "label", overflow="fold")

@@ -21,7 +21,15 @@ class DataConfig(Settings):
     ] = None
     format: Annotated[
         Literal[
-            "auto", "csv", "tsv", "jsonl", "json", "parquet", "messages", "sharegpt", "alpaca",
+            "auto",
+            "csv",
+            "tsv",
+            "jsonl",
+            "json",
+            "parquet",
+            "messages",
+            "sharegpt",
+            "alpaca",
             "conll",
         ],
         Field(description="How the files are written; auto looks at suffix and first row."),

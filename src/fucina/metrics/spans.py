@@ -55,7 +55,9 @@ def count_spans(answers: Marked, targets: Marked) -> SpanCounts:
         >>> found.types, found.hits.tolist(), found.overlaps.tolist()
         (('LOC', 'PER'), [[0.0, 0.0]], [[0.0, 0.5]])
     """
-    types = tuple(sorted({span.label for side in (answers, targets) for row in side for span in row}))
+    types = tuple(
+        sorted({span.label for side in (answers, targets) for row in side for span in row})
+    )
     code = {name: number for number, name in enumerate(types)}
     table = np.zeros((4, len(targets), len(types)))
     for row, (said, true) in enumerate(zip(answers, targets, strict=True)):
@@ -64,7 +66,9 @@ def count_spans(answers: Marked, targets: Marked) -> SpanCounts:
             for span in spans:
                 table[place, row, code[span.label]] += 1
         table[1, row] = table[0, row]
-        for label in _touching([s for s in said if s not in same], [t for t in true if t not in same]):
+        for label in _touching(
+            [s for s in said if s not in same], [t for t in true if t not in same]
+        ):
             table[1, row, code[label]] += HALF
     return SpanCounts(types, *table)
 

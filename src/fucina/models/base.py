@@ -84,9 +84,7 @@ class Base:
         return see_all(self.network, mask) if self.look_ahead else mask
 
 
-def load(
-    config: "ModelConfig", precision: str = "float32", answer: Answer = "label"
-) -> Base:
+def load(config: "ModelConfig", precision: str = "float32", answer: Answer = "label") -> Base:
     """Load the base model that a recipe names.
 
     Only safetensors weights are read and no code from the model's folder is run. It computes on

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fucina.models.lexical import Lexicon, Table
 from fucina.models.stack import Stack
-from fucina.models.tags import marks
+from fucina.models.tags import marks, tag_names
 from fucina.models.threads import across
 from fucina.models.trunk import Batch, assemble, chunks_by_length
+from fucina.models.word_forms import form_rows
 from fucina.models.words import read_words, token_numbers
 from fucina.records import Example, Progress, Span, Spans, silent
 
@@ -30,11 +32,15 @@ class Marker:
         base: The frozen model.
         stacks: One stack of k members, or k stacks of one when all weights were trained.
         types: What a span can be.
+        lexicon: The forms of words; None without a lexical part.
+        lexical: What the forms say, for each member; None without.
     """
 
     base: "Base"
     stacks: tuple[Stack, ...]
     types: tuple[str, ...]
+    lexicon: Lexicon | None = None
+    lexical: tuple[Table | None, ...] = ()
 
     def predict(
         self,
@@ -60,7 +66,11 @@ class Marker:
         def run(part: np.ndarray) -> Tensor:
             batch = assemble(words.encoded, part[None], self.base.tokenizer.pad_token_id)
             numbers = token_numbers(words, part, batch.ids.shape[1])
-            return self._odds(batch)[torch.from_numpy(numbers)]
+            scores = self._logits(batch)[:, torch.from_numpy(numbers)].double()
+            scores += self._of_forms(
+                [prompts[row] for row in part], [words.bounds[r] for r in part]
+            )
+            return torch.softmax(scores, dim=-1).mean(dim=0)
 
         odds: list[np.ndarray] = [np.zeros(0)] * len(prompts)
         for done, (part, found) in enumerate(
@@ -75,8 +85,17 @@ class Marker:
         read = tuple(words.read.tolist())
         return Spans(tuple(prompts), targets, tuple(answers), tuple(sure), read, self.types)
 
-    def _odds(self, batch: Batch) -> Tensor:
-        """The mean probabilities of the tags of all tokens of a batch, b*L x c."""
+    def _of_forms(self, prompts: Sequence[str], bounds: Sequence[np.ndarray]) -> Tensor | float:
+        """What the forms of words add to the scores of each member, k x w x c."""
+        if self.lexicon is None:
+            return 0.0
+        forms = form_rows(prompts, bounds, self.lexicon)
+        nothing = np.zeros((forms.shape[0], len(tag_names(self.types))))
+        tables = [nothing if table is None else table.scores(forms) for table in self.lexical]
+        return torch.from_numpy(np.stack(tables))
+
+    def _logits(self, batch: Batch) -> Tensor:
+        """The scores of the tags of all tokens of a batch by all members, k x b*L x c."""
         parts = []
         first = self.stacks[0]
         batch = batch.to(first.device)
@@ -93,7 +112,7 @@ class Marker:
             worker = stack.borrow()
             try:
                 with torch.no_grad():
-                    parts.append(torch.softmax(stack.token_logits(wide, worker).double(), -1))
+                    parts.append(stack.token_logits(wide, worker).cpu())
             finally:
                 stack.give_back(worker)
-        return torch.cat(parts).mean(dim=0).cpu()
+        return torch.cat(parts)

@@ -120,8 +120,8 @@ def load_marker(
     Raises:
         RunError: A file is missing or broken, or the base is not the one it was trained on.
     """
-    stacks, _ = _headed(folder, recipe, base, len(tag_names(types)), workers)
-    return Marker(base, tuple(stacks), tuple(types))
+    stacks, lexical = _headed(folder, recipe, base, len(tag_names(types)), workers)
+    return Marker(base, tuple(stacks), tuple(types), _lexicon(folder), tuple(lexical))
 
 
 def _headed(

@@ -187,9 +187,7 @@ class Stack:
         self._silenced(worker, noise_seed)
         return torch.baddbmm(self.bias, self.features(batch, worker), self.head)
 
-    def token_logits(
-        self, batch: Batch, worker: int = 0, noise_seed: int | None = None
-    ) -> Tensor:
+    def token_logits(self, batch: Batch, worker: int = 0, noise_seed: int | None = None) -> Tensor:
         """Scores of the tags of every token, k x b*L x c; arguments as above."""
         self._silenced(worker, noise_seed)
         states = self.states_of(batch, worker)

@@ -48,7 +48,7 @@ class Fit:
     Attributes:
         members: The k members with the weights they keep.
         stacks: The stacks they were trained in, to name their parameters.
-        lexicon: The n-grams; None without a lexical part.
+        lexicon: The n-grams, or forms of words; None without a lexical part.
         lexical: For each member what the n-grams say, or None.
         out_of_fold: Every held-out row answered by the member that did not train on it.
         held_out: The development rows of `out_of_fold`, in its order.

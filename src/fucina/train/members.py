@@ -81,8 +81,8 @@ class Prepared:
         labels: c, of spans the tags; 0 for texts.
         heads: k x H, where their heads start.
         material: Numbers of members to what they learn from.
-        lexicon: The n-grams; None without a lexical part.
-        lexical: For each member what the n-grams say, or None.
+        lexicon: The n-grams, or forms of words; None without a lexical part.
+        lexical: For each member what these say, or None.
         out_of_fold: The finished members to their answers on the rows they held out.
         truncated: Development rows longer than the limit.
         longest_tokens: Tokens of the longest one.

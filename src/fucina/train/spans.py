@@ -1,6 +1,6 @@
 """Answers that are spans: a tag for every word; gradients of a step, scores of held-out rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +34,8 @@ class SpanMaterial:
         folds: Training and held-out rows of each of the k members.
         store: Trunk activations of the texts; None to run the trunk each time.
         losses: One per-word loss a member.
+        offsets: For each member what the forms of words add to the scores of its tags, n arrays
+            w x c; None without.
     """
 
     words: Words
@@ -43,6 +45,7 @@ class SpanMaterial:
     folds: tuple[Fold, ...]
     store: Activations | None
     losses: tuple[Callable[[Tensor, Tensor], Tensor], ...]
+    offsets: tuple[Sequence[np.ndarray] | None, ...]
 
     @property
     def lengths(self) -> np.ndarray:
@@ -96,10 +99,15 @@ def _logits(loop: Loop, rows: np.ndarray, worker: int, noise: int | None = None)
     batch = assemble(material.words.encoded, rows, pad, store=material.store).to(stack.device)
     every = stack.token_logits(batch, worker, noise)
     length = batch.ids.shape[1]
-    return [
-        own[torch.from_numpy(token_numbers(material.words, of_member, length)).to(stack.device)]
-        for own, of_member in zip(every, rows, strict=True)
-    ]
+    found = []
+    for own, of_member, member in zip(every, rows, loop.active, strict=True):
+        numbers = torch.from_numpy(token_numbers(material.words, of_member, length))
+        scores, offsets = own[numbers.to(stack.device)], material.offsets[member.index]
+        if offsets is not None:
+            more = np.concatenate([offsets[row] for row in of_member])
+            scores = scores + torch.from_numpy(more).to(stack.device)
+        found.append(scores)
+    return found
 
 
 def _held_out_logits(loop: Loop, threads: Executor) -> list[list[np.ndarray]]:
@@ -124,7 +132,9 @@ def _held_out_logits(loop: Loop, threads: Executor) -> list[list[np.ndarray]]:
         finally:
             stack.give_back(worker)
         return [
-            np.split(own.cpu().numpy(), np.cumsum(material.words.counts[rows[part]]).astype(int)[:-1])
+            np.split(
+                own.cpu().numpy(), np.cumsum(material.words.counts[rows[part]]).astype(int)[:-1]
+            )
             for own, rows in zip(found, table, strict=True)
         ]
 
