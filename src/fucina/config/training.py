@@ -86,7 +86,8 @@ class StoppingConfig(Settings):
         Literal["best", "rollback"],
         Field(
             description="best: the epoch of best balanced accuracy, of spans of best F1, of texts "
-            "of lowest loss; rollback: the last state, or after a stop the state of `patience` epochs before it."
+            "of lowest loss; rollback: the last state, or after a stop the state of `patience` "
+            "epochs before it."
         ),
     ] = "best"
     save_every_epoch: Annotated[

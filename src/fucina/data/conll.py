@@ -24,7 +24,7 @@ def tagged(line: str) -> bool:
     """Whether a line is a word and a tag, not the header of a table.
 
     Example:
-        >>> tagged("Roma\\tB-LOC"), tagged("text\\tlabel")
+        >>> tagged("Roma B-LOC"), tagged("text label")
         (True, False)
     """
     fields = line.split()

@@ -113,7 +113,8 @@ def macro_scores(
     seqeval's macro average.
 
     Example:
-        >>> macro_scores(count_spans([[Span(0, 6, "PER")]], [[Span(0, 6, "PER"), Span(8, 9, "LOC")]]))
+        >>> said, true = [[Span(0, 6, "PER")]], [[Span(0, 6, "PER"), Span(8, 9, "LOC")]]
+        >>> macro_scores(count_spans(said, true))
         (0.5, 0.5, 0.5)
     """
     hits = counts.hits[picks].sum(axis=0)

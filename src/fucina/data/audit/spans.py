@@ -42,7 +42,8 @@ def _empty(train: Dataset) -> list[Finding]:
     return [
         Finding(
             "empty", "error", f"{len(hits)} row(s) have no text ({shown(origins)}).",
-            "Fill them in or delete these rows.", origins, ("",) * len(hits), dict.fromkeys(origins),
+            "Fill them in or delete these rows.",
+            origins, ("",) * len(hits), dict.fromkeys(origins),
         )
     ]  # fmt: skip
 
@@ -116,7 +117,8 @@ def consistent(subject: Subject) -> list[Finding]:
     usual = [name for name, own in types.items() if own.total() >= OFTEN]
     if not usual:
         return []
-    pattern = re.compile(r"\b(?:%s)\b" % "|".join(map(re.escape, sorted(usual, key=len)[::-1])))
+    longest_first = sorted(usual, key=len, reverse=True)
+    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})\b")
     missed: dict[str, list[Example]] = {}
     for row in rows:
         for match in pattern.finditer(row.prompt):

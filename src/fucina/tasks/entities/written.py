@@ -96,7 +96,8 @@ def locate(text: str, named: Named) -> list[Span | None]:
     is looked for from the beginning, where nothing is marked yet.
 
     Example:
-        >>> locate("Rossi vede Rossini e Rossi", [("PER", "Rossi"), ("PER", "Rossi"), ("LOC", "Bari")])
+        >>> named = [("PER", "Rossi"), ("PER", "Rossi"), ("LOC", "Bari")]
+        >>> locate("Rossi vede Rossini e Rossi", named)
         [Span(start=0, end=5, label='PER'), Span(start=21, end=26, label='PER'), None]
     """
     starts = {start for start, _ in word_bounds(text)}
