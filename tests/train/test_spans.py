@@ -36,7 +36,9 @@ TYPES = ("A", "B")
 
 def _spans():
     return [
-        () if mark is None else (Span(text.index(mark[1]), text.index(mark[1]) + len(mark[1]), mark[0]),)
+        ()
+        if mark is None
+        else (Span(text.index(mark[1]), text.index(mark[1]) + len(mark[1]), mark[0]),)
         for text, mark in zip(TEXTS, MARKED, strict=True)
     ]
 
@@ -44,9 +46,13 @@ def _spans():
 def _material(base, folds, store=None):
     words = read_words(TEXTS, base.tokenizer, max_length_tokens=32, last=base.causal)
     tags = tuple(to_tags(s, b, TYPES) for s, b in zip(_spans(), words.bounds, strict=True))
-    loss = make_loss("cross_entropy", LossConfig(), tag_names(TYPES), torch.from_numpy(np.concatenate(tags)))
+    loss = make_loss(
+        "cross_entropy", LossConfig(), tag_names(TYPES), torch.from_numpy(np.concatenate(tags))
+    )
     many = len(folds)
-    return SpanMaterial(words, tags, tuple(_spans()), TYPES, tuple(folds), store, (loss,) * many, (None,) * many)
+    return SpanMaterial(
+        words, tags, tuple(_spans()), TYPES, tuple(folds), store, (loss,) * many, (None,) * many
+    )
 
 
 def _randomize(stack, seed=0):
@@ -78,7 +84,7 @@ def _engine(base, config, pool, *, stored=True, folds=1):
     return stack, material, losses / weights, adapters, heads
 
 
-def _plain(base, stack, material, kind, member=0, folder=None):
+def _plain(base, stack, material, kind, member=0):
     """The same step with transformers and PEFT: one padded batch, all layers, labels at -100."""
     import transformers
     from peft import LoraConfig, get_peft_model
@@ -104,7 +110,9 @@ def _plain(base, stack, material, kind, member=0, folder=None):
     tensors = to_tensors(stack, stack.adapters[member].detach())
     named = dict(model.named_parameters())
     for name, values in tensors.items():
-        place = name.replace("base_model.model.", f"base_model.model.{prefix}.").replace(".weight", ".default.weight")
+        place = name.replace("base_model.model.", f"base_model.model.{prefix}.").replace(
+            ".weight", ".default.weight"
+        )
         with torch.no_grad():
             named[place].copy_(values)
     for parameter in (head for n, head in named.items() if "classifier" in n or ".score" in n):
@@ -121,7 +129,11 @@ def _plain(base, stack, material, kind, member=0, folder=None):
     adapters = {n: p.grad for n, p in named.items() if p.grad is not None and "lora" in n}
     head = [(n, p.grad) for n, p in named.items() if p.grad is not None and "lora" not in n]
     ordered = [
-        adapters[name.replace("base_model.model.", f"base_model.model.{prefix}.").replace(".weight", ".default.weight")]
+        adapters[
+            name.replace("base_model.model.", f"base_model.model.{prefix}.").replace(
+                ".weight", ".default.weight"
+            )
+        ]
         for name in tensors
     ]
     weight = next(g for n, g in head if n.endswith("weight"))
@@ -133,7 +145,9 @@ def _plain(base, stack, material, kind, member=0, folder=None):
 @pytest.mark.parametrize("kind", ["bert", "llama", "gpt2", "gpt_bigcode"])
 def test_a_step_is_the_step_of_transformers_and_peft(kind, layers, load_base, pool):
     base = load_base(kind)
-    stack, material, losses, adapters, heads = _engine(base, AdapterConfig(layers=layers, rank=4), pool)
+    stack, material, losses, adapters, heads = _engine(
+        base, AdapterConfig(layers=layers, rank=4), pool
+    )
     loss, of_adapters, weight, bias = _plain(base, stack, material, layers)
     assert losses[0] == pytest.approx(loss, abs=TOLERANCE)
     assert torch.allclose(adapters[0], of_adapters, atol=TOLERANCE)
@@ -164,7 +178,15 @@ def test_a_run_of_several_steps_in_a_stack_ends_where_it_ends_alone(load_base, p
         stack = build(base, config, members=len(own), labels=5, seed=0, workers=2)
         heads = torch.empty(len(own), stack.heads.shape[1]).fill_(0.01)
         stack.bind(stack.adapters[:1].repeat(len(own), 1), heads)
-        members = fit(stack, _material(base, own), SPANS, settings, stopping, run=(0, 99.0, pool), hooks=Hooks())
+        members = fit(
+            stack,
+            _material(base, own),
+            SPANS,
+            settings,
+            stopping,
+            run=(0, 99.0, pool),
+            hooks=Hooks(),
+        )
         return [member.state for member in members]
 
     both = train(folds)
@@ -184,10 +206,14 @@ def test_held_out_words_come_back_in_the_order_of_their_rows(load_base, pool):
         for row in fold.held_out:
             from fucina.models.trunk import assemble
 
-            batch = assemble(material.words.encoded, np.array([[row], [row]]), base.tokenizer.pad_token_id)
+            batch = assemble(
+                material.words.encoded, np.array([[row], [row]]), base.tokenizer.pad_token_id
+            )
             with torch.no_grad():
                 logits = stack.token_logits(batch)[member]
-            alone.append(torch.softmax(logits[torch.from_numpy(material.words.places[row])].double(), -1))
+            alone.append(
+                torch.softmax(logits[torch.from_numpy(material.words.places[row])].double(), -1)
+            )
         assert np.allclose(held.answers, torch.cat(alone).numpy(), atol=TOLERANCE)
 
 
@@ -237,7 +263,9 @@ def test_a_word_stands_on_its_first_token_or_on_its_last_in_a_decoder(decoder_to
 
 def test_words_behind_the_cut_are_not_there(decoder_tokenizer):
     tokenizer = decoder_tokenizer()
-    words = read_words(["il pacco", "il pacco non arriva a Roma"], tokenizer, max_length_tokens=4, last=False)
+    words = read_words(
+        ["il pacco", "il pacco non arriva a Roma"], tokenizer, max_length_tokens=4, last=False
+    )
     assert words.encoded.truncated == (1,)
     assert words.read[0] == len("il pacco")
     assert words.read[1] < len("il pacco non arriva a Roma")
@@ -251,7 +279,7 @@ def test_batches_of_spans_visit_each_row_once(load_base):
     assert sorted(rows[rows >= 0]) == list(range(6))
 
 
-def test_a_slow_tokenizer_is_refused(load_base):
+def test_a_slow_tokenizer_is_refused():
     class Slow:
         is_fast = False
 

@@ -8,6 +8,7 @@ from fucina.evaluate.judge import judge
 from fucina.evaluate.learning_curve import learning_curve
 from fucina.evaluate.measure import measure
 from fucina.evaluate.must_fix import must_fix, require_known
+from fucina.evaluate.order import labels_like, spans_like, texts_like
 from fucina.evaluate.outcome import facts, outcome
 from fucina.evaluate.report import report
 from fucina.evaluate.rules import load_rules
@@ -27,6 +28,7 @@ __all__ = [
     "judge",
     "judge_spans",
     "judge_texts",
+    "labels_like",
     "learning_curve",
     "load_rules",
     "marked",
@@ -40,6 +42,8 @@ __all__ = [
     "require_known",
     "sentences",
     "span_outcome",
+    "spans_like",
     "text_outcome",
+    "texts_like",
     "verdict",
 ]

@@ -226,7 +226,7 @@ def _learning(curve: Mapping[str, Any] | None) -> str:
         for n, s in zip(curve["rows"], curve["scores"], strict=True)
     ]
     drawn = figure(charts.growth(curve["rows"], curve["scores"])) if percent else ""
-    name = "accuracy" if percent else "loss a token, nats"
+    name = {"accuracy": "accuracy", "f1": "F1"}.get(curve["metric"], "loss a token, nats")
     listed = table(("training rows", name, "interval"), rows, numbers=1)
     return section("Are more rows worth it?", curve["advice"], drawn + listed)
 

@@ -100,10 +100,10 @@ class LearningCurve:
     Attributes:
         rows: Training rows of each point, from few to all.
         scores: On the same test rows each time.
-        gain: Expected gain of twice the rows, with its interval: of accuracy, or the fall of the
-            loss a token.
+        gain: Expected gain of twice the rows, with its interval: of accuracy or F1, or the fall of
+            the loss a token.
         advice: Whether to label more, in a sentence.
-        metric: What the scores are: `accuracy`, or `token_loss` of texts.
+        metric: What the scores are: `accuracy`, `token_loss` of texts, or `f1` of spans.
     """
 
     rows: tuple[int, ...]

@@ -12,7 +12,7 @@ from fucina.records import Example
 from fucina.tasks import Task
 from fucina.tasks.entities.baselines import by_gazetteer, by_spacy, by_word, spacy_models
 from fucina.tasks.entities.spans import read_spans
-from fucina.tasks.entities.written import as_json, as_text, baselines_of, scores_of
+from fucina.tasks.entities.written import as_json, as_text, baselines_of, examples_of, scores_of
 
 __all__ = ["TASK"]
 
@@ -20,14 +20,8 @@ __all__ = ["TASK"]
 def to_example(row: Mapping[str, Any]) -> Example:
     """Read a text and what is marked in it."""
     spans = read_spans(row["spans"], row["text"])
-    target = as_text.write(row["text"], spans)
+    target = as_text.write(row["text"], spans) if spans else ""
     return Example(row["text"], target, row.get("group", ""), spans=spans)
-
-
-def to_json_example(row: Mapping[str, Any]) -> Example:
-    """The same, with a target in JSON."""
-    example = to_example(row)
-    return replace(example, target=as_json.write(example.prompt, example.spans))
 
 
 MARKED = Task(
@@ -48,6 +42,7 @@ TEXT = replace(
     name="entities.text",
     summary="The same, written as a line: PER: Giulia Ferri; ORG: Comune di Lucca.",
     answer="text",
+    to_example=examples_of(as_text),
     scores=scores_of(as_text),
     baselines=baselines_of(as_text, MARKED.baselines),
 )
@@ -56,7 +51,7 @@ JSON = replace(
     name="entities.json",
     summary='The same, written as JSON: [{"PER": "Giulia Ferri"}].',
     answer="text",
-    to_example=to_json_example,
+    to_example=examples_of(as_json),
     scores=scores_of(as_json),
     baselines=baselines_of(as_json, MARKED.baselines),
 )

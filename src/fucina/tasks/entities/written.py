@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,10 +12,12 @@ from fucina.metrics import count_spans, mean_of, span_marks
 from fucina.models.tags import word_bounds
 from fucina.records import Example, Ratio, Span
 from fucina.tasks import Baseline
+from fucina.tasks.entities.spans import read_spans
 
-__all__ = ["Form", "as_json", "as_text", "baselines_of", "locate", "scores_of"]
+__all__ = ["Form", "as_json", "as_text", "baselines_of", "examples_of", "locate", "scores_of"]
 
 Named = list[tuple[str, str]]  # type and surface, in order of appearance
+NONE = "-"  # an answer must say something, and end
 ENTRY = re.compile(r"([^\s:;]+): *(\S(?:.*\S)?)")
 
 
@@ -36,14 +39,14 @@ class Form:
 
 
 def _put_text(named: Named) -> str:
-    return "; ".join(f"{label}: {surface}" for label, surface in named)
+    return "; ".join(f"{label}: {surface}" for label, surface in named) or NONE
 
 
 def _read_text(answer: str) -> tuple[Named, bool]:
     """Entries apart by `;`; of a name that holds one, the parts without a type belong to it."""
     named: Named = []
     valid = True
-    for part in answer.split(";") if answer.strip() else []:
+    for part in answer.split(";") if answer.strip() not in {"", NONE} else []:
         match = ENTRY.fullmatch(part.strip())
         if match:
             named.append((match[1], match[2]))
@@ -129,6 +132,22 @@ def _everywhere(text: str, surface: str) -> list[int]:
         places.append(place)
         place = text.find(surface, place + 1)
     return places
+
+
+def examples_of(form: Form) -> Callable[[Mapping[str, Any]], Example]:
+    """Rows with what is marked in them, or conversations with the answer in a form, to examples."""
+
+    def to_example(row: Mapping[str, Any]) -> Example:
+        group = row.get("group", "")
+        if "messages" in row:
+            example = Example.of_conversation(row["messages"], tools=row["tools"], group=group)
+            named, _ = form.read(example.target)
+            found = locate(example.prompt, named)
+            return replace(example, spans=tuple(sorted(span for span in found if span)))
+        spans = read_spans(row["spans"], row["text"])
+        return Example(row["text"], form.write(row["text"], spans), group, spans=spans)
+
+    return to_example
 
 
 def scores_of(form: Form) -> Callable[[Sequence[str], Sequence[Example]], Mapping[str, Ratio]]:
