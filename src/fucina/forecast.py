@@ -17,6 +17,7 @@ from fucina.models.trunk import chunks_by_length
 from fucina.models.writer import ROWS
 from fucina.train.batches import at_most, chunks, epoch_batches
 from fucina.train.prepare_labels import STORE_SHARE
+from fucina.train.span_floors import MOST_WORDS
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -63,11 +64,14 @@ def shapes(split: "Split", counts: Counts, recipe: "Recipe") -> plan.Shapes:
     trained = np.concatenate([np.array(fold.train, dtype=int) for fold in split.folds])
     held = np.concatenate([np.array(fold.held_out, dtype=int) for fold in split.folds])
     rows = split.development.examples
+    marks = tasks.get(recipe.task).answer == "spans"  # with a score a tag, on every word
     return plan.Shapes(
         rows=len(rows),
-        learned=len(trained),
+        learned=min(int(lengths[trained].sum()), MOST_WORDS * len(split.folds))
+        if marks
+        else len(trained),
         test_rows=len(split.test),
-        labels=_columns(split, recipe),
+        labels=len(tag_names(split.labels)) if marks else len(split.labels),
         members=len(split.folds),
         characters=sum(len(row.prompt) + len(row.target) * (not split.labels) for row in rows),
         tokens=int(lengths[trained].sum()) + counts.prefix * steps * len(split.folds),
@@ -79,12 +83,6 @@ def shapes(split: "Split", counts: Counts, recipe: "Recipe") -> plan.Shapes:
         truncated=counts.truncated,
         texts=plan.Texts() if split.labels else _texts(counts, trained, held, recipe),
     )
-
-
-def _columns(split: "Split", recipe: "Recipe") -> int:
-    """How many scores a head gives: one a label, or one a tag."""
-    marks = tasks.get(recipe.task).answer == "spans"
-    return len(tag_names(split.labels)) if marks else len(split.labels)
 
 
 def _texts(counts: Counts, trained: np.ndarray, held: np.ndarray, recipe: "Recipe") -> plan.Texts:

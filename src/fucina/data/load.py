@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ SYNONYMS = {
 }
 MAX_TEXT = 1_000_000  # characters; a "sentence" longer than this is a broken file
 REPORT_EVERY = 20_000
+LOOKED_AT = 50  # lines that tell a word and its tag from a table
 
 Row = tuple[int, Mapping[str, Any]]
 
@@ -104,8 +105,7 @@ def _is_conll(path: Path, form: str, encoding: str) -> bool:
     """Whether a file has a word and its tag a line; many are called .tsv or .txt."""
     if form != "auto" or path.suffix.lower() not in {".tsv", ".tab", ".txt"}:
         return form == "conll" or (form == "auto" and SUFFIXES.get(path.suffix.lower()) == "conll")
-    said = (line for line in readers.lines(path, encoding) if line.strip() and line[0] != "#")
-    return tagged(next(said, ""))
+    return any(map(tagged, islice(readers.lines(path, encoding), LOOKED_AT)))
 
 
 def _value(value: Any) -> Any:

@@ -20,7 +20,7 @@ from fucina.train.spans import SpanMaterial
 if TYPE_CHECKING:
     from fucina.config import Recipe
 
-__all__ = ["SpanFloors", "fit_floors"]
+__all__ = ["MOST_WORDS", "SpanFloors", "fit_floors"]
 
 MOST_WORDS = 40_000  # that a floor learns from; more take minutes
 
