@@ -1,9 +1,7 @@
 """A run that marks spans: folds, stopping, resume, the verbs of the command line, and bad input."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 
@@ -162,21 +160,24 @@ def test_test_rows_that_were_changed_are_refused(make_base, marked):
         using.test_set(_newest(marked))
 
 
-def test_the_verbs_run_on_spans(make_base, marked):
+def test_the_verbs_run_on_spans(make_base, marked, monkeypatch, capsys):
+    from fucina.cli import main
+
     base = make_base("bert")
     (marked / "recipe.yaml").write_text(_text(base, marked), "utf-8")
     (marked / "other.yaml").write_text(_text(base, marked, "b"), "utf-8")
-    environment = {**os.environ, "COLUMNS": "80"}
+    monkeypatch.chdir(marked)
+    monkeypatch.setenv("COLUMNS", "80")
 
-    def typed(*words, code=0):
-        done = subprocess.run(
-            [sys.executable, "-m", "fucina", *map(str, words)], cwd=marked, env=environment,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == code, f"{words}\n{done.stdout}\n{done.stderr}"
-        wide = [line for line in done.stdout.splitlines() if len(line) > 80 and "/" not in line]
-        assert not wide, wide
-        return done.stdout
+    def typed(*words):
+        monkeypatch.setattr(sys, "argv", ["fucina", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        shown = capsys.readouterr()
+        assert ended.value.code == 0, f"{words}\n{shown.out}\n{shown.err}"
+        if "--json" not in words:
+            assert not [line for line in shown.out.splitlines() if len(line) > 80 and "/" not in line]
+        return shown.out
 
     typed("audit", "recipe.yaml")
     assert "7 tags" in typed("plan", "recipe.yaml", "--no-probe")
