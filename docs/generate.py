@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import get_args, get_origin
 
-from fucina.config import Recipe, section
-from fucina.recipe import ALIASES, PRESETS
+from fucina.config import ALIASES, Recipe, section
+from fucina.recipe import PRESETS
 
 BAR = "\\|"  # in a table of Markdown a bar alone ends the cell
 REFERENCE = Path(__file__).parent / "reference"

@@ -144,6 +144,121 @@ def make_decoder(decoder_tokenizer, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def pair_tokenizer():
+    """Give a function: architecture name → a tokenizer that puts around texts what it does."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    def make(kind):
+        bart = kind in ("bart", "mbart", "codet5")
+        special = (
+            ["<s>", "<pad>", "</s>", "<unk>"]
+            if bart
+            else ["<pad>", "</s>", "<unk>", "<extra_id_0>"]
+        )
+        if bart:
+            tokenizer = Tokenizer(models.BPE())
+            tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+            tokenizer.decoder = decoders.ByteLevel()
+            trainer = trainers.BpeTrainer(
+                vocab_size=400, special_tokens=special, show_progress=False,
+                initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            )  # fmt: skip
+        else:
+            letters = [chr(code) for code in range(33, 127)] + list("àèéìòù")
+            tokenizer = Tokenizer(models.Unigram())
+            tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+            tokenizer.decoder = decoders.Metaspace()
+            trainer = trainers.UnigramTrainer(
+                vocab_size=300, special_tokens=special, show_progress=False, unk_token="<unk>",
+                initial_alphabet=letters,
+            )  # fmt: skip
+        tokenizer.train_from_iterator([" ".join(WORDS)] * 3, trainer)
+        around = "<s> $A </s>" if bart else "$A </s>"
+        named = [(name, tokenizer.token_to_id(name)) for name in around.split() if name != "$A"]
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=around, special_tokens=named
+        )
+        begin = {"bos_token": "<s>"} if bart else {}
+        return PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer, eos_token="</s>", pad_token="<pad>", unk_token="<unk>",
+            **begin,
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_pair(pair_tokenizer, tmp_path_factory):
+    """Give a function: architecture name → folder of a tiny random encoder-decoder."""
+    import transformers
+
+    own = {"d_model": 32, "num_heads": 4, "d_kv": 8, "d_ff": 64, "num_layers": 5,
+           "num_decoder_layers": 4, "relative_attention_num_buckets": 8,
+           "relative_attention_max_distance": 20, "decoder_start_token_id": 0}  # fmt: skip
+    size = {"d_model": 32, "encoder_layers": 3, "decoder_layers": 4, "encoder_attention_heads": 4,
+            "decoder_attention_heads": 4, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64,
+            "max_position_embeddings": 128}  # fmt: skip
+    kinds = {
+        "t5": lambda n: transformers.T5Config(vocab_size=n, **own),
+        # As in flan-t5: gated, and states are not shortened before the head.
+        "flan-t5": lambda n: transformers.T5Config(
+            vocab_size=n, **own, feed_forward_proj="gated-gelu", tie_word_embeddings=False
+        ),
+        "mt5": lambda n: transformers.MT5Config(vocab_size=n, **own),
+        # Byte-level words between <s> and </s>, as BART has them.
+        "codet5": lambda n: transformers.T5Config(
+            vocab_size=n, **{**own, "decoder_start_token_id": 1}, pad_token_id=1, eos_token_id=2
+        ),
+        "bart": lambda n: transformers.BartConfig(
+            vocab_size=n, **size, bos_token_id=0, pad_token_id=1, eos_token_id=2,
+            decoder_start_token_id=2,
+        ),
+        "mbart": lambda n: transformers.MBartConfig(
+            vocab_size=n, **size, bos_token_id=0, pad_token_id=1, eos_token_id=2,
+            decoder_start_token_id=2,
+        ),
+        "pegasus": lambda n: transformers.PegasusConfig(
+            vocab_size=n, **size, pad_token_id=0, eos_token_id=1, decoder_start_token_id=0,
+            scale_embedding=True,
+        ),
+    }  # fmt: skip
+    made: dict[str, Path] = {}
+
+    def make(kind: str) -> Path:
+        if kind not in made:
+            folder, tokenizer = tmp_path_factory.mktemp(kind), pair_tokenizer(kind)
+            torch.manual_seed(0)
+            model = transformers.AutoModelForSeq2SeqLM.from_config(kinds[kind](len(tokenizer)))
+            for name, parameter in model.named_parameters():
+                if parameter.dim() > 1 and "norm" not in name and parameter.requires_grad:
+                    torch.nn.init.normal_(parameter, std=0.15)
+            if hasattr(model, "final_logits_bias"):
+                model.final_logits_bias.normal_()
+            if kind == "bart":
+                model.generation_config.forced_bos_token_id = 0
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            made[kind] = folder
+        return made[kind]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def load_pair(make_pair):
+    """Give a function: architecture name → loaded float32 encoder-decoder that writes."""
+    from fucina.config import ChatConfig, ModelConfig
+    from fucina.models import base
+
+    def load(kind, **chat):
+        loaded = base.load(ModelConfig(base=str(make_pair(kind))), answer="text")
+        return base.with_template(loaded, ChatConfig(**chat), Path())
+
+    return load
+
+
+@pytest.fixture(scope="session")
 def load_decoder(make_decoder):
     """Give a function: architecture name → loaded float32 base that writes."""
     from dataclasses import replace
@@ -200,7 +315,7 @@ HANG_S = 30
 class Served:
     """What a server was asked, and what it shall do next.
 
-    `script` holds for each coming request what it gets: a list of texts, the whole content of a
+    `script` holds for each coming request what it gets: a list of texts or rows, the content of a
     message as a string, a tuple (status, headers, body), "hang" or "close"; then `texts` goes on.
     """
 
@@ -258,7 +373,8 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(act, tuple):
             self._send(*act)
             return
-        content = act if isinstance(act, str) else json.dumps({"texts": act})
+        key = "rows" if act and isinstance(act[0], dict) else "texts"
+        content = act if isinstance(act, str) else json.dumps({key: act})
         message = {"role": "assistant", "content": content}
         self._send(200, {}, {"choices": [{"index": 0, "message": message}]})
 

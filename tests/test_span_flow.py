@@ -176,7 +176,9 @@ def test_the_verbs_run_on_spans(make_base, marked, monkeypatch, capsys):
         shown = capsys.readouterr()
         assert ended.value.code == 0, f"{words}\n{shown.out}\n{shown.err}"
         if "--json" not in words:
-            assert not [line for line in shown.out.splitlines() if len(line) > 80 and "/" not in line]
+            assert not [
+                line for line in shown.out.splitlines() if len(line) > 80 and "/" not in line
+            ]
         return shown.out
 
     typed("audit", "recipe.yaml")

@@ -1,13 +1,12 @@
 """Vary the base cases of a recipe, and write them with the rows of train into a new file."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fucina import data, prepare, reading
-from fucina.errors import RecipeError
-from fucina.records import Example, Progress, silent
+from fucina import data, prepare, reading, tasks
+from fucina.errors import RecipeError, nearest
+from fucina.records import Progress, silent
 from fucina.training_file import refuse_existing, write_training_file
 
 if TYPE_CHECKING:
@@ -44,22 +43,40 @@ def augment(
             fix="Write augment: with slots: and cases:, or surface: (docs/how-to/augment.md).",
         )
     refuse_existing(out)
+    task = tasks.get(recipe.task)
     cases = [
-        Example(case.text, case.label, origin=f"augment.cases.{number}")
-        for number, case in enumerate(config.cases, start=1)
+        _case(row, task, f"augment.cases.{number}")
+        for number, row in enumerate(config.cases, start=1)
     ]
     if config.cases_file is not None:
         # Cases may be written in another format than train.
         free = recipe.model_copy(update={"data": recipe.data.model_copy(update={"format": "auto"})})
         written = reading.read_file(free, root / config.cases_file, name="cases", progress=progress)
-        cases += [replace(case, group="") for case in written.examples]
+        cases += [prepare.Case(case.fields, case.origin) for case in written.examples]
     subject = reading.read_subject(recipe, root, progress=progress)
     if subject.test is None:
         say(
             "note: without a data.test file a share of all rows is the test, variations among "
             "them; a test file of real rows says more."
         )
-    held_out = data.Known(row for rows in subject.sides[1:] for row in rows.examples)
-    found = prepare.augment(subject.train, cases, config, near=held_out.find, seed=recipe.seed)
+    near = data.HeldOut(subject).find
+    found = prepare.augment(subject.train, cases, config, task, near=near, seed=recipe.seed)
     write_training_file(found.rows, out, recipe.data)
     return found
+
+
+def _case(row: Mapping[str, Any], task: tasks.Task, where: str) -> prepare.Case:
+    """A case of the recipe, all columns of the task in it and no other."""
+    fields = (*task.columns, *task.optional)
+    for name in row:
+        if name not in fields:
+            fix = "whole conversations stand in augment.cases_file" if name == "messages" else ""
+            raise RecipeError(
+                f"{where}: {task.name} has no {name!r}.", fix=fix or nearest(name, fields)
+            )
+    for name in task.columns:
+        if not str(tasks.as_text(row.get(name))).strip():
+            raise RecipeError(
+                f"{where}: no {name}.", fix=f"Write it: {name} is {task.columns[name]}."
+            )
+    return prepare.Case(row, where)

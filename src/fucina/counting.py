@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from fucina.models.conversations import LEAST_SHARED, common_beginning, write
+from fucina.models.pairs import pair
 from fucina.models.tokenize import encode
 
 if TYPE_CHECKING:
     from fucina.config import ChatConfig
+    from fucina.models.pairing import Pairing
     from fucina.models.template import Template
     from fucina.records import Example, Split
 
-__all__ = ["Counts", "of_labels", "of_texts", "token_counts"]
+__all__ = ["Counts", "of_labels", "of_pairs", "of_texts", "token_counts"]
 
 Row = TypeVar("Row")
 
@@ -41,6 +43,8 @@ class Counts:
         test_learnt: Of the m test rows; empty for labels.
         asked: Of the m prompts, behind the beginning they share; empty for labels.
         begun: Tokens that all prompts begin with.
+        read: Tokens that an encoder reads of the n rows; empty where one network reads all.
+        test_read: Of the m test rows.
     """
 
     lengths: np.ndarray
@@ -51,6 +55,8 @@ class Counts:
     test_learnt: np.ndarray = field(default_factory=_none)
     asked: np.ndarray = field(default_factory=_none)
     begun: int = 0
+    read: np.ndarray = field(default_factory=_none)
+    test_read: np.ndarray = field(default_factory=_none)
 
 
 def of_labels(split: "Split", tokenizer: Any | None, most: int) -> Counts:
@@ -119,6 +125,43 @@ def of_texts(
         test_learnt=np.resize(whole.weights, m),
         asked=np.resize(np.array([len(prompt) for prompt in prompts], dtype=int) - begun, m),
         begun=begun,
+    )
+
+
+def of_pairs(split: "Split", pairing: "Pairing | None", most: int, config: "ChatConfig") -> Counts:
+    """Count rows of an encoder-decoder; of many a sample is written and stands for the rest.
+
+    Args:
+        split: Rows and folds.
+        pairing: Of the base; None to guess from characters.
+        most: Tokens of each side of a row at most.
+        config: What the system says.
+    """
+    sides, cut = [], 0.0
+    for examples in (split.development.examples, split.test.examples):
+        rows = _sample(examples, WRITTEN)
+        if pairing is None:
+            said = [_said(example, config) for example in rows]
+            read = np.array([1 + _guess(before) for before, _, _ in said], dtype=int)
+            written = np.array([_guess(row.target) + 1 for row in rows], dtype=int)
+            long = float((read > most).mean()) if len(rows) else 0.0
+        else:
+            pairs = pair(rows, pairing, max_length_tokens=most)
+            read, written = pairs.source_lengths, pairs.target_lengths
+            long = len(pairs.cut) / max(1, len(rows))
+        cut = long if not sides else cut
+        size = len(examples)
+        sides.append((np.resize(np.minimum(read, most), size), np.resize(written, size)))
+    (read, learnt), (test_read, test_learnt) = sides
+    return Counts(
+        lengths=read + learnt,
+        test=test_read + test_learnt,
+        truncated=cut,
+        learnt=learnt,
+        test_learnt=test_learnt,
+        asked=test_read,
+        read=read,
+        test_read=test_read,
     )
 
 

@@ -13,6 +13,7 @@ from fucina.records import Answer, Dataset, Diagnosis, Finding, Progress, silent
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
+    from fucina.models.pairing import Pairing
     from fucina.models.template import Template
 
 __all__ = ["diagnose_run"]
@@ -71,17 +72,16 @@ def _labels(folder: Path, recipe: "Recipe", facts: dict[str, Any], progress: Pro
 
 def _texts(folder: Path, recipe: "Recipe", facts: dict[str, Any], progress: Progress) -> Diagnosis:
     from fucina.models import source
-    from fucina.models.template import open_template
+    from fucina.models.base import choose_template
 
     development, fold = run.read_rows(folder / "development.parquet")
     using.test_set(folder)  # refuses rows that were changed
     rows, answered = run.read_texts(folder / "predictions.parquet")
-    tokenizer = source.read_tokenizer(recipe.model.base, source.locate(recipe.model.base))
-    template = open_template(
-        tokenizer,
-        str(run.template_of(folder).resolve()),
-        system=recipe.chat.system,
-        supervise=recipe.chat.supervise,
+    name, place = recipe.model.base, source.locate(recipe.model.base)
+    halves = source.has_halves(source.read_config(name, place))
+    chat, kept = using.chat_of(recipe, folder, halves=halves)
+    template = choose_template(
+        source.read_tokenizer(name, place), chat, kept.resolve(), halves=halves
     )
     progress("likeness of test and training", 0, 0)
     case = diagnose.TextCase(
@@ -142,7 +142,7 @@ def _spans(folder: Path, recipe: "Recipe", facts: dict[str, Any], progress: Prog
 def _findings(
     development: Dataset,
     test: Dataset,
-    template: "Template | None",
+    template: "Template | Pairing | None",
     progress: Progress,
     *,
     answer: Answer = "label",

@@ -140,7 +140,7 @@ def forge(
         else run.begin(recipe, split, precision=base.precision, root=root)
     )
     journal = Journal(folder, recipe, split, progress, say, laps or run.Laps())
-    if base.template is not None:
+    if base.template is not None and base.halves is None:
         run.keep_template(folder, base.template.source)
     journal.lap("loading")
     for finding in findings:

@@ -1,16 +1,17 @@
 """The estimate of a run from its rows: cut as the engine will cut them, counted, and weighed."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import psutil
 
 from fucina import plan, run, tasks
-from fucina.counting import Counts, of_labels, of_texts
+from fucina.counting import Counts, of_labels, of_pairs, of_texts
 from fucina.errors import RunError
 from fucina.models.tags import tag_names
 from fucina.models.trunk import chunks_by_length
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.models.base import Base
     from fucina.models.blueprint import Blueprint
+    from fucina.models.pairing import Pairing
+    from fucina.models.template import Template
     from fucina.records import Split
 
 __all__ = ["count", "estimate", "fits", "past", "shapes"]
@@ -38,7 +41,10 @@ def count(split: "Split", base: "Base | Blueprint", recipe: "Recipe") -> Counts:
     """
     if tasks.get(recipe.task).answer != "text":
         return of_labels(split, base.tokenizer, base.max_length_tokens)
-    return of_texts(split, base.template, base.max_length_tokens, recipe.chat)
+    template, most = base.template, base.max_length_tokens
+    if base.encoder:
+        return of_pairs(split, cast("Pairing | None", template), most, recipe.chat)
+    return of_texts(split, cast("Template | None", template), most, recipe.chat)
 
 
 def shapes(split: "Split", counts: Counts, recipe: "Recipe") -> plan.Shapes:
@@ -52,19 +58,28 @@ def shapes(split: "Split", counts: Counts, recipe: "Recipe") -> plan.Shapes:
     lengths, config = counts.lengths, recipe.training
     effective = config.batch_size * config.accumulation
     groups = [[fold] for fold in split.folds] if recipe.adapter.kind == "full" else [split.folds]
-    training, steps = [], 0
+    # What a network writes, and what its encoder reads; else both are one.
+    sides = (counts.learnt, counts.read) if len(counts.read) else (lengths,)
+    tests = (counts.test_learnt, counts.test_read) if len(counts.read) else (counts.test,)
+    training: list[list[tuple[int, int, float]]] = [[] for _ in sides]
+    steps = 0
     for folds in groups:
         batches = epoch_batches(lengths, folds, effective, seed=recipe.seed, epoch=1)
         steps = max(steps, len(batches))
         for batch in _spread(batches):
-            training += [
-                (part.rows.size, lengths[part.rows].max(), len(batches) / min(STEPS, len(batches)))
-                for part in at_most(chunks(batch, lengths), config.batch_size)
-            ]
+            for part in at_most(chunks(batch, lengths), config.batch_size):
+                stands_for = len(batches) / min(STEPS, len(batches))
+                for side, table in zip(sides, training, strict=True):
+                    table.append((part.rows.size, int(side[part.rows].max()), stands_for))
     trained = np.concatenate([np.array(fold.train, dtype=int) for fold in split.folds])
     held = np.concatenate([np.array(fold.held_out, dtype=int) for fold in split.folds])
     rows = split.development.examples
     marks = tasks.get(recipe.task).answer == "spans"  # with a score a tag, on every word
+    reading = _passes(lengths, sides)
+    held_out = _passes(lengths[held], [side[held] for side in sides])
+    answering = _passes(counts.test, tests)
+    cut = [_weighed(table) for table in training]
+    sources = plan.Sources(reading[1], cut[1], held_out[1], answering[1]) if sides[1:] else None
     return plan.Shapes(
         rows=len(rows),
         learned=min(int(lengths[trained].sum()), MOST_WORDS * len(split.folds))
@@ -76,16 +91,22 @@ def shapes(split: "Split", counts: Counts, recipe: "Recipe") -> plan.Shapes:
         characters=sum(len(row.prompt) + len(row.target) * (not split.labels) for row in rows),
         tokens=int(lengths[trained].sum()) + counts.prefix * steps * len(split.folds),
         steps=steps,
-        reading=_passes(lengths),
-        training=_weighed(training),
-        held_out=_passes(lengths[held]),
-        answering=_passes(counts.test),
+        reading=reading[0],
+        training=cut[0],
+        held_out=held_out[0],
+        answering=answering[0],
         truncated=counts.truncated,
-        texts=plan.Texts() if split.labels else _texts(counts, trained, held, recipe),
+        texts=plan.Texts() if split.labels else _texts(counts, trained, held, recipe, sources),
     )
 
 
-def _texts(counts: Counts, trained: np.ndarray, held: np.ndarray, recipe: "Recipe") -> plan.Texts:
+def _texts(
+    counts: Counts,
+    trained: np.ndarray,
+    held: np.ndarray,
+    recipe: "Recipe",
+    sources: plan.Sources | None,
+) -> plan.Texts:
     asked = np.sort(counts.asked)
     batches = [asked[begin : begin + ROWS] for begin in range(0, len(asked), ROWS)]
     prompts = [(len(batch), max(1, batch.max())) for batch in batches]
@@ -97,6 +118,7 @@ def _texts(counts: Counts, trained: np.ndarray, held: np.ndarray, recipe: "Recip
         prompts=np.array(prompts, dtype=float).reshape(-1, 2),
         begun=counts.begun,
         most=recipe.chat.max_new_tokens,
+        sources=sources,
     )
 
 
@@ -112,12 +134,13 @@ def _weighed(passes: list[tuple[int, int, float]]) -> np.ndarray:
     return np.resize(table, (round(len(table) * share), 2)) if len(table) else table
 
 
-def _passes(lengths: np.ndarray) -> np.ndarray:
-    """Rows and padded length of each pass over texts of these lengths."""
-    if not len(lengths):
-        return np.zeros((0, 2))
-    parts = chunks_by_length(lengths, np.arange(len(lengths)))
-    return np.array([(len(part), lengths[part].max()) for part in parts], dtype=float)
+def _passes(lengths: np.ndarray, sides: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Rows and padded length of each pass over texts of these lengths, one table a side of them."""
+    parts = chunks_by_length(lengths, np.arange(len(lengths))) if len(lengths) else []
+    return [
+        np.array([(len(part), side[part].max()) for part in parts], dtype=float).reshape(-1, 2)
+        for side in sides
+    ]
 
 
 def estimate(
@@ -129,7 +152,9 @@ def estimate(
         The estimate, corrected by past runs where there are any, and the record of the formula
         as it was without them.
     """
-    network = plan.measure(base.network, base.layers, base.width, recipe.adapter, base.head)
+    network = plan.measure(
+        base.network, base.layers, base.width, recipe.adapter, base.head, base.encoder
+    )
     cut = shapes(split, count(split, base, recipe), recipe)
     machine = plan.here(pool, base.precision)
     asked = plan.work(network, cut, recipe, stored=fits(cut, network))
@@ -152,7 +177,7 @@ def estimate(
 def fits(cut: plan.Shapes, network: plan.Network) -> bool:
     """Whether stored activations would fit in the free memory, as training decides it."""
     free = psutil.virtual_memory().available
-    return plan.store_bytes(cut, network.width) <= STORE_SHARE * free
+    return plan.store_bytes(cut, network) <= STORE_SHARE * free
 
 
 def past(output: Path, mark: str) -> list[plan.Past]:

@@ -112,7 +112,9 @@ class _Case:
         if part is not None:
             split, counts = part, forecast.count(part, self.drawn, recipe)
         drawn = self.drawn
-        network = plan.measure(drawn.network, drawn.layers, drawn.width, recipe.adapter, drawn.head)
+        network = plan.measure(
+            drawn.network, drawn.layers, drawn.width, recipe.adapter, drawn.head, drawn.encoder
+        )
         shapes = forecast.shapes(split, counts, recipe)
         return plan.work(network, shapes, recipe, stored=forecast.fits(shapes, network))
 

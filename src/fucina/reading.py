@@ -1,10 +1,12 @@
 """From a recipe to rows: read, check, audit and divide the files it names."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fucina import data, prepare, run, tasks
+from fucina.errors import RecipeError
 from fucina.records import Dataset, Finding, Progress, Split, silent
 from fucina.tasks.settings import SCRATCH, refuse_idle
 
@@ -68,17 +70,17 @@ def audit(
         MissingExtraError: A library of a check is not installed.
     """
     from fucina.models import source
-    from fucina.models.template import open_template
+    from fucina.models.base import choose_template
     from fucina.models.tokenize import count_tokens
 
     subject = read_subject(recipe, root, progress=progress)
     recipe = settle(recipe, subject.train)
-    tokenizer = source.read_tokenizer(recipe.model.base, source.locate(recipe.model.base))
+    name, place = recipe.model.base, source.locate(recipe.model.base)
+    tokenizer = source.read_tokenizer(name, place)
     if subject.answer == "text":
-        chat = recipe.chat
-        template = open_template(
-            tokenizer, chat.template, root=root, system=chat.system, supervise=chat.supervise
-        )
+        halves = source.has_halves(source.read_config(name, place))
+        own = root / recipe.chat.template
+        template = choose_template(tokenizer, recipe.chat, own, halves=halves)
         subject = replace(subject, template=template)
     subject = replace(
         subject,
@@ -93,7 +95,8 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
     """Read the files of a recipe; rows are called by file and line, or by path if names repeat.
 
     Raises:
-        RecipeError: A setting does nothing for this task, or the constitution cannot be read.
+        RecipeError: A setting does nothing for this task or these files, or the constitution
+            cannot be read.
         DataError: A file cannot be read.
     """
     refuse_idle(recipe)
@@ -108,7 +111,7 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
             recipe, root / name, name=side, origin=origin, group=group, progress=progress
         )
 
-    return data.Subject(
+    subject = data.Subject(
         rows(config.train, "train", config.group),
         rows(config.validation, "validation") if config.validation is not None else None,
         rows(config.test, "test") if config.test is not None else None,
@@ -116,6 +119,31 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
         folds=recipe.folds.count,
         allow_duplicates=config.allow_duplicates,
         rules=data.load_constitution(root / written) if written else (),
+    )
+    _refuse_unread(recipe, subject.sides)
+    return subject
+
+
+def _refuse_unread(recipe: "Recipe", sides: Sequence[Dataset]) -> None:
+    """Stop at columns that are named although no file is read by columns.
+
+    Raises:
+        RecipeError: Names them, and how the files are written.
+    """
+    forms = {side.format for side in sides}
+    task = tasks.get(recipe.task)
+    heard = {"group", *(task.optional if task.conversations and "alpaca" not in forms else ())}
+    named = {name: c for name, c in recipe.data.named.items() if c != name and name not in heard}
+    if "columns" in forms or not named:
+        return
+    settings = [
+        f"data.{'' if name in {'text', 'label'} else 'columns.'}{name}={column}"
+        for name, column in named.items()
+    ]
+    raise RecipeError(
+        f"{recipe.data.train} is read as {sides[0].format}, which has turns and no columns: "
+        f"{', '.join(settings)} {'do' if len(named) > 1 else 'does'} nothing.",
+        fix="Leave it out, or set data.format to csv, jsonl, … to read columns.",
     )
 
 
@@ -139,7 +167,7 @@ def read_file(
         progress: Shows steps.
     """
     config = recipe.data
-    columns = {"text": config.text, "label": config.label, **config.columns}
+    columns = config.named
     if group is not None:
         columns["group"] = group
     return data.load(

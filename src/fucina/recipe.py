@@ -8,11 +8,11 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from fucina.config import Recipe
+from fucina.config import ALIASES, Recipe
 from fucina.errors import RecipeError, nearest
 from fucina.settings_file import explain, known, lines, plain, read_yaml
 
-__all__ = ["ALIASES", "PRESETS", "dump", "load", "parse", "schema"]
+__all__ = ["PRESETS", "dump", "load", "parse", "schema"]
 
 # What a preset changes; what the recipe or the command line says wins.
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
@@ -23,36 +23,6 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "training": {"epochs": 6},
         "folds": {"count": 5},
     },
-}
-
-# Names of Hugging Face, PEFT, Axolotl and LLaMA-Factory, and where they live here.
-ALIASES = {
-    "base_model": "model.base",
-    "cutoff_len": "model.max_length_tokens",
-    "early_stopping_patience": "stopping.patience",
-    "gradient_accumulation_steps": "training.accumulation",
-    "label_column": "data.label",
-    "lora_alpha": "adapter.alpha",
-    "lora_dropout": "adapter.dropout",
-    "lora_r": "adapter.rank",
-    "lora_rank": "adapter.rank",
-    "lora_target": "adapter.target_modules",
-    "lora_target_modules": "adapter.target_modules",
-    "lr_scheduler_type": "training.schedule",
-    "max_grad_norm": "training.max_gradient_norm",
-    "max_length": "model.max_length_tokens",
-    "max_seq_length": "model.max_length_tokens",
-    "micro_batch_size": "training.batch_size",
-    "model_name_or_path": "model.base",
-    "num_epochs": "training.epochs",
-    "num_train_epochs": "training.epochs",
-    "output_dir": "output",
-    "per_device_train_batch_size": "training.batch_size",
-    "r": "adapter.rank",
-    "sequence_len": "model.max_length_tokens",
-    "text_column": "data.text",
-    "warmup_ratio": "training.warmup",
-    "warmup_steps": "training.warmup",
 }
 
 

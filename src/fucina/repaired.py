@@ -20,8 +20,7 @@ def write_repaired(
 ) -> dict[str, Any]:
     """Write train.jsonl, validation.jsonl, test.jsonl and repairs.json into a new folder.
 
-    Rows that answer with text are written as whole conversations, others as text and label, or
-    text and spans.
+    Rows are written as whole conversations or as columns, whichever they were read as.
 
     Args:
         subject: The rows that were audited.
@@ -67,7 +66,7 @@ def write_repaired(
     # What the recipe says of the files that were read need not hold for these.
     settings.append("data.encoding=utf-8")
     if subject.answer == "text":
-        settings.append("data.format=messages")
+        settings += ["data.format=auto", "data.columns={}"]
     elif subject.answer == "spans":
         settings += ["data.format=jsonl", "data.text=text", "data.columns={}"]
     else:
@@ -82,12 +81,9 @@ def write_repaired(
 
 
 def _lines(rows: Dataset, answer: Answer) -> list[str]:
+    written = [data.to_columns(example, answer) for example in rows.examples]
     if answer == "text":
-        written = data.to_messages(rows)
-    else:
-        grouped = any(example.group for example in rows.examples)
-        written = [
-            data.to_columns(example, answer) | ({"group": example.group} if grouped else {})
-            for example in rows.examples
-        ]
-    return [json.dumps(row, ensure_ascii=False) + "\n" for row in written]
+        written = data.to_rows(rows, {})
+    if any(example.group for example in rows.examples):
+        written = [{**row, "group": e.group} for row, e in zip(written, rows.examples, strict=True)]
+    return [json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in written]

@@ -1,50 +1,61 @@
-"""The review file: what a model wrote, one JSON line a text, for a person to read and edit."""
+"""The review file: what a model wrote, one JSON line a row, for a person to read and edit."""
 
 import json
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fucina import run
 from fucina.errors import DataError, nearest
+from fucina.records import Example
+from fucina.tasks import Task, as_text
 
-__all__ = ["STATUSES", "Reviewed", "append", "read", "write"]
+__all__ = ["STATUSES", "Reviewed", "append", "example", "read", "write"]
 
 STATUSES = ("waiting", "accepted", "refused")
 EDIT = "Mend that line, or delete it."
+ABOUT = ("why", "origin", "group", "asked")  # what a line says of its row, all of it text
 
 
 @dataclass(frozen=True)
 class Reviewed:
-    """A text that a model wrote.
+    """A row that a model wrote.
 
     Attributes:
         status: `waiting` for a person, `accepted` into train, or `refused`.
-        text: What it wrote; a person may edit it.
-        label: The label it was asked for; a person may edit it.
+        fields: The row by column of the task; a person may edit it.
         why: The reason it was refused for.
-        origin: `synthetic:<model>:<number of the prompt>`.
-        group: Texts of one group never stand on both sides of a split.
-        asked: Fingerprint of label and prompt, so that a prompt may change its place.
+        origin: `synthetic:<model>:<name or number of the prompt>`.
+        group: Rows of one group never stand on both sides of a split.
+        asked: Fingerprint of what was asked, so that a prompt may change its place.
     """
 
     status: str
-    text: str
-    label: str
+    fields: Mapping[str, Any]
     why: str = ""
     origin: str = ""
     group: str = ""
     asked: str = ""
 
 
-def read(path: Path, labels: Collection[str] = ()) -> list[Reviewed]:
+def example(row: Reviewed, task: Task) -> Example:
+    """The row as an example.
+
+    Raises:
+        DataError: The task cannot use it.
+    """
+    return replace(task.read(row.fields, row.origin), group=row.group)
+
+
+def read(path: Path, task: Task, labels: Collection[str] = ()) -> list[Reviewed]:
     """All rows of a review file; none where there is no file.
 
     A last line that a kill left torn is dropped.
 
     Args:
         path: The file.
+        task: Says which columns there are.
         labels: What rows that are not refused may have as label; empty for any.
 
     Raises:
@@ -72,12 +83,9 @@ def read(path: Path, labels: Collection[str] = ()) -> list[Reviewed]:
                 fix=EDIT,
             ) from error
         where = f"{path}, line {number}"
-        rows.append(_reviewed(row, where))
-        if labels and rows[-1].status != "refused" and rows[-1].label not in labels:
-            raise DataError(
-                f"{where}: no row of train has the label {rows[-1].label!r}.",
-                fix=f"Mend it; {nearest(rows[-1].label, labels)}",
-            )
+        rows.append(_reviewed(row, task, where))
+        if rows[-1].status != "refused":
+            _usable(rows[-1], task, labels, where)
     return rows
 
 
@@ -92,23 +100,42 @@ def write(path: Path, rows: Sequence[Reviewed]) -> None:
 
 
 def _line(row: Reviewed) -> str:
-    return json.dumps(asdict(row), ensure_ascii=False)
+    about = {name: getattr(row, name) for name in ABOUT}
+    return json.dumps({"status": row.status, **row.fields, **about}, ensure_ascii=False)
 
 
-def _reviewed(row: Any, where: str) -> Reviewed:
+def _reviewed(row: Any, task: Task, where: str) -> Reviewed:
     if not isinstance(row, dict):
         raise DataError(f"{where}: {type(row).__name__} where an object was expected.", fix=EDIT)
-    given = {field.name: row.get(field.name, "") for field in fields(Reviewed)}
-    for name, value in given.items():
+    about = {name: row.get(name, "") for name in ("status", *ABOUT)}
+    fields = {name: row.get(name, "") for name in task.columns}
+    fields |= {name: row[name] for name in task.optional if name in row}
+    for name, value in {**about, **(fields if task.answer == "label" else {})}.items():
         if not isinstance(value, str):
             raise DataError(f"{where}: {name} is {value!r}, not text.", fix=EDIT)
-        if name in {"text", "label"} and not value.strip():
-            raise DataError(
-                f"{where}: no {name}.", fix='Fill it in, or set "status": "refused" with a text.'
-            )
-    if given["status"] not in STATUSES:
+    if about["status"] not in STATUSES:
         raise DataError(
-            f"{where}: status is {given['status']!r}.",
-            fix=f"Set it: {nearest(given['status'], STATUSES)}",
+            f"{where}: status is {about['status']!r}.",
+            fix=f"Set it: {nearest(about['status'], STATUSES)}",
         )
-    return Reviewed(**given)
+    return Reviewed(about.pop("status"), fields, **about)
+
+
+def _usable(row: Reviewed, task: Task, labels: Collection[str], where: str) -> None:
+    """Stop at a row that cannot be learnt from.
+
+    Raises:
+        DataError: A column is empty, the task cannot use it, or there is no such label.
+    """
+    for name in task.columns:
+        if not str(as_text(row.fields[name])).strip():
+            raise DataError(f"{where}: no {name}.", fix='Fill it in, or set "status": "refused".')
+    try:
+        target = example(row, task).target
+    except DataError as error:
+        raise DataError(f"{where}: {error.problem}", fix=error.fix) from error
+    if labels and target not in labels:
+        raise DataError(
+            f"{where}: no row of train has the label {target!r}.",
+            fix=f"Mend it; {nearest(target, labels)}",
+        )

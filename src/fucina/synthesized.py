@@ -1,19 +1,19 @@
 """Let a model write examples, keep them for review, and take into train what a person accepts."""
 
 import asyncio
-import hashlib
-import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fucina import data, reading, review
-from fucina.errors import DataError, EndpointError, RecipeError, nearest
+from fucina import data, prompts, reading, review, tasks
+from fucina.errors import DataError, EndpointError, RecipeError
 from fucina.prepare.endpoint import Endpoint, Sleep, is_loopback
-from fucina.prepare.synthesize import placeholders, synthesize
-from fucina.records import Dataset, Example, Progress, silent
+from fucina.prepare.replies import read_rows
+from fucina.prepare.synthesize import instruction, synthesize
+from fucina.records import Example, Progress, silent
 from fucina.training_file import write_training_file
 
 if TYPE_CHECKING:
@@ -27,15 +27,15 @@ class Written:
     """What one prompt has brought so far.
 
     Attributes:
-        label: Of its texts.
-        wanted: Texts the recipe asks for.
-        waiting: Texts a person has not decided on.
-        accepted: Texts in train.
+        name: What it is called.
+        wanted: Rows the recipe asks for.
+        waiting: Rows a person has not decided on.
+        accepted: Rows in train.
         refused: Reason to count.
         problem: Why it came short in this run; empty where it did not.
     """
 
-    label: str
+    name: str
     wanted: int
     waiting: int
     accepted: int
@@ -52,7 +52,8 @@ class Acceptance:
         train: Rows of train in it.
         accepted: Accepted rows in it.
         new: Those that waited until now.
-        refused: Texts that nearly equal a held-out row, refused now, to that row's origin.
+        refused: Rows that nearly equal a held-out one, refused now: what each asks, to the origin
+            of that one.
     """
 
     path: Path
@@ -63,7 +64,7 @@ class Acceptance:
 
 
 def review_path(recipe: "Recipe", root: Path) -> Path:
-    """Where the texts of a recipe wait for a person."""
+    """Where the rows that a model wrote wait for a person."""
     return root / f"{recipe.name}.review.jsonl"
 
 
@@ -89,7 +90,7 @@ def write_examples(
         EndpointError: The endpoint refuses, or never answered; what came before is kept.
         DataError: A file cannot be read, or the review file is broken.
     """
-    config = _section(recipe)
+    config, task = _section(recipe), tasks.get(recipe.task)
     if not key and not is_loopback(config.url):
         raise RecipeError(
             f"no key for {config.url}: the variable {config.key_variable} is not set.",
@@ -97,44 +98,50 @@ def write_examples(
             "synthesis.key_variable.",
         )
     subject = reading.read_subject(recipe, root, progress=progress)
-    examples = _examples(config, subject)
+    asked = (task.asked,) if task.answer == "label" else (task.asked, task.answered)
+    system = instruction(task, asked)
+    examples = prompts.presented(config, task, subject)
     path = review_path(recipe, root)
-    before = review.read(path)
-    admission = data.Admission(
-        subject, [Example(r.text, r.label, origin=r.origin or path.name) for r in before]
-    )
+    before = review.read(path, task)
+    admission = data.Admission(subject)
+    for row in before:
+        with suppress(DataError):  # a refused one may be no row at all
+            known = review.example(row, task)
+            admission.add(replace(known, origin=known.origin or path.name))
 
-    def keep(place: int, texts: list[str]) -> int:
+    def keep(place: int, written: list[dict[str, Any]]) -> int:
         prompt = config.prompts[place]
-        origin = f"synthetic:{config.model}:{place + 1}"
+        origin = f"synthetic:{config.model}:{prompt.name or place + 1}"
         rows = []
-        for text in texts:
-            why = admission.refusal(text)
-            admission.add(Example(text, prompt.label, origin=origin))
-            status = "refused" if why else "waiting"
-            rows.append(
-                review.Reviewed(status, text, prompt.label, why, origin, origin, _asked(prompt))
+        for own in written:
+            whole = prompts.given(prompt, task) | own
+            fields = {n: whole[n] for n in (*task.columns, *task.optional) if n in whole}
+            row = review.Reviewed(
+                "waiting", fields, "", origin, origin, prompts.fingerprint(prompt)
             )
+            why = _refusal(admission, row, task)
+            rows.append(replace(row, status="refused", why=why) if why else row)
         review.append(path, rows)
         return sum(row.status == "waiting" for row in rows)
 
     async def run_all() -> dict[int, str]:
         have = [_have(before, prompt) for prompt in config.prompts]
-        async with Endpoint(config, key, sleep=sleep, jitter=random.random) as endpoint:
+        async with Endpoint(config, key, sleep=sleep) as endpoint:
             return await synthesize(
-                config, have, examples, ask=endpoint.ask, keep=keep, seed=recipe.seed,
-                progress=progress,
+                config, have, examples,
+                ask=lambda text: endpoint.ask(system, text, lambda said: read_rows(said, asked)),
+                keep=keep, seed=recipe.seed, progress=progress,
             )  # fmt: skip
 
     problems = asyncio.run(run_all())
-    after = review.read(path)
+    after = review.read(path, task)
     if problems and len(after) == len(before):
         raise EndpointError(
             f"nothing came: {'; '.join(dict.fromkeys(problems.values()))}.",
             fix="Check that the endpoint runs and synthesis.url, then run it again.",
         )
     return [
-        _written(prompt, after, problems.get(place, ""))
+        _written(prompt, place, after, problems.get(place, ""))
         for place, prompt in enumerate(config.prompts)
     ]
 
@@ -147,34 +154,38 @@ def accept(recipe: "Recipe", root: Path, *, progress: Progress = silent) -> Acce
         DataError: Nothing waits, a line of the review file is broken, or a label is unknown.
     """
     _section(recipe)
+    task = tasks.get(recipe.task)
     path = review_path(recipe, root)
     subject = reading.read_subject(recipe, root, progress=progress)
-    rows = review.read(path, set(subject.train.targets))
+    labels = set(subject.train.targets) if task.answer == "label" else ()
+    rows = review.read(path, task, labels)
     if all(row.status == "refused" for row in rows):
         raise DataError(f"{path} has nothing to accept.", fix="First run: fucina synthesize RECIPE")
-    held_out = data.Known(row for side in subject.sides[1:] for row in side.examples)
+    held_out = data.HeldOut(subject)
+    known = set(subject.train.prompts)
+    joining: dict[str, Example] = {}
     refused: dict[str, str] = {}
     decided = []
     for row in rows:
         if row.status == "refused":
             decided.append(row)
             continue
-        same = held_out.find(row.text)  # a person may have edited it into one
+        example = review.example(row, task)
+        same = held_out.find(example)  # a person may have edited it into one
         if same is None:
             decided.append(replace(row, status="accepted"))
+            if example.prompt not in known:
+                joining[example.prompt] = example
         else:
-            refused[row.text] = same.origin
+            refused[example.prompt] = same.origin
             decided.append(replace(row, status="refused", why=f"nearly held out: {same.origin}"))
-    known = set(subject.train.prompts)
-    joining = {r.text: r for r in decided if r.status == "accepted" and r.text not in known}
-    examples = tuple(Example(r.text, r.label, r.group, r.origin) for r in joining.values())
     target = root / f"{recipe.name}.accepted.jsonl"
-    whole = Dataset("train", (*subject.train.examples, *examples))
+    whole = replace(subject.train, examples=(*subject.train.examples, *joining.values()))
     # The rows first: a kill in between leaves them waiting, and accepting again does no harm.
     write_training_file(whole, target, recipe.data)
     review.write(path, decided)
     waited = sum(row.status == "waiting" for row in rows)
-    return Acceptance(target, len(subject.train), len(examples), waited - len(refused), refused)
+    return Acceptance(target, len(subject.train), len(joining), waited - len(refused), refused)
 
 
 def _section(recipe: "Recipe") -> "SynthesisConfig":
@@ -186,47 +197,29 @@ def _section(recipe: "Recipe") -> "SynthesisConfig":
     return recipe.synthesis
 
 
-def _examples(config: "SynthesisConfig", subject: data.Subject) -> dict[str, list[str]]:
-    """The rows of train that may be shown, by label; none where no prompt asks for them."""
-    labels = set(subject.train.targets)
-    wanted = False
-    for number, prompt in enumerate(config.prompts, start=1):
-        where = f"synthesis.prompts.{number}"
-        if prompt.label not in labels:
-            raise RecipeError(
-                f"{where}: no row of train has the label {prompt.label!r}.",
-                fix=f"Mend the label, or write some rows of it first; "
-                f"{nearest(prompt.label, labels)}",
-            )
-        wanted |= "examples" in placeholders(prompt.prompt, where=where)
-    if not wanted or config.examples_shown == 0:
-        return {}
-    if subject.test is None:
-        raise RecipeError(
-            "without data.test a share of train is the test, and its rows could be sent out.",
-            fix="Give a file as data.test, or set synthesis.examples_shown=0.",
-        )
-    shown: dict[str, list[str]] = {}
-    for example in data.presentable(subject).examples:
-        shown.setdefault(example.target, []).append(example.prompt)
-    return shown
-
-
-def _asked(prompt: "PromptConfig") -> str:
-    return hashlib.sha256(f"{prompt.label}\0{prompt.prompt}".encode()).hexdigest()[:12]
+def _refusal(admission: data.Admission, row: review.Reviewed, task: tasks.Task) -> str:
+    """Why a row may not join; the next one must differ from it, whether it may or not."""
+    try:
+        example = review.example(row, task)
+    except DataError as error:
+        return f"unusable: {error.problem}"
+    why = admission.refusal(example)
+    admission.add(example)
+    return why
 
 
 def _have(rows: Sequence[review.Reviewed], prompt: "PromptConfig") -> int:
-    asked = _asked(prompt)
+    asked = prompts.fingerprint(prompt)
     return sum(row.asked == asked and row.status != "refused" for row in rows)
 
 
-def _written(prompt: "PromptConfig", rows: Sequence[review.Reviewed], problem: str) -> Written:
-    own = [row for row in rows if row.asked == _asked(prompt)]
+def _written(
+    prompt: "PromptConfig", place: int, rows: Sequence[review.Reviewed], problem: str
+) -> Written:
+    own = [row for row in rows if row.asked == prompts.fingerprint(prompt)]
     refused = Counter(
         (row.why or "by a person").partition(":")[0] for row in own if row.status == "refused"
     )
     counts = Counter(row.status for row in own)
-    return Written(
-        prompt.label, prompt.rows, counts["waiting"], counts["accepted"], dict(refused), problem
-    )
+    name = prompts.title(prompt, place)
+    return Written(name, prompt.rows, counts["waiting"], counts["accepted"], dict(refused), problem)

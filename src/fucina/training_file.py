@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fucina import run
+from fucina import data, run
 from fucina.errors import DataError
 from fucina.records import Dataset
 
@@ -34,18 +34,18 @@ def refuse_existing(path: Path) -> None:
 
 
 def write_training_file(rows: Dataset, path: Path, config: "DataConfig") -> None:
-    """Write text, label, group and origin of each row as JSON Lines, whole or not at all.
+    """Write the rows with their group and origin as JSON Lines, whole or not at all.
 
-    Columns and encoding are those of the recipe, so that its test file is still read beside it.
+    They are conversations where one of them was read as one. Columns and encoding are those of the
+    recipe, so that its test file is still read beside it.
     """
-    text, label, group = _columns(config)
+    group = _group(config)
     letters = config.encoding.lower().replace("_", "-") in {"utf-8", "utf8"}
     lines = []
-    for example in rows.examples:
-        row = {"origin": example.origin, group: example.group}
-        row |= {text: example.prompt, label: example.target}
-        ordered = {name: row[name] for name in dict.fromkeys((text, label, group, "origin"))}
-        lines.append(json.dumps(ordered, ensure_ascii=not letters) + "\n")
+    for example, row in zip(rows.examples, data.to_rows(rows, config.named), strict=True):
+        whole = {**row, group: example.group}
+        whole.setdefault("origin", example.origin)
+        lines.append(json.dumps(whole, ensure_ascii=not letters, default=str) + "\n")
     run.write_bytes(path, "".join(lines).encode(config.encoding))
 
 
@@ -63,7 +63,7 @@ def next_command(
     root = recipe_path.resolve().parent
     path = written.resolve()
     name = path.relative_to(root) if path.is_relative_to(root) else path
-    group = _columns(recipe.data)[2]
+    group = _group(recipe.data)
     words = ["fucina", "train", str(recipe_path), f"data.train={name}"]
     words += [] if recipe.data.group == group else [f"data.group={group}"]
     words += [] if recipe.data.format in {"auto", "jsonl"} else ["data.format=auto"]
@@ -71,8 +71,7 @@ def next_command(
     return shlex.join(words)
 
 
-def _columns(config: "DataConfig") -> tuple[str, str, str]:
-    """The columns of text, label and group; the recipe's own where it names them."""
-    taken = {config.text, config.label}
-    free = next(name for name in ("group", "base", "row_group") if name not in taken)
-    return config.text, config.label, config.group or free
+def _group(config: "DataConfig") -> str:
+    """The column of groups; the recipe's own where it names one."""
+    taken = set(config.named.values())
+    return config.group or next(n for n in ("group", "base", "row_group") if n not in taken)

@@ -26,14 +26,14 @@ from fucina.records import (
 )
 
 if TYPE_CHECKING:
-    from fucina.config import Recipe
+    from fucina.config import ChatConfig, Recipe
     from fucina.models.ensemble import Ensemble
     from fucina.models.marker import Marker
     from fucina.models.writer import Writer
 
     Model = Ensemble | Marker | Writer
 
-__all__ = ["compare", "foretell", "judge", "load_model", "predict", "report", "test_set"]
+__all__ = ["chat_of", "compare", "foretell", "judge", "load_model", "predict", "report", "test_set"]
 
 
 def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Model"]:
@@ -58,13 +58,29 @@ def _load(folder: Path, recipe: "Recipe", workers: int, as_in: Path | None = Non
     answer = tasks.get(recipe.task).answer
     base = bases.load(recipe.model, precision, answer)
     if answer == "text":
-        template = run.template_of(as_in or folder)
-        kept = recipe.chat.model_copy(update={"template": template.name})
-        base = bases.with_template(base, kept, template)
+        kept = chat_of(recipe, as_in or folder, halves=base.halves is not None)
+        base = bases.with_template(base, *kept)
         return saved.load_writer(folder, recipe, base, workers=workers)
     labels = run.read_json(folder / "data.json")["labels"]
     load = saved.load_marker if answer == "spans" else saved.load
     return load(folder, recipe, base, labels, workers=workers)
+
+
+def chat_of(recipe: "Recipe", folder: Path, *, halves: bool) -> "tuple[ChatConfig, Path]":
+    """How a run wrote conversations, and the chat template that it keeps.
+
+    Args:
+        recipe: What to write otherwise; its template is not looked at.
+        folder: Of the run.
+        halves: Whether its base is an encoder-decoder, which has no template.
+
+    Raises:
+        RunError: The template is missing.
+    """
+    if halves:
+        return recipe.chat, folder
+    template = run.template_of(folder)
+    return recipe.chat.model_copy(update={"template": template.name}), template
 
 
 def predict(

@@ -80,6 +80,13 @@ SYNTHESIS = [
 ]
 
 
+@pytest.mark.parametrize("words", [["train"], ["train", "--nonsense"], ["nonsense"]])
+def test_words_that_are_no_command_are_not_a_defect(words):
+    done = _run(*words)
+    assert done.returncode == 2
+    assert "Error: " in done.stderr
+
+
 @pytest.mark.parametrize(("arguments", "message", "fix"), [
     (["train", "nowhere.yaml"], "no recipe nowhere.yaml", "fucina new"),
     (["train", "{recipe}", "training.learning_rat=1e-3"], "unknown setting training.learning_rat", "learning_rate"),
@@ -442,6 +449,62 @@ def test_synthesize_and_accept_from_the_command_line(tmp_path, endpoint):
                                                   "Chiudete per ferie ad agosto?"}  # fmt: skip
 
 
+def _talk(folder, **sections):
+    """A folder with a chat recipe of the sample, 62 rows of train, and these sections."""
+    assert _run("new", folder / "talk", "--task", "chat").returncode == 0
+    recipe = {"task": "chat", "name": "faro", **sections,
+              "data": {"train": "sample.jsonl", "test": "test.jsonl"}}  # fmt: skip
+    path = folder / "talk" / "recipe.yaml"
+    path.write_text(json.dumps(recipe, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def test_augment_of_conversations_shows_what_was_added(tmp_path):
+    recipe = _talk(tmp_path, augment={
+        "slots": {"posto": ["Calasartia", "Capo Sgarbo", "la Scarna"]},
+        "cases": [{"prompt": "[scusa, ](quanto manca|quanta strada c'è) per {posto}?",
+                   "answer": "Per {posto} si va a piedi, col mare a sinistra."}],
+        "rows": 70,
+    })  # fmt: skip
+    done = _run("augment", recipe, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    shown = " ".join(done.stdout.split())
+    assert "train 62 8 70 70" in shown
+    assert "→ Per " in shown
+    assert _fits(done.stdout)
+    command = done.stdout.splitlines()[-1].removeprefix("next: fucina ").split()
+    assert command == ["train", str(recipe), "data.train=faro.augmented.jsonl", "data.group=group"]
+    facts = json.loads(
+        _run("augment", recipe, "augment.rows=90", "--json", "--out", tmp_path / "b.jsonl").stdout
+    )
+    assert [(g["label"], g["after"], g["lacks"]) for g in facts["labels"]] == [("", 74, 16)]
+    done = _run("augment", recipe, "augment.rows=90", "--out", tmp_path / "c.jsonl")
+    assert "train lacks 16 rows: add values to the slots posto" in " ".join(done.stdout.split())
+
+
+def test_synthesize_pairs_and_accept_from_the_command_line(tmp_path, endpoint):
+    recipe = _talk(tmp_path, synthesis={
+        "url": endpoint.url, "model": "m", "retries": 0, "requests_at_once": 1,
+        "prompts": [{"name": "rotta", "prompt": "Come {examples}", "rows": 2}],
+    })  # fmt: skip
+    endpoint.script = [[
+        {"prompt": "Quanto ci metto a remi fino alla punta?", "answer": "Un'ora, figliolo, se il vento dorme. Parti presto."},
+        {"prompt": "Si vede la luce da lontano?", "answer": "As an AI language model, I cannot see the light from here."},
+        {"prompt": "Dove si compra il pane da queste parti?", "answer": "Giù al porto, dalla Rita. Prima delle otto, poi è finito."},
+    ]]  # fmt: skip
+    done = _run("synthesize", recipe, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    shown = " ".join(done.stdout.split())
+    assert "rotta 2 2 0 1" in shown
+    assert "machine talk 1" in shown or "another language 1" in shown
+    assert _fits(done.stdout)
+    done = _run("synthesize", recipe, "--accept", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "62 rows of train and 2 accepted (2 new)" in done.stdout
+    lines = (recipe.parent / "faro.accepted.jsonl").read_text("utf-8").splitlines()
+    assert [turn["role"] for turn in json.loads(lines[-1])["messages"]] == ["user", "assistant"]
+
+
 def test_audit_shows_how_far_each_phase_is(tmp_path, make_base):
     recipe = _job(tmp_path, model={"base": str(make_base("bert"))}, phases=[
         {"name": "foundation", "rows": 40, "note": "una persona le scrive"},
@@ -514,6 +577,8 @@ BAD_ROWS = {
     (["model.base={endless}"], "neither a chat template nor an end token", "eos_token"),
     (["adapter.kind=head"], "adapter.kind=head", "lora, or full"),
     (["training.start=cold"], "training.start=cold does nothing", "Leave it out"),
+    (["data.columns={{prompt: domanda}}"], "data.columns.prompt=domanda does nothing", "data.format"),
+    (["phases=[{{name: a, rows: 9, rows_per_label: 3}}]"], "phases.rows_per_label=3", "rows is the target"),
     (["evaluation.goals={{accuracy: 0.9}}"], "evaluation.goals.accuracy", "perplexity"),
     (["chat.template=mine.jinja"], "mine.jinja cannot be read", "Jinja file"),
     (["chat.template=broken.jinja"], "cannot write a question", "Mend the Jinja file"),
@@ -552,3 +617,29 @@ def test_bad_input_of_a_chat_gives_a_message_a_fix_and_exit_code_2(
     assert fix in done.stderr
     assert "Traceback" not in done.stderr
     assert "defect" not in done.stderr
+
+
+def test_compare_tells_what_changed_and_ranks_runs_of_several_tasks(
+    trained, assistant, make_base, tmp_path
+):
+    first = trained[1]["run"]
+    done = _run(
+        "train", trained[0] / "job" / "recipe.yaml", f"model.base={make_base('bert')}",
+        f"output={tmp_path}", "name=again", "adapter.rank=4", "training.epochs=1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    shown = _run("compare", first, tmp_path / "again").stdout
+    assert "adapter.rank: 2 → 4" in shown
+    assert "log loss" in shown
+    three = [first, tmp_path / "again", assistant[0] / "runs" / "my-assistant"]
+    board = json.loads(_run("compare", *three, "--json").stdout)
+    assert [(c["task"], len(c["standings"])) for c in board["contests"]] == [
+        ("chat", 1), ("classification", 2),
+    ]  # fmt: skip
+    for contest in board["contests"]:
+        costs = [standing["cost"] for standing in contest["standings"]]
+        assert all(cost["adapter_mib"] > 0 and cost["training_s"] > 0 for cost in costs)
+    assert _run("compare", *three, "--output", tmp_path / "board.html").returncode == 0
+    assert (tmp_path / "board.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    refused = _run("compare", *three, "--output", tmp_path / "board.txt")
+    assert (refused.returncode, (tmp_path / "board.txt").exists()) == (2, False)

@@ -141,7 +141,7 @@ def test_texts_are_planned_in_conversations_and_learnt_tokens(chat):
     assert done.returncode == 0, done.stderr
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
     said = " ".join(done.stdout.split())
-    for words in ("conversations and", "learnt tokens an epoch", "chat.max_new_tokens"):
+    for words in ("rows and", "learnt tokens an epoch", "chat.max_new_tokens"):
         assert words in said
     assert "labels" not in said
     done = _run("plan", *own, "--no-probe", "--json", f"output={folder}/none")

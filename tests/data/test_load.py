@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fucina import data
+from fucina import data, reading
 from fucina.data.conversations import to_messages
-from fucina.errors import DataError
+from fucina.errors import DataError, RecipeError
+from fucina.recipe import parse
 from fucina.tasks import get
 
 ROWS = [
@@ -160,3 +161,38 @@ def test_numbers_as_labels_become_text(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "x", "label": 1}\n{"text": "y", "label": 2.0}\n', encoding="utf-8")
     assert _load(path).targets == ["1", "2"]
+
+
+def _recipe(folder, task, spoken, test, **settings):
+    turns = [{"role": "user", "content": "Perché?"}, {"role": "assistant", "content": "#no"}]
+    row = {"messages": turns} if spoken else {"testo": "Perché?", "coda": "#no"}
+    (folder / "train.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    (folder / "test.jsonl").write_text(json.dumps(test) + "\n", encoding="utf-8")
+    settings = {"train": "train.jsonl", "test": "test.jsonl", **settings}
+    return parse(json.dumps({"task": task, "name": "a", "data": settings}))[0]
+
+
+COLUMNS_OF = {
+    "classification": {"text": "testo", "label": "coda"},
+    "chat": {"columns": {"prompt": "testo", "answer": "coda"}},
+    "hashtags": {"columns": {"text": "testo", "hashtags": "coda"}},
+}
+ALPACA = {"instruction": "Rispondi.", "input": "E poi?", "output": "Basta."}
+
+
+@pytest.mark.parametrize("task", COLUMNS_OF)
+def test_columns_that_no_file_has_are_refused_and_those_of_one_file_are_not(task, tmp_path):
+    recipe = _recipe(tmp_path, task, True, ALPACA, **COLUMNS_OF[task])
+    with pytest.raises(RecipeError, match=r"is read as messages.*=testo.*do nothing.*data.format"):
+        reading.read_subject(recipe, tmp_path)
+    for spoken, test in ((True, {"testo": "E poi?", "coda": "#si"}), (False, ALPACA)):
+        recipe = _recipe(tmp_path, task, spoken, test, **COLUMNS_OF[task])
+        assert reading.read_subject(recipe, tmp_path).test.prompts == ["E poi?"]
+
+
+def test_a_column_that_turns_may_have_beside_them_is_heard(tmp_path):
+    recipe = _recipe(tmp_path, "chat", True, ALPACA, columns={"system": "voce"})
+    with pytest.raises(RecipeError, match=r"data.columns.system=voce does nothing"):
+        reading.read_subject(recipe, tmp_path)  # Alpaca has no columns at all
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"test": None})})
+    assert len(reading.read_subject(recipe, tmp_path).train) == 1

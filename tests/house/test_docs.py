@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from fucina import flow
+from fucina import flow, tasks
 from fucina.data import load_constitution
 from fucina.recipe import load, parse
 
@@ -76,12 +76,37 @@ def test_links_lead_somewhere(page):
             assert (page.parent / link).exists(), link
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "examples").glob("*/recipe.yaml")), ids=lambda path: path.parent.name
-)
-def test_an_example_trains_on_tiny_settings(path, make_base, tmp_path):
-    overrides = [f"model.base={make_base('bert')}", f"output={tmp_path}", "training.epochs=1",
-                 "folds.count=2", "adapter.rank=2", "evaluation.bootstrap_samples=100"]  # fmt: skip
+EXAMPLES = sorted((ROOT / "examples").glob("*/recipe*.yaml"))
+
+
+def _few(path, folder, step):
+    """Every nth row of a file, so that each label still has some."""
+    rows = path.read_text(encoding="utf-8").splitlines()[::step]
+    (folder / path.name).write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder / path.name
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_an_example_trains_on_few_rows(path, make_base, make_decoder, tmp_path):
+    recipe, _ = load(path)
+    texts = tasks.get(recipe.task).answer == "text"
+    base = make_decoder("llama") if texts else make_base("bert")
+    files = [path.parent / name for name in (recipe.data.train, recipe.data.test)]
+    train, test = (_few(file, tmp_path, 2 if texts else 3) for file in files)
+    overrides = [f"model.base={base}", f"output={tmp_path}", f"data.train={train}",
+                 f"data.test={test}", "training.epochs=1", "adapter.rank=2",
+                 f"folds.count={min(2, recipe.folds.count)}", "evaluation.bootstrap_samples=100",
+                 *(["chat.max_new_tokens=8"] if texts else [])]  # fmt: skip
     outcome = flow.train(load(path, overrides)[0], path.parent)
-    assert outcome.model.rows > 100
-    assert "rules" in {baseline.name for baseline in outcome.baselines}
+    assert outcome.model.rows == len(test.read_text(encoding="utf-8").splitlines())
+    rules = "rules" in {baseline.name for baseline in outcome.baselines}
+    assert rules == (recipe.evaluation.rules is not None)
+    assert bool(outcome.must_fix) == (recipe.evaluation.must_fix is not None)
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in EXAMPLES}), ids=lambda f: f.name)
+def test_an_example_is_told_by_a_page_and_by_the_list(folder):
+    listed = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    assert f"({folder.name}/README.md)" in listed
+    told = (folder / "README.md").read_text(encoding="utf-8")
+    assert all(path.name in told for path in folder.glob("recipe*.yaml"))

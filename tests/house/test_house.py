@@ -95,7 +95,7 @@ def test_every_setting_is_in_the_reference():
 
     reference = (ROOT / "docs" / "reference" / "recipe.md").read_text(encoding="utf-8")
     sections = dict(_sections(Recipe))
-    assert {"training", "augment.cases", "phases"} <= set(sections)
+    assert {"training", "synthesis.prompts", "phases"} <= set(sections)
     for place, kind in sections.items():
         assert f"## {place}\n" in reference, place
         assert len(kind.model_fields) <= 12, f"{place} has too many settings"

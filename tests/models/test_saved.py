@@ -321,3 +321,91 @@ def test_a_writer_answers_after_loading_as_before(adapter, load_decoder, make_de
         frozen = base.network(input_ids=IDS).logits
     assert torch.equal(again, ours)
     assert torch.equal(before, frozen)
+
+
+PAIRED = ("t5", "flan-t5", "mt5", "bart", "mbart", "pegasus")
+LABELS = torch.tensor([[7, 30, 12, 1]])
+
+
+def _paired(kind, adapter, load_pair, make_pair, folder):
+    """An encoder-decoder with random adapters or weights, saved; its folder and its logits."""
+    base, recipe = load_pair(kind), _chat_recipe(make_pair(kind), adapter)
+    stack = build(base, recipe.adapter, members=1, labels=0, seed=0, workers=1, whole=True)
+    noise = torch.empty_like(stack.adapters).normal_(
+        0, 0.05, generator=torch.Generator().manual_seed(1)
+    )
+    stack.bind(stack.adapters + noise, stack.heads)
+    own = member_folder(folder, recipe, 0)
+    save_member(own, stack, recipe, stack.states()[0], None)
+    with torch.no_grad():
+        return own, stack.replicas[0].network(input_ids=IDS, labels=LABELS).logits
+
+
+@pytest.mark.parametrize("layers", [2, "all"])
+@pytest.mark.parametrize("kind", PAIRED)
+def test_peft_loads_an_encoder_decoder_and_gives_the_same_logits(
+    kind, layers, load_pair, make_pair, tmp_path
+):
+    import json
+
+    import peft
+    import transformers
+
+    adapter = f"{{rank: 4, layers: {layers}}}"
+    folder, ours = _paired(kind, adapter, load_pair, make_pair, tmp_path)
+    plain = transformers.AutoModelForSeq2SeqLM.from_pretrained(
+        make_pair(kind), dtype=torch.float32
+    ).eval()
+    with torch.no_grad():
+        frozen = plain(input_ids=IDS, labels=LABELS).logits
+        theirs = peft.PeftModel.from_pretrained(plain, str(folder)).eval()
+        theirs = theirs(input_ids=IDS, labels=LABELS).logits
+    assert torch.allclose(theirs, ours, atol=1e-4)
+    assert not torch.allclose(frozen, ours, atol=0.1)
+    named = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+    assert named["task_type"] == "SEQ_2_SEQ_LM"
+    encoder = [module for module in named["target_modules"] if "decoder" not in module]
+    assert bool(encoder) == (layers == "all")
+
+
+@pytest.mark.parametrize("layers", [1, 4, "all"])
+@pytest.mark.parametrize("kind", PAIRED)
+def test_all_weights_of_an_encoder_decoder_load_into_its_network(
+    kind, layers, load_pair, make_pair, tmp_path
+):
+    import transformers
+    from safetensors.torch import load_file
+
+    adapter = f"{{kind: full, layers: {layers}}}"
+    folder, ours = _paired(kind, adapter, load_pair, make_pair, tmp_path)
+    other = transformers.AutoModelForSeq2SeqLM.from_pretrained(
+        make_pair(kind), dtype=torch.float32
+    ).eval()
+    with torch.no_grad():
+        frozen = other(input_ids=IDS, labels=LABELS).logits
+    kept = load_file(folder / "model.safetensors")
+    found = other.load_state_dict(kept, strict=False)
+    assert not found.unexpected_keys
+    assert not [name for name in kept if "embed_positions" in name and kind == "pegasus"]
+    if layers != "all":
+        assert not [name for name in kept if "encoder." in name or "shared" in name]
+    other.tie_weights()
+    with torch.no_grad():
+        theirs = other(input_ids=IDS, labels=LABELS).logits
+    assert torch.allclose(theirs, ours, atol=1e-4)
+    assert not torch.allclose(frozen, ours, atol=0.1)
+
+
+def test_names_that_only_one_half_has_are_found_and_wrong_ones_refused(load_pair):
+    base = load_pair("bart")
+
+    def adapted(*names):
+        config = AdapterConfig(layers="all", target_modules=names)
+        stack = build(base, config, members=1, labels=0, seed=0, workers=1)
+        return {name.rsplit(".", 2)[0] for name, _ in stack.names}
+
+    assert all("decoder" in name for name in adapted("encoder_attn.q_proj"))
+    assert any("model.encoder.layers" in name for name in adapted("fc1"))
+    with pytest.raises(ModelError, match="fc1") as caught:
+        adapted("wi")
+    assert "all-linear" in caught.value.fix

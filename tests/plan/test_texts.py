@@ -80,6 +80,7 @@ def test_steps_tokens_and_what_is_learnt_are_those_of_the_engine(load_decoder):
     split, loaded = _split(60, folds=2), load_decoder("llama")
     base = SimpleNamespace(
         template=blueprint.choose_template(loaded.tokenizer, recipe.chat, None),
+        encoder="",
         max_length_tokens=256,
     )
     cut = forecast.shapes(split, forecast.count(split, base, recipe), recipe)

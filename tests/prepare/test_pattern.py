@@ -12,7 +12,11 @@ SLOTS = {"verbo": ["apro", "è"], "cosa": ["l'app", "il sito", "la città"]}
 
 
 def _all(text, slots=SLOTS, seed=0):
-    return sorted(draw(parse(text, slots, where="case 1"), slots, random.Random(seed)))
+    return sorted(text for text, _ in _drawn(text, slots, seed))
+
+
+def _drawn(text, slots=SLOTS, seed=0, beside=()):
+    return draw(parse(text, slots, where="case 1"), slots, random.Random(seed), beside=beside)
 
 
 @pytest.mark.parametrize(("text", "sentences"), [
@@ -35,11 +39,12 @@ def test_a_pattern_with_more_sentences_than_can_be_listed_is_drawn_from():
     slots = {name: [f"{name}{i}" for i in range(30)] for name in "abcdefghijklmnop"}
     pattern = parse("{" + "} {".join(slots) + "}", slots, where="case 1")
     few = [
-        text for text, _ in zip(draw(pattern, slots, random.Random(3)), range(200), strict=False)
+        text
+        for (text, _), _ in zip(draw(pattern, slots, random.Random(3)), range(200), strict=False)
     ]
     assert len(set(few)) == 200
     again = draw(pattern, slots, random.Random(3))
-    assert few == [next(again) for _ in few]
+    assert few == [next(again)[0] for _ in few]
 
 
 @pytest.mark.parametrize(("text", "message"), [

@@ -8,6 +8,7 @@ from fucina.config import PhaseConfig
 from fucina.errors import RecipeError
 from fucina.prepare import phase_progress
 from fucina.recipe import dump, parse
+from fucina.tasks.settings import refuse_idle
 
 ROWS = ["reso"] * 120 + ["ordine"] * 80 + ["guasto"] * 20
 RECIPE = """task: classification
@@ -70,3 +71,21 @@ def test_a_wrong_phase_is_named_with_its_line(phases, message):
 def test_a_recipe_with_and_without_phases_survives_writing(phases):
     recipe, _ = parse(RECIPE + phases)
     assert parse(dump(recipe))[0] == recipe
+
+
+def test_texts_are_counted_in_all():
+    phases = [PhaseConfig(name="a", rows=2), PhaseConfig(name="b", rows=5)]
+    done, growing = phase_progress(["Sì.", "No.", "Forse."], phases, labelled=False)
+    assert (done.have, done.missing, dict(done.lacking)) == (3, 0, {})
+    assert (growing.have, growing.missing, dict(growing.lacking)) == (3, 2, {})
+
+
+def test_a_target_of_labels_is_refused_where_rows_answer_with_text():
+    recipe = parse(
+        "{task: chat, name: a, data: {train: a}, phases: [{name: a, rows: 3},"
+        " {name: b, rows: 9, rows_per_label: 3}]}"
+    )[0]
+    with pytest.raises(
+        RecipeError, match=r"phases.rows_per_label=3 does nothing.*rows is the target"
+    ):
+        refuse_idle(recipe)

@@ -7,15 +7,16 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import numpy as np
 import pytest
 
-from fucina import reading, review
+from fucina import reading, review, tasks
 from fucina.errors import DataError, EndpointError, RecipeError
-from fucina.prepare.replies import read_texts
+from fucina.prepare.replies import read_rows
 from fucina.recipe import dump, load, parse
 from fucina.synthesized import accept, write_examples
 
@@ -33,6 +34,7 @@ def _sentences(count, seed):
     return [" ".join(rng.choice(WORDS, size=10, replace=False)) for _ in range(count)]
 
 
+TASK = tasks.get("classification")
 TRAIN, TEST, NEW = _sentences(20, 1), _sentences(6, 2), _sentences(300, 3)
 
 
@@ -76,24 +78,28 @@ def _write(recipe, folder, key=""):
     return write_examples(recipe, folder, key, sleep=sleep), pauses
 
 
+def _edited(row, **fields):
+    return replace(row, fields={**row.fields, **fields})
+
+
 def _rows(folder):
-    return review.read(folder / "a.review.jsonl")
+    return review.read(folder / "a.review.jsonl", TASK)
 
 
 def test_every_prompt_gets_its_rows_with_origin_and_group(endpoint, folder):
     written, pauses = _write(_recipe(endpoint), folder)
-    assert [(w.label, w.waiting, w.problem) for w in written] == [
+    assert [(w.name, w.waiting, w.problem) for w in written] == [
         ("reso", 12, ""),
         ("ordine", 8, ""),
     ]
     assert pauses == []
     rows = _rows(folder)
     assert {row.status for row in rows} == {"waiting"}
-    assert {(row.label, row.origin, row.group) for row in rows} == {
+    assert {(row.fields["label"], row.origin, row.group) for row in rows} == {
         ("reso", "synthetic:piccolo:1", "synthetic:piccolo:1"),
         ("ordine", "synthetic:piccolo:2", "synthetic:piccolo:2"),
     }  # fmt: skip
-    assert len({row.text for row in rows}) == 20
+    assert len({row.fields["text"] for row in rows}) == 20
     assert all(body["response_format"] == {"type": "json_object"} for body in endpoint.requests)
     assert all(body["model"] == "piccolo" for body in endpoint.requests)
 
@@ -282,7 +288,7 @@ def test_what_the_audit_would_find_is_refused_and_counted(endpoint, folder):
     }
     endpoint.script = [[NEW[100], *bad.values()]]
     written, _ = _write(_recipe(endpoint, prompts=PROMPTS[:1]), folder)
-    refused = {row.why: row.text for row in _rows(folder) if row.status == "refused"}
+    refused = {row.why: row.fields["text"] for row in _rows(folder) if row.status == "refused"}
     assert refused == bad
     assert written[0].waiting >= 12
     assert written[0].refused == dict.fromkeys((why.partition(":")[0] for why in bad), 1)
@@ -304,12 +310,12 @@ def test_a_rerun_asks_for_what_is_missing_only(endpoint, folder):
     assert len(endpoint.requests) == count
     rows = _rows(folder)
     # A person refuses two and edits one; prompts have changed places since.
-    rows[0] = review.Reviewed(**{**vars(rows[0]), "status": "refused"})
-    rows[1] = review.Reviewed(**{**vars(rows[1]), "status": "refused"})
-    rows[2] = review.Reviewed(**{**vars(rows[2]), "text": "un testo ritoccato a mano, perché sì"})
+    rows[0] = replace(rows[0], status="refused")
+    rows[1] = replace(rows[1], status="refused")
+    rows[2] = _edited(rows[2], text="un testo ritoccato a mano, perché sì")
     review.write(folder / "a.review.jsonl", rows)
     written, _ = _write(_recipe(endpoint, prompts=PROMPTS[::-1]), folder)
-    assert {w.label: w.waiting for w in written} == {"reso": 12, "ordine": 8}
+    assert {w.name: w.waiting for w in written} == {"reso": 12, "ordine": 8}
     assert len(_rows(folder)) == 22
     assert sum(w.refused.get("by a person", 0) for w in written) == 2
 
@@ -327,21 +333,21 @@ def test_a_kill_in_the_middle_loses_nothing_that_came(endpoint, folder):
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert {row.text for row in _rows(folder)} == set(NEW[200:210])
+    assert {row.fields["text"] for row in _rows(folder)} == set(NEW[200:210])
     # A kill may also tear a line; it is dropped, and does not spoil the next one.
     with (folder / "a.review.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"status": "waiting", "text": "perch')
     written, _ = _write(load(recipe)[0], folder)
     assert [(w.waiting, w.problem) for w in written] == [(12, ""), (8, "")]
-    assert set(NEW[200:210]) < {row.text for row in _rows(folder)}
+    assert set(NEW[200:210]) < {row.fields["text"] for row in _rows(folder)}
     assert len(_rows(folder)) == 20
 
 
 def test_a_last_line_without_line_end_is_kept(folder):
     path = folder / "a.review.jsonl"
     path.write_text('{"status": "waiting", "text": "è", "label": "reso"}', encoding="utf-8")
-    review.append(path, [review.Reviewed("waiting", "là\u2028giù", "reso")])
-    assert [row.text for row in review.read(path)] == ["è", "là\u2028giù"]
+    review.append(path, [review.Reviewed("waiting", {"text": "là\u2028giù", "label": "reso"})])
+    assert [row.fields["text"] for row in review.read(path, TASK)] == ["è", "là\u2028giù"]
 
 
 @pytest.mark.parametrize(("line", "message"), [
@@ -367,11 +373,9 @@ def test_accepted_rows_train_beside_the_rows_there_were(endpoint, folder):
     recipe = _recipe(endpoint)
     _write(recipe, folder)
     rows = _rows(folder)
-    rows[0] = review.Reviewed(**{**vars(rows[0]), "status": "refused"})
-    rows[1] = review.Reviewed(
-        **{**vars(rows[1]), "text": "ritoccato: dov'è la città?", "label": "ordine"}
-    )
-    rows[2] = review.Reviewed(**{**vars(rows[2]), "text": f"{TEST[0]}!"})
+    rows[0] = replace(rows[0], status="refused")
+    rows[1] = _edited(rows[1], text="ritoccato: dov'è la città?", label="ordine")
+    rows[2] = _edited(rows[2], text=f"{TEST[0]}!")
     review.write(folder / "a.review.jsonl", rows)
     done = accept(recipe, folder)
     assert (done.train, done.accepted, done.new) == (20, 18, 18)
@@ -432,7 +436,7 @@ def test_a_key_with_signs_that_no_key_has_is_told_without_showing_it(endpoint, f
     ("[" * 100_000, []),
 ])  # fmt: skip
 def test_texts_are_read_out_of_whatever_a_model_writes(reply, texts):
-    assert read_texts(reply) == texts
+    assert [row["text"] for row in read_rows(reply, ["text"])] == texts
 
 
 def test_a_recipe_with_prompts_survives_writing(endpoint):

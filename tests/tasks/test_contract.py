@@ -1,12 +1,29 @@
 """What every task must keep; it runs over all folders of fucina/tasks."""
 
 import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from fucina import data, flow, reading, tasks, using
+from fucina import (
+    augmented,
+    data,
+    diagnosing,
+    flow,
+    planning,
+    reading,
+    synthesized,
+    tasks,
+    using,
+)
 from fucina.errors import RecipeError
+from fucina.prepare.case import question
 from fucina.recipe import load
+from fucina.tasks.settings import IDLE
+from fucina.training_file import write_training_file
 
 
 def _rows(path):
@@ -64,6 +81,137 @@ def test_the_whole_flow_runs_on_the_sample(task, make_base, make_decoder, tmp_pa
         assert 0 <= score <= 1
     answered = using.predict(tmp_path / recipe.name, [case["prompt"] for case in _golden(task)])
     assert len(answered.answers) == len(_golden(task))
+    # The verbs that start from the run: each says something of this task.
+    run = Path(outcome.folder)
+    assert using.judge(run).scores[task.headline].value == pytest.approx(score)
+    assert using.compare(run, run).p_value == 1
+    assert "<html" in using.report(run).read_text(encoding="utf-8").lower()
+    found = diagnosing.diagnose_run(run)
+    assert found.symptom
+    assert found.causes
+
+
+def test_the_verbs_before_training_run_on_the_sample(task, make_base, make_decoder, tmp_path):
+    folder = tasks.folder(task.name)
+    base = make_decoder("llama") if task.answer == "text" else make_base("bert")
+    overrides = [f"model.base={base}", f"output={tmp_path}"]
+    recipe, _ = load(folder / "recipe.yaml", overrides)
+    subject, findings = reading.audit(recipe, folder)
+    assert len(subject.train) > 0
+    assert not [finding for finding in findings if finding.severity == "error"]
+    planned = planning.plan_recipe(folder / "recipe.yaml", overrides, with_probe=False)
+    assert sum(planned.options[0].estimate.seconds.values()) > 0
+
+
+def test_a_task_that_writes_takes_an_encoder_decoder(task, make_pair, tmp_path):
+    """Nothing in its recipe changes but the base."""
+    if task.answer != "text":
+        pytest.skip("it answers with labels")
+    recipe, _ = load(
+        tasks.folder(task.name) / "recipe.yaml",
+        [f"model.base={make_pair('t5')}", "chat.max_new_tokens=8", f"output={tmp_path}",
+         "training.epochs=1", "evaluation.bootstrap_samples=100"],
+    )  # fmt: skip
+    outcome = flow.train(recipe, tasks.folder(task.name))
+    assert outcome.model.rows > 0
+    assert task.headline in outcome.model.scores
+    answered = using.predict(tmp_path / recipe.name, [case["prompt"] for case in _golden(task)])
+    assert len(answered.answers) == len(_golden(task))
+
+
+def _job(task, folder, *overrides):
+    job = shutil.copytree(tasks.folder(task.name), folder / "job")
+    return job, load(job / "recipe.yaml", overrides)[0]
+
+
+def test_cases_and_rows_are_varied_and_train_again(task, tmp_path):
+    if "augment" in IDLE[task.answer]:
+        pytest.skip("refused for this kind of answer")
+    recipe, _ = load(tasks.folder(task.name) / "recipe.yaml")
+    before = reading.read_file(recipe, tasks.folder(task.name) / recipe.data.train)
+    # Golden rows are written by columns; the sample has the labels.
+    known = [{"row": e.fields, "target": e.target} for e in before.examples[:3]]
+    known = _golden(task) if task.answer == "text" else known
+    cases = []
+    for case in known:
+        asked = re.sub(r"[\\\[\]{}()|]", r"\\\g<0>", case["row"][task.asked].strip())
+        cases.append({**case["row"], task.asked: f"{asked} {{chi}}[, ok]"})
+    section = {"slots": {"chi": ["Ada", "Ugo"]}, "cases": cases, "surface": ["typo"]}
+    override = f"augment={json.dumps(section, ensure_ascii=False)}"
+    job, recipe = _job(task, tmp_path, override, "data.validation=null")
+    found = augmented.augment(recipe, job, job / "new.jsonl")
+    rows = reading.read_file(recipe, job / "new.jsonl", group=recipe.data.group or "group")
+    assert rows.targets == found.rows.targets
+    assert rows.targets[: len(before)] == before.targets
+    assert [example.facts for example in rows.examples[: len(before)]] == [
+        example.facts for example in before.examples
+    ]
+    made = dict(zip(rows.prompts, rows.examples, strict=True))
+    places = {f"augment.cases.{number}": case for number, case in enumerate(known, 1)}
+    varied = [row for row in found.rows.examples if row.origin in places]
+    assert len(varied) >= 4
+    assert all(row.target == places[row.origin]["target"] for row in varied)
+    assert all(made[row.prompt].group for row in varied)
+    typed = [row for row in found.rows.examples if row.origin.endswith("(typo)")]
+    targets = {row.origin: row.target for row in before.examples} | {
+        name: case["target"] for name, case in places.items()
+    }
+    assert len(typed) > len(before) / 2
+    assert all(row.target == targets[row.origin.removesuffix(" (typo)")] for row in typed)
+
+
+def test_what_a_model_writes_waits_and_trains_beside_the_rows_there_were(task, endpoint, tmp_path):
+    if "synthesis" in IDLE[task.answer]:
+        pytest.skip("refused for this kind of answer")
+    job, recipe = _job(task, tmp_path, "data.validation=null")
+    rows = reading.read_file(recipe, job / recipe.data.train)
+    new, kept = rows.examples[:5], rows.examples[5:]
+    write_training_file(replace(rows, examples=kept), job / "rows.jsonl", recipe.data)
+    for number, example in enumerate(new):
+        own = question(example.fields, task)
+        if task.answer == "label":
+            prompt, reply = {"label": example.target}, own
+        else:
+            beside = {"messages", "tools", "group", task.asked, task.answered}
+            given = {k: v for k, v in example.fields.items() if k not in beside}
+            prompt = {"given": given}
+            reply = {
+                task.asked: own,
+                task.answered: example.fields.get(task.answered, example.target),
+            }
+        section = {"url": endpoint.url, "model": "m", "retries": 0, "requests_at_once": 1,
+                   "prompts": [{**prompt, "prompt": f"Domanda {number}", "rows": 1}]}  # fmt: skip
+        overrides = [
+            f"synthesis={json.dumps(section, ensure_ascii=False)}",
+            "data.train=rows.jsonl",
+            "data.format=auto",
+        ]
+        recipe, _ = load(job / "recipe.yaml", [*overrides, "data.validation=null"])
+        endpoint.script = [[reply]]
+        synthesized.write_examples(recipe, job, "")
+    done = synthesized.accept(recipe, job)
+    assert done.train == len(kept)
+    assert done.accepted >= 3  # a check may take one for what it is not
+    written = reading.read_file(recipe, done.path, group="group")
+    assert written.targets[: len(kept)] == [example.target for example in kept]
+    assert set(written.targets[len(kept) :]) <= {example.target for example in new}
+
+
+def test_a_chat_file_is_read_by_every_task(task, tmp_path):
+    """As turns, or as the last question and the last answer."""
+    golden = _golden(task)
+    if set(task.columns) - {task.asked, task.answered}:
+        pytest.skip("rows need more than a question and an answer")
+    turns = [
+        [{"role": "user", "content": case["row"][task.asked]},
+         {"role": "assistant", "content": case["target"]}]
+        for case in golden
+    ]  # fmt: skip
+    lines = [json.dumps({"messages": own}) + "\n" for own in turns]
+    (tmp_path / "rows.jsonl").write_text("".join(lines), encoding="utf-8")
+    recipe, _ = load(tasks.folder(task.name) / "recipe.yaml")
+    rows = reading.read_file(recipe, tmp_path / "rows.jsonl")
+    assert rows.targets == [case["target"] for case in golden]
 
 
 def test_a_misspelt_task_names_the_nearest():
@@ -74,8 +222,6 @@ def test_a_misspelt_task_names_the_nearest():
 
 def test_a_new_task_is_one_folder():
     """Nothing outside the folder of `language_id` names it."""
-    from pathlib import Path
-
     source = Path(tasks.__file__).parent.parent
     named = [
         path

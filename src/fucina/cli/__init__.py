@@ -1,23 +1,21 @@
 """The command line: one file a verb; records become tables, errors one line and a fix."""
 
 import sys
+from typing import Any
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run a verb. Exit codes: 0 done, 1 a goal was missed, 2 the user can mend it, 3 our defect."""
-    import click
+    import typer
 
     from fucina.cli.app import app
     from fucina.errors import FucinaError
 
     try:
         code = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = 2
-    except click.exceptions.Abort:
+    except typer.Abort:
         code = 130
     except KeyboardInterrupt:
         print("\nstopped; a training goes on with --resume.", file=sys.stderr)  # noqa: T201
@@ -36,8 +34,19 @@ def main() -> None:
         )
         code = 2
     except Exception as error:  # a defect of ours must not look like the user's mistake
-        code = _full(error) or _defect(error)
+        code = _usage(error) or _full(error) or _defect(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage(error: Any) -> int:
+    """Say what is wrong with the words of a command; 0 when they are right.
+
+    Newer releases of typer hold a copy of click, whose errors are not those of click.
+    """
+    if not any(kind.__name__ == "ClickException" for kind in type(error).__mro__):
+        return 0
+    error.show()
+    return 2
 
 
 def _full(error: Exception) -> int:

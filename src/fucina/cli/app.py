@@ -11,6 +11,8 @@ from fucina.cli import (
     demo,
     diagnose,
     evaluate,
+    export,
+    import_,
     new,
     plan,
     predict,
@@ -57,7 +59,10 @@ for verb in (
     diagnose,
     predict,
     report,
+    export,
+    import_,
     clean,
     schema,
 ):
-    app.command(name=verb.__name__.rsplit(".", 1)[-1])(verb.command)
+    # import_ has the name of a verb that Python keeps for itself.
+    app.command(name=verb.__name__.rsplit(".", 1)[-1].rstrip("_"))(verb.command)

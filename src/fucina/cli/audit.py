@@ -51,7 +51,9 @@ def command(
             None if fix is None else write_repaired(subject, findings, fix, recipe=str(recipe))
         )
     counts = {side.name: len(side) for side in subject.sides}
-    phases = prepare.phase_progress(subject.train.targets, settings.phases)
+    phases = prepare.phase_progress(
+        subject.train.targets, settings.phases, labelled=subject.answer == "label"
+    )
     if as_json:
         print_json(
             {
@@ -64,7 +66,7 @@ def command(
     else:
         _show(findings, shown=rows)
         if phases:
-            console.print(_phase_table(phases))
+            console.print(_phase_table(phases, labelled=subject.answer == "label"))
             console.print()
         sides = ", ".join(f"{count:,} {name}" for name, count in counts.items())
         levels: list[str] = [f.severity for f in findings]
@@ -128,7 +130,7 @@ def _rendered(marked: str) -> "Text":
     return text
 
 
-def _phase_table(phases: "Sequence[PhaseProgress]") -> "Table":
+def _phase_table(phases: "Sequence[PhaseProgress]", *, labelled: bool) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
@@ -136,7 +138,7 @@ def _phase_table(phases: "Sequence[PhaseProgress]") -> "Table":
     table.add_column("phase", overflow="fold", max_width=24)
     for name in ("target", "have", "missing"):
         table.add_column(name, justify="right")
-    table.add_column("labels that lack most", overflow="fold")
+    table.add_column("labels that lack most" if labelled else "", overflow="fold")
     for phase in phases:
         most = [f"{label} {count:,}" for label, count in phase.lacking.items()]
         more = f" and {len(most) - LACKING} more" if len(most) > LACKING else ""

@@ -1,4 +1,4 @@
-"""fucina augment RECIPE: variations of labelled base cases."""
+"""fucina augment RECIPE: variations of base cases."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,9 +8,11 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from fucina.prepare import Augmentation, LabelGrowth
+    from fucina.prepare import Augmentation, Growth
 
 __all__ = ["command"]
+
+ALL = "train"  # what all rows are called where they answer with text
 
 
 def command(
@@ -25,9 +27,10 @@ def command(
     rows: Annotated[int, typer.Option(min=0, help="How many variations to show.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Vary labelled base cases by slots, and write them beside the rows of train."""
+    """Vary base cases by slots, and write them beside the rows of train."""
     from fucina.augmented import augment
     from fucina.cli.screen import console, print_json, reporting
+    from fucina.data.audit.subject import brief
     from fucina.recipe import load
     from fucina.training_file import next_command
 
@@ -44,7 +47,10 @@ def command(
         return
     added = found.rows.examples[len(found.rows) - sum(g.added for g in found.growth) :]
     for example in added[:: max(1, len(added) // max(1, rows))][:rows]:
-        console.print(f"{example.target}: {example.prompt}", markup=False, style="dim")
+        told = f"{example.target}: {example.prompt}"
+        if not found.labelled:
+            told = f"{brief(example.prompt)} → {brief(example.target)}"
+        console.print(told, markup=False, style="dim")
     console.print()
     console.print(_table(found))
     console.print()
@@ -74,36 +80,37 @@ def _table(found: "Augmentation") -> "Table":
     from rich.text import Text
 
     table = Table(title="Rows of train", title_justify="left", box=None, pad_edge=False)
-    table.add_column("label", overflow="fold")
+    table.add_column("label" if found.labelled else "", overflow="fold")
     for name in ("before", "added", "after", "target"):
         table.add_column(name, justify="right")
     for g in found.growth:
         target = "all" if g.target is None else f"{g.target:,}"
         table.add_row(
-            Text(g.label), f"{g.before:,}", f"{g.added:,}", f"{g.before + g.added:,}", target
+            Text(g.label or ALL), f"{g.before:,}", f"{g.added:,}", f"{g.before + g.added:,}", target
         )
     return table
 
 
 def _left_out(found: "Augmentation") -> list[str]:
-    from fucina.data.audit.subject import shown
+    from fucina.data.audit.subject import brief, shown
 
     told = []
     if found.held_out:
-        pairs = [f"{what} ~ {origin}" for what, origin in found.held_out.items()]
+        pairs = [f"{brief(what)} ~ {origin}" for what, origin in found.held_out.items()]
         told.append(
             f"{len(pairs)} left out that say, or can say, nearly the same as a held-out row: "
             f"{shown(pairs, '; ')}."
         )
     if found.contradicting:
+        other = "label" if found.labelled else "answer"
         told.append(
-            f"{len(found.contradicting)} left out that are there with another label: "
-            f"{shown(found.contradicting, '; ')}."
+            f"{len(found.contradicting)} left out that are there with another {other}: "
+            f"{shown([brief(text) for text in found.contradicting], '; ')}."
         )
     return told
 
 
-def _advice(growth: "LabelGrowth") -> str:
+def _advice(growth: "Growth") -> str:
     """How a label that lacks rows can get them."""
     if growth.capped:
         how = "raise augment.max_per_case"
@@ -111,4 +118,4 @@ def _advice(growth: "LabelGrowth") -> str:
         how = f"add values to the slots {', '.join(growth.slots[:3])}, or write more cases"
     else:
         how = "write cases with slots for it"
-    return f"{growth.label} lacks {growth.lacks:,} rows: {how}."
+    return f"{growth.label or ALL} lacks {growth.lacks:,} rows: {how}."

@@ -103,7 +103,7 @@ def _counts(shapes: "Shapes", answer: "Answer") -> str:
     texts = shapes.texts
     shared = f", {texts.prefix:,} shared by all and run once a step" if texts.prefix else ""
     return (
-        f"{shapes.rows:,} conversations and {shapes.test_rows:,} test conversations, {members}\n"
+        f"{shapes.rows:,} rows and {shapes.test_rows:,} test rows, {members}\n"
         f"{texts.learnt:,} learnt tokens an epoch{shared}"
     )
 

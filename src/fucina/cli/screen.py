@@ -16,10 +16,11 @@ from fucina.records import silent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fucina.records import Comparison, Evaluation, Interval
+    from fucina.records import Change, Comparison, Evaluation, Interval
 
 __all__ = [
     "baseline_table",
+    "change_table",
     "console",
     "fold_table",
     "interval",
@@ -164,5 +165,25 @@ def per_label_table(per_label: Mapping[str, Mapping[str, float]], *, spans: bool
             label,
             *(f"{scores[name]:.2f}" for name in ("precision", "recall", "f1")),
             f"{scores['support']:.0f}",
+        )
+    return table
+
+
+def change_table(change: "Change", *, title: str | None = None) -> Table:
+    """What a second run changed, metric by metric, with the interval of the difference."""
+    table = _titled(title)
+    table.add_column("metric")
+    for name in ("before", "after", "change", "interval"):
+        table.add_column(name, justify="right")
+    for name, before in change.before.items():
+        gain = change.comparison.differences.get(name)
+        relative = change.relative(name)
+        value = change.after[name].value
+        table.add_row(
+            metric_name(name).partition(" (")[0],
+            f"{before.value:.3f}",
+            f"{value:.3f}",
+            f"{value - before.value:+.3f}" + ("" if relative is None else f" ({relative:+.0%})"),
+            "" if gain is None else f"{gain.low:+.3f} to {gain.high:+.3f}",
         )
     return table

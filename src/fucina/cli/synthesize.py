@@ -62,11 +62,11 @@ def _write(settings: "Recipe", recipe: Path, mapped: "Sequence[str]", *, as_json
     for number, one in enumerate(written, start=1):
         if one.problem:
             console.print(
-                f"prompt {number} ({one.label}) came short: {one.problem}. Run it again to go on.",
+                f"prompt {number} ({one.name}) came short: {one.problem}. Run it again to go on.",
                 markup=False,
             )
     console.print(
-        f"Read {path}, edit texts and labels, set what is no good to refused.",
+        f"Read {path}, edit what is nearly good, set what is no good to refused.",
         markup=False,
         soft_wrap=True,
     )
@@ -109,7 +109,7 @@ def _table(written: "Sequence[Written]") -> "Table":
     from rich.text import Text
 
     table = Table(title="Prompts", title_justify="left", box=None, pad_edge=False)
-    table.add_column("label", overflow="fold")
+    table.add_column("prompt", overflow="fold")
     for name in ("wanted", "waiting", "accepted", "refused"):
         table.add_column(name, justify="right")
     table.add_column("refused for", overflow="fold")
@@ -117,7 +117,7 @@ def _table(written: "Sequence[Written]") -> "Table":
         reasons = ", ".join(f"{why} {count}" for why, count in one.refused.items())
         refused = sum(one.refused.values())
         table.add_row(
-            Text(one.label), f"{one.wanted:,}", f"{one.waiting:,}", f"{one.accepted:,}",
+            Text(one.name), f"{one.wanted:,}", f"{one.waiting:,}", f"{one.accepted:,}",
             f"{refused:,}", Text(reasons),
         )  # fmt: skip
     return table

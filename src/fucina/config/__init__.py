@@ -18,9 +18,9 @@ from fucina.config.evaluation import (
 )
 from fucina.config.expectations import ExpectationsConfig
 from fucina.config.model import AdapterConfig, ModelConfig
+from fucina.config.names import ALIASES, NAMES, Names
 from fucina.config.prepare import (
     AugmentConfig,
-    CaseConfig,
     PhaseConfig,
     PromptConfig,
     SynthesisConfig,
@@ -30,14 +30,15 @@ from fucina.config.settings import section
 from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, TrainingConfig
 
 __all__ = [
+    "ALIASES",
     "LABEL_BASELINES",
     "LABEL_METRICS",
     "LOW_IS_GOOD",
+    "NAMES",
     "SPAN_METRICS",
     "TEXT_METRICS",
     "AdapterConfig",
     "AugmentConfig",
-    "CaseConfig",
     "ChatConfig",
     "ConstitutionConfig",
     "DataConfig",
@@ -46,6 +47,7 @@ __all__ = [
     "FoldsConfig",
     "LossConfig",
     "ModelConfig",
+    "Names",
     "PhaseConfig",
     "PromptConfig",
     "Recipe",

@@ -10,7 +10,11 @@ __all__ = ["ChatConfig"]
 
 
 class ChatConfig(Settings):
-    """The conversation around a prompt, for tasks that answer with text."""
+    """The conversation around a prompt, for tasks that answer with text.
+
+    An encoder-decoder has no template and learns the last answer: it takes the system's words as
+    what stands before every prompt, and refuses `template` and `supervise`.
+    """
 
     system: Annotated[
         str | None,

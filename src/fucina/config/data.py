@@ -57,3 +57,8 @@ class DataConfig(Settings):
     allow_duplicates: Annotated[
         bool, Field(description="Go on although the same text is in train and test.")
     ] = False
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Fields to the columns that hold them; a field that is not here is called like it."""
+        return {"text": self.text, "label": self.label, **self.columns}

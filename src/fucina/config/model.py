@@ -54,5 +54,8 @@ class AdapterConfig(Settings):
     ] = "all-linear"
     layers: Annotated[
         Literal["all"] | Annotated[int, Field(ge=1)],
-        Field(description="Adapt the top n layers; the frozen ones below run only once."),
+        Field(
+            description="Adapt the top n layers, of an encoder-decoder those of its decoder (all: "
+            "its encoder too); the frozen ones run only once."
+        ),
     ] = 2

@@ -1,43 +1,43 @@
 """How rows are added to train: variations, examples from a model, and how many are wanted."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from fucina.config.settings import Settings
 
-__all__ = ["AugmentConfig", "CaseConfig", "PhaseConfig", "PromptConfig", "SynthesisConfig"]
+__all__ = ["AugmentConfig", "PhaseConfig", "PromptConfig", "SynthesisConfig"]
 
 # YAML reads 12 as a number; in a text or a label it is meant as written.
 Text = Annotated[str, Field(coerce_numbers_to_str=True)]
 
 
-class CaseConfig(Settings):
-    """A labelled sentence, which may have slots."""
-
-    text: Annotated[
-        Text, Field(min_length=1, description="{slot}, [what may be left out], (one|or|other).")
-    ]
-    label: Annotated[Text, Field(min_length=1, description="Its label, one of train.")]
-
-
 class AugmentConfig(Settings):
-    """Variations of labelled base cases (`fucina augment`)."""
+    """Variations of base cases (`fucina augment`)."""
 
     slots: Annotated[
         dict[str, Annotated[tuple[Text, ...], Field(min_length=1)]],
         Field(default_factory=dict, description="What stands for {name} in a case: name: values."),
     ]
     cases: Annotated[
-        tuple[CaseConfig, ...], Field(description="Base cases, each with text and label.")
+        tuple[dict[str, Any], ...],
+        Field(
+            description="Base cases, each with the columns of the task, such as text and label. "
+            "What is asked may have {slot}, [what may be left out] and (one|or|other), an answer "
+            "{slot}."
+        ),
     ] = ()
     cases_file: Annotated[
         str | None,
-        Field(description="File of more base cases, with the columns of data.text and data.label."),
+        Field(description="File of more base cases, with the columns that train has."),
     ] = None
     rows_per_label: Annotated[
         int | None,
         Field(ge=1, description="Rows a label shall have, those of train counted; none: all."),
+    ] = None
+    rows: Annotated[
+        int | None,
+        Field(ge=1, description="Rows of train in all, where rows answer with text; none: all."),
     ] = None
     max_per_case: Annotated[
         int, Field(ge=1, le=100_000, description="Variations of one base case at most.")
@@ -49,14 +49,33 @@ class AugmentConfig(Settings):
 
 
 class PromptConfig(Settings):
-    """What a model is asked for one label."""
+    """What a model is asked for, such as one label or one subject."""
 
-    label: Annotated[Text, Field(min_length=1, description="Label of what comes back.")]
+    label: Annotated[
+        Text | None,
+        Field(min_length=1, description="Label of what comes back, where rows have labels."),
+    ] = None
+    name: Annotated[
+        Text | None,
+        Field(min_length=1, description="What tables and origins call it; else label or number."),
+    ] = None
+    given: Annotated[
+        dict[str, Any],
+        Field(
+            default_factory=dict,
+            description="Columns that are the same in all its rows, such as system; the model "
+            "writes the others.",
+        ),
+    ]
     prompt: Annotated[
         str,
-        Field(min_length=1, description="The request; {label}, {examples}, {rows} are filled in."),
+        Field(
+            min_length=1,
+            description="The request; {examples}, {rows}, {label} and columns that are given are "
+            "filled in.",
+        ),
     ]
-    rows: Annotated[int, Field(ge=1, le=100_000, description="Texts wanted in all.")]
+    rows: Annotated[int, Field(ge=1, le=100_000, description="Rows wanted in all.")]
 
 
 class SynthesisConfig(Settings):
@@ -74,10 +93,10 @@ class SynthesisConfig(Settings):
         ),
     ] = "FUCINA_API_KEY"
     prompts: Annotated[
-        tuple[PromptConfig, ...], Field(min_length=1, description="What is asked, label by label.")
+        tuple[PromptConfig, ...], Field(min_length=1, description="What is asked: a list.")
     ]
     rows_per_request: Annotated[
-        int, Field(ge=1, le=200, description="Texts asked for at once; many repeat each other.")
+        int, Field(ge=1, le=200, description="Rows asked for at once; many repeat each other.")
     ] = 10
     temperature: Annotated[
         float, Field(ge=0, le=2, description="How freely the model writes; low repeats itself.")

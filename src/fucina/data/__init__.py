@@ -1,10 +1,10 @@
 """Stage 1: read any labelled file into examples, and say what is wrong with them."""
 
-from fucina.data.admission import Admission, presentable
+from fucina.data.admission import Admission, HeldOut, presentable
 from fucina.data.audit import Subject, audit, gate, raise_errors
 from fucina.data.columns import to_columns
 from fucina.data.constitution import load_constitution
-from fucina.data.conversations import to_messages
+from fucina.data.conversations import to_messages, to_rows
 from fucina.data.known import Known
 from fucina.data.load import load
 from fucina.data.repair import repair
@@ -12,6 +12,7 @@ from fucina.data.similar import group_similar
 
 __all__ = [
     "Admission",
+    "HeldOut",
     "Known",
     "Subject",
     "audit",
@@ -24,4 +25,5 @@ __all__ = [
     "repair",
     "to_columns",
     "to_messages",
+    "to_rows",
 ]

@@ -7,7 +7,16 @@ from typing import Any
 from fucina.errors import DataError, nearest
 from fucina.records import Dataset, Message, Role
 
-__all__ = ["TURNS", "detect", "from_alpaca", "labelled", "to_messages", "tools_of", "turns"]
+__all__ = [
+    "TURNS",
+    "detect",
+    "from_alpaca",
+    "last_pair",
+    "to_messages",
+    "to_rows",
+    "tools_of",
+    "turns",
+]
 
 ROLES: dict[str, Role] = {
     "human": "user", "user": "user", "prompter": "user",
@@ -175,16 +184,16 @@ def tools_of(row: Mapping[str, Any], where: str) -> tuple[Mapping[str, Any], ...
     return tuple(found)
 
 
-def labelled(messages: Sequence[Message], where: str) -> dict[str, str]:
-    """Read a conversation as a labelled text: the last user turn, and the last answer.
+def last_pair(messages: Sequence[Message], where: str) -> tuple[str, str]:
+    """Read a conversation as one question and its answer: the last of each.
 
     Raises:
         DataError: Nobody asks, or nobody answers.
 
     Example:
         >>> turns = [Message("user", "ciao"), Message("assistant", " greeting ")]
-        >>> labelled(turns, "a.jsonl, line 1")
-        {'text': 'ciao', 'label': 'greeting'}
+        >>> last_pair(turns, "a.jsonl, line 1")
+        ('ciao', 'greeting')
     """
     for role in ("user", "assistant"):
         if not any(m.role == role and (m.content.strip() or m.tool_calls) for m in messages):
@@ -193,7 +202,7 @@ def labelled(messages: Sequence[Message], where: str) -> dict[str, str]:
                 fix="Each conversation needs a question and an answer; fill in or delete this row.",
             )
     last = {message.role: message.content for message in messages}
-    return {"text": last["user"], "label": last["assistant"].strip()}
+    return last["user"], last["assistant"].strip()
 
 
 def from_alpaca(
@@ -247,6 +256,30 @@ def to_messages(dataset: Dataset) -> list[dict[str, Any]]:
             row["group"] = example.group
         rows.append(row)
     return rows
+
+
+def to_rows(dataset: Dataset, columns: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Write examples as rows that `load` reads again, all in one form; groups apart.
+
+    Args:
+        dataset: Where one was read as a conversation, or was not read at all, all become messages.
+        columns: Field to column, where it is not called like the field.
+
+    Example:
+        >>> from fucina.tasks import get
+        >>> row = get("chat").read({"prompt": "ciao", "answer": "Ciao!"})
+        >>> to_rows(Dataset("d", (row,)), {"prompt": "domanda"})
+        [{'domanda': 'ciao', 'answer': 'Ciao!'}]
+    """
+    if any("messages" in e.fields or not e.fields for e in dataset.examples):
+        return [{k: v for k, v in row.items() if k != "group"} for row in to_messages(dataset)]
+    names = list(dict.fromkeys(name for e in dataset.examples for name in e.fields))
+    if "group" in names:
+        names.remove("group")
+    return [
+        {columns.get(name, name): example.fields.get(name, "") for name in names}
+        for example in dataset.examples
+    ]
 
 
 def _written(message: Message) -> dict[str, Any]:

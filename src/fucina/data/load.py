@@ -1,18 +1,16 @@
 """Read a file into examples: find the format, the columns, and every row that is unusable."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from fucina.data import rows as readers
 from fucina.data.conll import read_conll, tagged
-from fucina.data.conversations import TURNS, detect, from_alpaca, labelled, tools_of, turns
+from fucina.data.conversations import TURNS, detect, from_alpaca, last_pair, tools_of, turns
 from fucina.errors import DataError, nearest
 from fucina.records import Dataset, Example, Finding, Progress, silent
-from fucina.tasks import Task
+from fucina.tasks import Task, as_text
 
 __all__ = ["load"]
 
@@ -65,17 +63,17 @@ def load(
         kind, (rows, findings) = "conll", read_conll(path, encoding)
         found: Iterator[Row] = iter(rows)
     else:
-        kind, found = _rows(path, format, encoding, task.answer)
+        kind, found = _rows(path, format, encoding, task)
     examples: list[Example] = []
     bad: dict[str, list[int]] = {}
     mapping: dict[str, str] | None = None
     for number, row in found:
         if mapping is None:
             mapping = _map(path, row, task, columns, kind)
-        fields = {field: _value(row.get(column)) for field, column in mapping.items()}
+        fields = {field: row.get(column, "") for field, column in mapping.items()}
         for field, value in fields.items():
             # Of rows that answer otherwise the checks say which part is empty, all rows at once.
-            if field in task.columns and task.answer == "label" and not str(value).strip():
+            if field in task.columns and task.answer == "label" and not as_text(value).strip():
                 bad.setdefault(field, []).append(number)
             if isinstance(value, str) and len(value) > MAX_TEXT:
                 raise DataError(
@@ -83,10 +81,9 @@ def load(
                     fix="Split it; is a quote missing before it?",
                 )
         try:
-            example = task.to_example(fields)
+            examples.append(task.read(fields, f"{origin or path.name}:{number}"))
         except DataError as error:
             raise DataError(f"{path}, line {number}: {error.problem}", fix=error.fix) from error
-        examples.append(replace(example, origin=f"{origin or path.name}:{number}"))
         if len(examples) % REPORT_EVERY == 0:
             progress(f"reading {path.name}", len(examples), 0)
     if not examples:
@@ -108,27 +105,8 @@ def _is_conll(path: Path, form: str, encoding: str) -> bool:
     return any(map(tagged, islice(readers.lines(path, encoding), LOOKED_AT)))
 
 
-def _value(value: Any) -> Any:
-    """Turns and tools as they are; all else as text."""
-    if isinstance(value, tuple):
-        return value
-    return "" if value is None else _text(value)
-
-
-def _text(value: Any) -> str:
-    """Text as it is; a whole number that Parquet or JSON gave as a float loses its .0.
-
-    Lists and objects become JSON, which a task that wants them reads from CSV as well.
-    """
-    if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _rows(path: Path, form: str, encoding: str, answer: str) -> tuple[str, Iterator[Row]]:
-    """The rows of a file; of a chat file as the kind of answer wants them."""
+def _rows(path: Path, form: str, encoding: str, task: Task) -> tuple[str, Iterator[Row]]:
+    """The rows of a file; of a chat file as the task wants them."""
     suffix = path.suffix.lower()
     if "conll" in (form, SUFFIXES.get(suffix)):
         raise DataError(
@@ -158,36 +136,30 @@ def _rows(path: Path, form: str, encoding: str, answer: str) -> tuple[str, Itera
     kind = detect(first[1]) if form == "auto" else form
     found = chain([first], found)
     if kind == "alpaca":
-        pairs = from_alpaca(found)
-        if answer == "label":
-            pairs = [(n, {"text": row["prompt"], "label": row["answer"]}) for n, row in pairs]
-        return kind, iter(pairs)
-    if kind in TURNS:
+        own = {"prompt": task.asked, "answer": task.answered}
         return kind, (
-            (n, _spoken(row, TURNS[kind], f"{path}, line {n}", answer)) for n, row in found
+            (n, {own.get(name, name): text for name, text in row.items()})
+            for n, row in from_alpaca(found)
         )
+    if kind in TURNS:
+        return kind, ((n, _spoken(row, TURNS[kind], f"{path}, line {n}", task)) for n, row in found)
     return "columns", found
 
 
-def _spoken(row: Mapping[str, Any], key: str, where: str, answer: str) -> dict[str, Any]:
-    """A conversation as a labelled text or as its turns, with the other columns of its row."""
+def _spoken(row: Mapping[str, Any], key: str, where: str, task: Task) -> dict[str, Any]:
+    """A conversation as its turns or as question and answer, with the other columns of its row."""
     said = turns(row, key, where)
     rest = {name: value for name, value in row.items() if name not in {key, "tools", "system"}}
-    if answer == "label":
-        return rest | labelled(said, where)
-    if answer == "spans":
-        raise DataError(
-            f"{where}: a conversation where a text and its spans were expected.",
-            fix="Write text and spans; or let a decoder write them, as entities.text does.",
-        )
-    return rest | {"messages": said, "tools": tools_of(row, where)}
+    if task.conversations:
+        return rest | {"messages": said, "tools": tools_of(row, where)}
+    return rest | dict(zip((task.asked, task.answered), last_pair(said, where), strict=True))
 
 
 def _map(
     path: Path, row: Mapping[str, Any], task: Task, columns: Mapping[str, str], kind: str
 ) -> dict[str, str]:
     """Find the column of each field, by its name or a usual synonym of it."""
-    if "messages" in row and task.answer == "text" and kind in TURNS:
+    if kind in TURNS and task.conversations:
         more = {field: columns.get(field, field) for field in task.optional}
         own = {field: column for field, column in more.items() if column in row}
         return {"messages": "messages", "tools": "tools"} | own | _group(row, columns)

@@ -1,11 +1,14 @@
 """Apply what an audit can mend without a person: a new data set, and a list of what was done."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from fucina.records import Dataset, Example, Finding, Message, Repair
 
 __all__ = ["repair"]
+
+New = str | tuple[Message, ...] | Mapping[str, Any]
 
 
 def repair(rows: Dataset, findings: Sequence[Finding]) -> tuple[Dataset, list[Repair]]:
@@ -23,7 +26,7 @@ def repair(rows: Dataset, findings: Sequence[Finding]) -> tuple[Dataset, list[Re
         >>> kept.prompts, done[0].action, done[0].row
         (['x'], 'dropped', 'a:2')
     """
-    proposed: dict[str, tuple[str, str | tuple[Message, ...] | None]] = {}
+    proposed: dict[str, tuple[str, New | None]] = {}
     for finding in findings:
         for origin, new in finding.repairs.items():
             if origin not in proposed or new is None:
@@ -38,19 +41,25 @@ def repair(rows: Dataset, findings: Sequence[Finding]) -> tuple[Dataset, list[Re
         else:
             mended = _mended(example, new)
             kept.append(mended)
-            done.append(Repair(example.origin, "rewritten", why, _text(example), _text(mended)))
+            before = _text(example, example.fields if isinstance(new, Mapping) else "")
+            done.append(Repair(example.origin, "rewritten", why, before, _text(mended, new)))
     return replace(rows, examples=tuple(kept)), done
 
 
-def _mended(example: Example, new: str | tuple[Message, ...]) -> Example:
+def _mended(example: Example, new: New) -> Example:
     if isinstance(new, str):
         return replace(example, prompt=new)
+    if isinstance(new, Mapping):
+        return replace(example, fields=new)
     spoken = Example.of_conversation(new, tools=example.tools, group=example.group)
-    return replace(spoken, origin=example.origin, left_out=example.left_out)
+    fields = {"messages": new, "tools": example.tools}
+    return replace(spoken, origin=example.origin, left_out=example.left_out, fields=fields)
 
 
-def _text(example: Example) -> str:
-    """A row for the report: the prompt, or all turns of a conversation."""
+def _text(example: Example, new: New = "") -> str:
+    """A row for the report: the prompt, all new columns, or all turns of a conversation."""
+    if isinstance(new, Mapping):
+        return "\n".join(f"{name}: {value}" for name, value in new.items())
     if not example.messages:
         return example.prompt
     return "\n".join(f"{turn.role}: {turn.content}" for turn in example.messages)

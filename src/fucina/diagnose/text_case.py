@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fucina.config import metric_name
 from fucina.diagnose.reference import domain_auc
 from fucina.diagnose.training import Training
 from fucina.metrics import bootstrap
@@ -15,6 +16,7 @@ from fucina.records import Dataset, Epoch, Finding, Interval, Slice, Texts, Wors
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
+    from fucina.models.pairing import Pairing
     from fucina.models.template import Template
 
 __all__ = [
@@ -77,7 +79,7 @@ class TextCase:
     test: Texts
     findings: tuple[Finding, ...]
     beside: Likeness
-    template: "Template"
+    template: "Template | Pairing"
 
     @cached_property
     def training(self) -> Training:
@@ -109,8 +111,8 @@ class TextCase:
     @property
     def base_loss(self) -> float | None:
         """Loss a token of the base alone on the test rows; None where it was not judged."""
-        found = self.facts["baselines"]
-        return found[0]["scores"]["token_loss"]["value"] if found else None
+        losses = [b["scores"].get("token_loss") for b in self.facts["baselines"]]
+        return next((loss["value"] for loss in losses if loss is not None), None)
 
     @cached_property
     def target_tokens(self) -> np.ndarray:
@@ -151,12 +153,16 @@ def liken(development: Sequence[str], test: Sequence[str], *, seed: int) -> Like
 def text_symptom(case: TextCase) -> str:
     """Say how good the model is, in a sentence, before anybody asks why."""
     scores = case.facts["model"]["scores"]
-    value = scores["perplexity"]
+    value, first = scores["perplexity"], case.facts.get("headline", "perplexity")
     said = (
         f"perplexity {value['value']:.2f} [{value['low']:.2f}, {value['high']:.2f}] on "
-        f"{case.facts['model']['rows']} test conversations, {np.exp(case.held_out_loss):.2f} on "
+        f"{case.facts['model']['rows']} test rows, {np.exp(case.held_out_loss):.2f} on "
         f"held-out ones"
     )
+    if first != "perplexity":
+        mark = scores[first]
+        own = f"{mark['value']:.3f} [{mark['low']:.3f}, {mark['high']:.3f}]"
+        said = f"{metric_name(first)} {own}; {said}"
     if case.base_loss is not None:
         said += f"; its base alone has {np.exp(min(case.base_loss, 700.0)):.2f}"
     if "ended" in scores:
@@ -179,7 +185,7 @@ def text_slices(case: TextCase) -> list[Slice]:
     found = []
     for kind, name, rows in parts:
         count = int(rows.sum())
-        if count >= FEWEST:
+        if FEWEST <= count < len(rows):
             score = _loss(case, rows)
             weak = score.low > case.test_loss
             found.append(Slice(kind, name, count, score, weak, metric="token_loss"))

@@ -5,6 +5,7 @@ from fucina.evaluate.calibrate import calibrate
 from fucina.evaluate.compare import compare
 from fucina.evaluate.compare_texts import compare_texts
 from fucina.evaluate.judge import judge
+from fucina.evaluate.leaderboard import as_html, as_markdown, as_table, contest
 from fucina.evaluate.learning_curve import learning_curve
 from fucina.evaluate.measure import measure
 from fucina.evaluate.must_fix import must_fix, require_known
@@ -19,11 +20,15 @@ from fucina.evaluate.trust import sentences
 
 __all__ = [
     "as_csv",
+    "as_html",
+    "as_markdown",
+    "as_table",
     "baseline",
     "calibrate",
     "compare",
     "compare_spans",
     "compare_texts",
+    "contest",
     "facts",
     "judge",
     "judge_spans",

@@ -14,8 +14,9 @@ ROW_INCHES = 0.3
 MAX_BARS = 40
 
 
-def dots(rows: Sequence[tuple[str, Mapping[str, float]]], metric: str = "accuracy") -> str:
-    """Scores with whiskers, one row a model, the first one highlighted."""
+def dots(rows: Sequence[tuple[str, Mapping[str, float]]], name: str = "accuracy") -> str:
+    """Scores called `name` with whiskers, one row a model, the first one highlighted."""
+    highest = max(score["high"] for _, score in rows)
 
     def draw(axes: "Axes") -> None:
         for place, (_, score) in enumerate(rows):
@@ -24,8 +25,8 @@ def dots(rows: Sequence[tuple[str, Mapping[str, float]]], metric: str = "accurac
             axes.plot([score["value"]], [place], "o", color=color, markersize=6)
         axes.set_yticks(range(len(rows)), [name for name, _ in rows])
         axes.invert_yaxis()
-        axes.set_xlim(0, 1.02)
-        axes.set_xlabel(metric)
+        axes.set_xlim(0, 1.02 * max(1, highest))
+        axes.set_xlabel(name)
         axes.grid(axis="x", color=FAINT, linewidth=0.6)
 
     return _svg(draw, height=0.7 + ROW_INCHES * len(rows))

@@ -34,11 +34,13 @@ def _attend(
     key: Tensor,
     value: Tensor,
     mask: Tensor | None,
+    position_bias: Tensor | None = None,
     **rest: Any,
 ) -> tuple[Tensor, None]:
     if mask is not None and mask.dtype != torch.bool:
         mask = mask.float()
+    bias = None if position_bias is None else position_bias.float()  # T5: how far tokens are apart
     wide, _ = sdpa_attention_forward(
-        module, query.float(), key.float(), value.float(), mask, **rest
+        module, query.float(), key.float(), value.float(), mask, position_bias=bias, **rest
     )
     return wide.to(query.dtype), None

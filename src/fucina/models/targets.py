@@ -7,7 +7,7 @@ from torch import nn
 from fucina.errors import ModelError, nearest
 from fucina.models.product import QuickLinear
 
-__all__ = ["is_linear", "is_transposed", "resolve"]
+__all__ = ["is_linear", "is_transposed", "resolve", "resolve_halves"]
 
 
 def is_linear(module: nn.Module) -> bool:
@@ -58,6 +58,22 @@ def resolve(layer: nn.Module, target_modules: str | Sequence[str]) -> list[str]:
     for name in wanted:
         found |= set(_some([path for path in linear if _ends(path, name)], name, linear))
     return [name for name in linear if name in found]
+
+
+def resolve_halves(
+    encoder: nn.Module, decoder: nn.Module, target_modules: str | Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """The same for a layer of an encoder and one of a decoder; a name may be in one of them only.
+
+    Example:
+        >>> one, two = nn.Sequential(nn.Linear(2, 2)), nn.ModuleDict({"o": nn.Linear(2, 2)})
+        >>> resolve_halves(one, two, "o")
+        ([], ['o'])
+    """
+    both = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
+    found = [name.split(".", 1) for name in resolve(both, target_modules)]
+    read = [name for half, name in found if half == "encoder"]
+    return read, [name for half, name in found if half == "decoder"]
 
 
 def _ends(path: str, name: str) -> bool:

@@ -35,12 +35,14 @@ class Rendered:
         ids: L token ids.
         supervised: L booleans: this token is learnt.
         end_added: The template ends the last answer with nothing, so its end stands here beside it.
+        apart: How many of the tokens an encoder reads; 0 where one network reads all of them.
     """
 
     text: str
     ids: np.ndarray
     supervised: np.ndarray
     end_added: bool = False
+    apart: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class Template:
     name: str
     system: str | None = None
     supervise: Literal["assistant", "last"] = "assistant"
+
+    @property
+    def way(self) -> str:
+        """How rows are written, to end a sentence that begins with "rows are written"."""
+        return f"by the chat template {self.name}"
 
     @cached_property
     def end(self) -> str:

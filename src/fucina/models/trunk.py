@@ -28,6 +28,7 @@ __all__ = [
     "activations",
     "assemble",
     "chunks_by_length",
+    "keep_in",
     "replica",
     "text_activations",
 ]
@@ -72,6 +73,18 @@ class Activations:
 
     flat: Tensor
     starts: np.ndarray
+
+    def padded(self, rows: np.ndarray, mask: np.ndarray) -> Tensor:
+        """What came out for b texts, b x L x d; zero where the mask, b x L, is.
+
+        Example:
+            >>> one = Activations(torch.tensor([[1.0], [2.0], [0.0]]), np.array([0, 1]))
+            >>> one.padded(np.array([1]), np.array([[1, 0]])).tolist()
+            [[[2.0], [0.0]]]
+        """
+        padding = self.flat.shape[0] - 1
+        places = self.starts[rows][:, None] + np.arange(mask.shape[1])
+        return self.flat[torch.from_numpy(np.where(mask == 1, places, padding))]
 
 
 @dataclass(frozen=True)
@@ -121,12 +134,7 @@ def assemble(
     for i, (row, length) in enumerate(zip(order, lengths, strict=True)):
         ids[i, :length] = encoded.ids[row]
         mask[i, :length] = 1
-    hidden = None
-    if store is not None:
-        padding = store.flat.shape[0] - 1
-        places = store.starts[order][:, None] + np.arange(longest)
-        places = np.where(mask == 1, places, padding)
-        hidden = store.flat[torch.from_numpy(places)]
+    hidden = None if store is None else store.padded(order, mask)
     return Batch(torch.from_numpy(ids), torch.from_numpy(mask), hidden, rows.shape[0])
 
 
@@ -162,7 +170,7 @@ class Trunk:
         for _ in range(workers):
             own = replica(network)
             kept: list[Tensor] = []
-            layers_of(own, base.layers)[depth - 1].register_forward_hook(_keep_in(kept))
+            layers_of(own, base.layers)[depth - 1].register_forward_hook(keep_in(kept))
             self._free.put((own, kept))
 
     def run(self, batch: Batch) -> Tensor:
@@ -189,7 +197,9 @@ class Trunk:
             self._free.put((own, kept))
 
 
-def _keep_in(kept: list[Tensor]) -> Callable[..., None]:
+def keep_in(kept: list[Tensor]) -> Callable[..., None]:
+    """Give a hook that keeps what a layer puts out."""
+
     def hook(*called: Any) -> None:
         output = called[2]  # after the module and its inputs
         kept.append(output[0] if isinstance(output, tuple) else output)

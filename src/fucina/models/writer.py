@@ -17,6 +17,8 @@ from fucina.models.conversations import (
     refuse_lost,
     write,
 )
+from fucina.models.manner import Manner
+from fucina.models.pair_voice import PairVoice, asked_of_pair, foretold_pairs, rows_of_pairs
 from fucina.models.prefix import Prefix, run_after, window_of
 from fucina.models.stack import Stack
 from fucina.models.template import Template
@@ -26,6 +28,8 @@ from fucina.records import Example, Progress, Texts, silent
 
 if TYPE_CHECKING:
     from fucina.models.base import Base
+    from fucina.models.conversations import TextBatch, Written
+    from fucina.models.pairing import Pairing
 
 __all__ = ["ROWS", "Writer"]
 
@@ -47,9 +51,14 @@ class Writer:
     max_new_tokens: int
 
     @property
-    def template(self) -> Template:
+    def template(self) -> "Template | Pairing":
         """How the base wants conversations."""
-        return cast("Template", self.base.template)
+        return cast("Template | Pairing", self.base.template)
+
+    @property
+    def manner(self) -> Manner:
+        """How its kind of network writes."""
+        return CONTINUING if self.base.halves is None else ANSWERING
 
     def predict(
         self,
@@ -86,19 +95,17 @@ class Writer:
             DataError: An answer alone is longer than the model reads.
         """
         most = self.base.max_length_tokens
-        written = write(examples, self.template, max_length_tokens=most).without_prefix()
+        written = self.manner.rows(examples, self.base)
         refuse_lost(written, examples, most)
-        pad = self.base.tokenizer.pad_token_id
 
         def run(rows: np.ndarray) -> np.ndarray:
             losses = []
             for stack in self.stacks:
                 k = stack.members
-                batch = assemble_texts(written, np.tile(rows, (k, 1)), pad).to(stack.device)
                 worker = stack.borrow()
                 try:
                     with torch.no_grad():
-                        hidden, head = stack.foretelling(batch, worker)
+                        batch, hidden, head = self.manner.foretell(stack, written, rows, worker)
                         own, _ = token_scores(hidden, head, batch.targets, cap=self.base.cap)
                 finally:
                     stack.give_back(worker)
@@ -117,9 +124,8 @@ class Writer:
     def _write(
         self, examples: Sequence[Example], threads: Executor, progress: Progress
     ) -> tuple[list[str], list[bool]]:
-        most = self.base.max_length_tokens
-        prompts = [asked(example, self.template, most=most) for example in examples]
-        shared = common_beginning(prompts)
+        prompts = [self.manner.asked(example, self.base) for example in examples]
+        shared = common_beginning(prompts) if self.manner.shares else 0
         order = np.argsort([len(row) for row in prompts], kind="stable")
         parts = [order[begin : begin + ROWS] for begin in range(0, len(order), ROWS)]
         first = prompts[0][:shared] if shared else None
@@ -144,19 +150,17 @@ class Writer:
     def _answer(self, prompts: list[np.ndarray], begun: Sequence[Prefix | None]) -> list[list[int]]:
         """The tokens of the answers to some prompts, each up to its end token."""
         voices = [
-            _Voice(stack, prompts, prefix, self.base)
+            self.manner.voice(stack, prompts, prefix, self.base)
             for stack, prefix in zip(self.stacks, begun, strict=True)
         ]
         answers: list[list[int]] = [[] for _ in prompts]
-        # The last token that is written needs no position: nothing is read after it.
-        room = [self.base.positions + 1 - voices[0].past - len(prompt) for prompt in prompts]
         going = np.ones(len(prompts), dtype=bool)
         odds = torch.cat([voice.first() for voice in voices]).mean(dim=0)
         for number in range(self.max_new_tokens):
             tokens = odds.argmax(dim=-1)
             for row in np.flatnonzero(going):
                 answers[row].append(int(tokens[row]))
-                full = len(answers[row]) == room[row]
+                full = len(answers[row]) == voices[0].room[row]
                 going[row] = answers[row][-1] != self.template.end_id and not full
             if not going.any() or number + 1 == self.max_new_tokens:
                 break
@@ -175,6 +179,8 @@ class _Voice:
     ) -> None:
         self.stack, self.base, self.prefix = stack, base, prefix
         self.past = prefix.length if prefix else 0
+        # The last token that is written needs no position: nothing is read after it.
+        self.room = [base.positions + 1 - self.past - len(prompt) for prompt in prompts]
         self.rows, self.k, longest = len(prompts), stack.members, max(map(len, prompts))
         ids = np.full((self.rows, longest), base.tokenizer.pad_token_id, dtype=np.int64)
         mask = np.zeros((self.rows, longest), dtype=np.int64)
@@ -244,3 +250,25 @@ class _Voice:
         cap = self.base.cap
         logits = cap * torch.tanh(logits / cap) if cap else logits
         return torch.softmax(logits, dim=-1).view(self.k, self.rows, -1)
+
+
+def _rows(examples: Sequence[Example], base: "Base") -> "Written":
+    template = cast("Template", base.template)
+    return write(examples, template, max_length_tokens=base.max_length_tokens).without_prefix()
+
+
+def _asked(example: Example, base: "Base") -> np.ndarray:
+    return asked(example, cast("Template", base.template), most=base.max_length_tokens)
+
+
+def _foretold(
+    stack: Stack, written: "Written", rows: np.ndarray, worker: int
+) -> "tuple[TextBatch, Tensor, nn.Module]":
+    """What all k members of a stack make of the same b rows."""
+    pad = stack.base.tokenizer.pad_token_id
+    batch = assemble_texts(written, np.tile(rows, (stack.members, 1)), pad).to(stack.device)
+    return batch, *stack.foretelling(batch, worker)
+
+
+CONTINUING = Manner(_rows, _foretold, _asked, _Voice, shares=True)
+ANSWERING = Manner(rows_of_pairs, foretold_pairs, asked_of_pair, PairVoice, shares=False)

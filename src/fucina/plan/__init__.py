@@ -11,7 +11,7 @@ from fucina.plan.history import Past, from_record, learn, past_error
 from fucina.plan.machine import Machine, catalog, fingerprint, here
 from fucina.plan.network import Network, measure
 from fucina.plan.sample import part
-from fucina.plan.shapes import Shapes, Texts
+from fucina.plan.shapes import Shapes, Sources, Texts
 from fucina.plan.size import LIBRARIES_MIB, disk, memory, store_bytes
 from fucina.plan.work import WRITE_BYTES_S, Work, work
 
@@ -25,6 +25,7 @@ __all__ = [
     "Network",
     "Past",
     "Shapes",
+    "Sources",
     "Stage",
     "Texts",
     "Work",

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
 
-from fucina.models.build import trained_whole, trunk_depth
-from fucina.models.targets import is_linear, is_transposed, resolve
+from fucina.models.build import adapted_layers, trained_whole, trunk_depth
+from fucina.models.targets import is_linear, is_transposed
 
 if TYPE_CHECKING:
     from fucina.config import AdapterConfig
@@ -29,6 +29,10 @@ class Network:
         trained: Parameters trained beside the head of labels, of one member.
         head: Numbers in the layer that writes tokens, vocabulary times d; 0 without one.
         trains_head: Whether that layer is trained.
+        encoder: Of an encoder-decoder, whose decoder the other fields are of; None for others.
+        crossed: For each layer of its decoder the numbers in the products of what is read, which
+            `products` leaves out.
+        crossed_adapters: Those of the adapters of these products, which `adapters` leaves out.
     """
 
     parameters: int
@@ -41,10 +45,18 @@ class Network:
     trained: int
     head: int = 0
     trains_head: bool = False
+    encoder: "Network | None" = None
+    crossed: tuple[int, ...] = ()
+    crossed_adapters: int = 0
 
 
 def measure(
-    network: nn.Module, layers: str, width: int, config: "AdapterConfig", head: str = ""
+    network: nn.Module,
+    layers: str,
+    width: int,
+    config: "AdapterConfig",
+    head: str = "",
+    encoder: str = "",
 ) -> Network:
     """Count parameters and products of a base.
 
@@ -55,6 +67,7 @@ def measure(
         width: d.
         config: Which layers are adapted, and how.
         head: Dotted name of the layer that writes tokens; empty without one.
+        encoder: Dotted name of the list of layers of an encoder; empty without one.
 
     Raises:
         ModelError: `target_modules` match nothing.
@@ -70,16 +83,17 @@ def measure(
     stack = list(network.get_submodule(layers).children())
     depth = len(stack)
     trunk = trunk_depth(config, depth)
-    adapters = 0
+    adapters = {"own": 0, "crossed": 0, "encoder": 0}
     if config.kind == "lora":
-        for layer in stack[trunk:]:
-            names = resolve(layer, config.target_modules)
-            shapes = [_shape(layer.get_submodule(name)) for name in names]
-            adapters += sum(config.rank * (into + out) for into, out in shapes)
-    trained, trains_head = adapters, False
+        for path, layer, names in adapted_layers(network, layers, config, encoder):
+            for name in names:
+                crossed = "crossed" if encoder and _crosses(name) else "own"
+                side = crossed if path.startswith(f"{layers}.") else "encoder"
+                adapters[side] += config.rank * sum(_shape(layer.get_submodule(name)))
+    trained, trains_head = sum(adapters.values()), False
     writes = cast("Tensor", network.get_submodule(head).weight) if head else None
     if config.kind == "full":
-        whole = [parameter for _, parameter in trained_whole(network, layers, trunk)]
+        whole = [parameter for _, parameter in trained_whole(network, layers, config, encoder)]
         trained = sum(parameter.numel() for parameter in whole)
         trains_head = any(parameter is writes for parameter in whole)  # also where it is tied
     return Network(
@@ -87,17 +101,53 @@ def measure(
         depth=depth,
         trunk=trunk,
         width=width,
-        products=tuple(sum(i * o for i, o in _shapes(layer)) for layer in stack),
-        outputs=tuple(sum(o for _, o in _shapes(layer)) for layer in stack),
-        adapters=adapters,
+        products=tuple(sum(i * o for i, o in _shapes(layer, bool(encoder))) for layer in stack),
+        outputs=tuple(sum(o for _, o in _shapes(layer, bool(encoder))) for layer in stack),
+        adapters=adapters["own"],
         trained=trained,
         head=0 if writes is None else writes.numel(),
         trains_head=trains_head,
+        encoder=_encoder(network, encoder, width, config, adapters["encoder"]) if encoder else None,
+        crossed=tuple(sum(i * o for i, o in _crossed(layer)) for layer in stack) if encoder else (),
+        crossed_adapters=adapters["crossed"],
     )
 
 
-def _shapes(layer: nn.Module) -> list[tuple[int, int]]:
-    return [_shape(module) for module in layer.modules() if is_linear(module)]
+def _encoder(
+    network: nn.Module, layers: str, width: int, config: "AdapterConfig", adapters: int
+) -> Network:
+    """An encoder: all of its layers are trained, or none."""
+    stack = list(network.get_submodule(layers).children())
+    trained = config.layers == "all" and config.kind != "head"
+    return Network(
+        parameters=0,
+        depth=len(stack),
+        trunk=0 if trained else len(stack),
+        width=width,
+        products=tuple(sum(i * o for i, o in _shapes(layer)) for layer in stack),
+        outputs=tuple(sum(o for _, o in _shapes(layer)) for layer in stack),
+        adapters=adapters,
+        trained=0,
+    )
+
+
+def _crosses(name: str) -> bool:
+    """Whether a product of a decoder's layer is of what was read: keys and values of attention."""
+    *before, last = name.lower().split(".")
+    return last in {"k", "v", "k_proj", "v_proj"} and any("enc" in part for part in before)
+
+
+def _shapes(layer: nn.Module, decodes: bool = False) -> list[tuple[int, int]]:
+    return [
+        _shape(module)
+        for name, module in layer.named_modules()
+        if is_linear(module) and not (decodes and _crosses(name))
+    ]
+
+
+def _crossed(layer: nn.Module) -> list[tuple[int, int]]:
+    found = layer.named_modules()
+    return [_shape(module) for name, module in found if is_linear(module) and _crosses(name)]
 
 
 def _shape(module: nn.Module) -> tuple[int, int]:

@@ -4,7 +4,24 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["Shapes", "Texts"]
+__all__ = ["Shapes", "Sources", "Texts"]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the encoder of an encoder-decoder reads, in the same passes as its decoder writes.
+
+    Attributes:
+        reading: Passes over every development row, p x 2.
+        training: Passes of one epoch.
+        held_out: Passes over held-out rows.
+        answering: Passes over the test rows.
+    """
+
+    reading: np.ndarray
+    training: np.ndarray
+    held_out: np.ndarray
+    answering: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -19,6 +36,8 @@ class Texts:
         prompts: Passes over the prompts that are answered, p x 2: rows, and padded length.
         begun: Tokens that all of these prompts begin with.
         most: Tokens of an answer at most.
+        sources: What an encoder reads; None where one network reads and writes. The passes of
+            `Shapes` are then over what is written.
     """
 
     prefix: int = 0
@@ -28,6 +47,7 @@ class Texts:
     prompts: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     begun: int = 0
     most: int = 0
+    sources: Sources | None = None
 
 
 @dataclass(frozen=True)

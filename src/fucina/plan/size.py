@@ -7,6 +7,7 @@ import numpy as np
 
 from fucina.models.word_loss import BLOCK_BYTES
 from fucina.plan.network import Network
+from fucina.plan.pairs import source_bytes
 from fucina.plan.shapes import Shapes
 from fucina.plan.work import Work
 
@@ -34,10 +35,13 @@ UNCUT = 4  # the same for a head that is trained, whose logits are kept whole fo
 SAVED = 8  # hidden states a layer keeps for its backward pass, beside what its products put out
 
 
-def store_bytes(shapes: Shapes, width: int) -> float:
-    """What stored activations of the trunk would take."""
-    tokens = (shapes.reading[:, 0] * shapes.reading[:, 1]).sum() + shapes.texts.prefix
-    return float(tokens) * width * 4
+def store_bytes(shapes: Shapes, network: Network) -> float:
+    """What stored activations of the frozen layers would take; 0 where none are frozen."""
+    tables = [shapes.reading] if network.trunk else []
+    if shapes.texts.sources is not None and network.encoder is not None and network.encoder.trunk:
+        tables.append(shapes.texts.sources.reading)
+    tokens = sum(float((table[:, 0] * table[:, 1]).sum()) for table in tables)
+    return (tokens + (shapes.texts.prefix if network.trunk else 0)) * network.width * 4
 
 
 def memory(
@@ -77,7 +81,7 @@ def memory(
     }
     if gpu:
         return {"libraries": CONTEXT_MIB, **{name: size / MIB for name, size in found.items()}}
-    found["stored"] = store_bytes(shapes, network.width) if network.trunk else 0.0
+    found["stored"] = store_bytes(shapes, network)
     found["scores"] = 4.0 * shapes.members * shapes.rows * shapes.labels
     if recipe.model.lexical and shapes.labels:
         tables = 16.0 * shapes.members * NGRAMS * shapes.labels
@@ -100,7 +104,8 @@ def _pass_bytes(work: Work, weight_bytes: int) -> float:
     # Each row gets keys and values of its own behind those of the beginning.
     behind = float(rows.max()) * past * 2 * network.width * len(layers)
     tokens = float((rows * length).max())
-    return (tokens * _kept(network) + behind) * (weight_bytes + 4) / 2 + pairs * 4
+    own = (tokens * _kept(network) + behind) * (weight_bytes + 4) / 2 + pairs * 4
+    return own + source_bytes(work.shapes, network, SAVED, weight_bytes)
 
 
 def _kept(network: Network) -> float:

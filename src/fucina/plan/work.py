@@ -1,6 +1,6 @@
 """What a recipe asks a machine to do: tokens, steps, and the arithmetic of each stage."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ import numpy as np
 from fucina.plan.answering import label_stages, text_stages
 from fucina.plan.arithmetic import Stage, backward, forward, once
 from fucina.plan.network import Network
+from fucina.plan.pairs import pair_stages, with_reading
 from fucina.plan.shapes import Shapes
 
 if TYPE_CHECKING:
@@ -91,12 +92,20 @@ def work(network: Network, shapes: Shapes, recipe: "Recipe", *, stored: bool = T
         "checkpoints": Stage(bytes_written=_written(trained * shapes.members, epochs, recipe)),
         "saving": Stage(bytes_written=trained * shapes.members * 4, processor_s=0.05),
         "calibrating": Stage(processor_s=0.05 + shapes.rows * 1e-4),
-        **(label_stages if labels else text_stages)(shapes, network, recipe, trained),
+        **_answering(network, labels)(shapes, network, recipe, trained),
         "report": Stage(processor_s=1.0),
     }
     if not labels:
         del stages["floor"], stages["calibrating"]
+        stages = with_reading(stages, shapes, network, recipe, stored=stored)
     return Work(shapes, network, trained * shapes.members, epochs, stages)
+
+
+def _answering(network: Network, labels: int) -> Callable[..., dict[str, Stage]]:
+    """What counts judging, for a kind of answer and of network."""
+    if labels:
+        return label_stages
+    return text_stages if network.encoder is None else pair_stages
 
 
 def _epoch(shapes: Shapes, network: Network, recipe: "Recipe") -> float:

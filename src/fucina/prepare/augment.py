@@ -1,4 +1,4 @@
-"""Variations of labelled base cases, balanced over the labels and kept away from held-out rows."""
+"""Variations of base cases, balanced over the labels and kept away from held-out rows."""
 
 import random
 from collections import Counter
@@ -7,26 +7,28 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from fucina.errors import RecipeError, nearest
+from fucina.errors import DataError, RecipeError, nearest
 from fucina.prepare import pattern as patterns
+from fucina.prepare.case import Base, Case, asking, filled, question, read_case
 from fucina.prepare.surface import SURFACES
 from fucina.records import Dataset, Example
+from fucina.tasks import Task
 
 if TYPE_CHECKING:
     from fucina.config import AugmentConfig
 
-__all__ = ["Augmentation", "LabelGrowth", "augment"]
+__all__ = ["Augmentation", "Growth", "augment"]
 
-Near = Callable[[str], Example | None]
-"""Gives the held-out row that a text equals or nearly equals."""
+Near = Callable[[Example], Example | None]
+"""Gives the held-out row that a row equals or nearly equals."""
 
 
 @dataclass(frozen=True)
-class LabelGrowth:
-    """What one label got.
+class Growth:
+    """What one label got, or all rows where they answer with text.
 
     Attributes:
-        label: Its name.
+        label: Its name; empty where rows answer with text.
         before: Rows of train.
         added: Variations.
         target: Rows wanted; None when all variations are.
@@ -53,31 +55,29 @@ class Augmentation:
 
     Attributes:
         rows: Those of train first, each in its group.
-        growth: What each label got, by name.
-        held_out: Text of a case, of a way to type it, or origin of a row of train, that was left
-            out, to the origin of the held-out row that says nearly the same as it or one of its
-            variations.
-        contradicting: Variations left out as train has the same text with another label.
+        growth: What each label got, by name; of texts what all rows got.
+        held_out: Question of a case, of a way to type it, or origin of a row of train, that was
+            left out, to the origin of the held-out row that says nearly the same as it or one of
+            its variations.
+        contradicting: Variations left out as train has the same text with another label or answer.
     """
 
     rows: Dataset
-    growth: tuple[LabelGrowth, ...]
+    growth: tuple[Growth, ...]
     held_out: Mapping[str, str]
     contradicting: tuple[str, ...]
 
-
-@dataclass(frozen=True)
-class _Base:
-    """What is varied: a case of the recipe, or a row of train."""
-
-    example: Example
-    pattern: patterns.Pattern
+    @property
+    def labelled(self) -> bool:
+        """Whether rows have labels, rather than answer with text."""
+        return any(growth.label for growth in self.growth)
 
 
 def augment(
     train: Dataset,
-    cases: Sequence[Example],
+    cases: Sequence[Case],
     config: "AugmentConfig",
+    task: Task,
     *,
     near: Near,
     seed: int,
@@ -86,12 +86,14 @@ def augment(
 
     A variation belongs to the group of its base, so that a split never divides them. With a target
     the cases of a label give one variation each in turn; rows of train are varied after them.
+    Rows that answer with text are all of one kind, as if they had one label.
 
     Args:
         train: The rows there are.
-        cases: Base cases, with slots in their prompts; origins name them in messages.
+        cases: Base cases, with slots.
         config: Slots and limits.
-        near: Finds the held-out row that a text nearly equals; such a text is never varied.
+        task: Says what is asked and answered; with labels, only what is asked has slots.
+        near: Finds the held-out row that a row nearly equals; such a row is never varied.
         seed: Same seed, same variations.
 
     Raises:
@@ -102,64 +104,49 @@ def augment(
             "augment: there is nothing to vary.",
             fix="Write augment.cases or a cases_file, or set augment.surface=[typo].",
         )
-    bases = [_base(case, train, config) for case in cases]
-    maker = _Maker(train, config, near, seed)
-    turns: dict[str, list[Iterator[Example]]] = {}
-    for base in bases:
+    labelled = task.answer == "label"
+    kinds = train.targets if labelled else [""] * len(train)
+    maker = _Maker(train, config, task, near, seed)
+    bases: dict[str, list[Base]] = {}
+    for case in cases:
+        kind = _label(case, task, kinds) if labelled else ""
+        base = read_case(case, task, config.slots)
+        bases.setdefault(kind, []).append(base)
         maker.join(base)
-        turns.setdefault(base.example.target, []).append(maker.variations(base))
     spare: dict[str, list[Iterator[Example]]] = {}
-    for row in train.examples if config.surface else ():
-        spare.setdefault(row.target, []).append(maker.typed(row))
-    counts = Counter(train.targets)
-    made: dict[str, list[Example]] = {}
-    for label, before in sorted(counts.items()):
-        offered = chain(_in_turn(turns.get(label, [])), _in_turn(spare.get(label, [])))
-        target = config.rows_per_label
-        wanted = None if target is None else max(0, target - before)
-        made[label] = list(islice(offered, wanted))
-    growth = [
-        _growth(label, before, len(made[label]), [b for b in bases if b.example.target == label],
-                maker, config)
-        for label, before in sorted(counts.items())
-    ]  # fmt: skip
-    added = [example for label in sorted(made) for example in made[label]]
+    for row, kind in zip(train.examples, kinds, strict=True) if config.surface else ():
+        spare.setdefault(kind, []).append(maker.typed(row))
+    target = config.rows_per_label if labelled else config.rows
+    growth, added = [], []
+    for kind, before in sorted(Counter(kinds).items()):
+        own = bases.get(kind, [])
+        turns = [maker.variations(base) for base in own]
+        offered = chain(_in_turn(turns), _in_turn(spare.get(kind, [])))
+        made = list(islice(offered, None if target is None else max(0, target - before)))
+        slots = sorted(set().union(*(base.slots for base in own)), key=_fewest(config))
+        capped = any(maker.given[base.case.origin] >= config.max_per_case for base in own)
+        growth.append(Growth(kind, before, len(made), target, tuple(slots), capped))
+        added += made
     rows = tuple(maker.grouped(example) for example in (*train.examples, *added))
     return Augmentation(
-        Dataset(train.name, rows, train.columns),
-        tuple(growth),
-        maker.held_out,
-        tuple(maker.contradicting),
+        replace(train, examples=rows), tuple(growth), maker.held_out, tuple(maker.contradicting)
     )
 
 
-def _base(case: Example, train: Dataset, config: "AugmentConfig") -> _Base:
-    labels = set(train.targets)
-    if case.target not in labels:
+def _label(case: Case, task: Task, labels: Sequence[str]) -> str:
+    """The label of a case."""
+    label = task.read(case.fields).target
+    if label not in labels:
         raise RecipeError(
-            f"{case.origin}: no row of train has the label {case.target!r}.",
-            fix=f"Mend the label, or add rows of it to train first; {nearest(case.target, labels)}",
+            f"{case.origin}: no row of train has the label {label!r}.",
+            fix=f"Mend the label, or add rows of it to train first; {nearest(label, set(labels))}",
         )
-    return _Base(case, patterns.parse(case.prompt, config.slots, where=case.origin))
+    return label
 
 
-def _growth(
-    label: str,
-    before: int,
-    added: int,
-    bases: Sequence[_Base],
-    maker: "_Maker",
-    config: "AugmentConfig",
-) -> LabelGrowth:
-    slots = {name for base in bases for name in base.pattern.slots}
-    return LabelGrowth(
-        label,
-        before,
-        added,
-        config.rows_per_label,
-        tuple(sorted(slots, key=lambda name: (len(config.slots[name]), name))),
-        any(maker.given[base.example.origin] >= config.max_per_case for base in bases),
-    )
+def _fewest(config: "AugmentConfig") -> Callable[[str], tuple[int, str]]:
+    """Orders slots: those with the fewest values first."""
+    return lambda name: (len(config.slots[name]), name)
 
 
 def _in_turn(sources: Sequence[Iterator[Example]]) -> Iterator[Example]:
@@ -175,78 +162,95 @@ def _in_turn(sources: Sequence[Iterator[Example]]) -> Iterator[Example]:
 
 
 class _Maker:
-    """Remembers which texts are there, which were left out, and which groups are one."""
+    """Remembers which questions are there, which were left out, and which groups are one."""
 
-    def __init__(self, train: Dataset, config: "AugmentConfig", near: Near, seed: int) -> None:
+    def __init__(
+        self, train: Dataset, config: "AugmentConfig", task: Task, near: Near, seed: int
+    ) -> None:
         self.config = config
+        self.task = task
         self.near = near
         self.seed = seed
         self.given: Counter[str] = Counter()
         self.held_out: dict[str, str] = {}
         self.contradicting: list[str] = []
-        self._label: dict[str, str] = {_same(e.prompt): e.target for e in train.examples}
-        self._texts = set(train.prompts)
-        self._rows: Mapping[str, Example] = {_same(e.prompt): e for e in train.examples}
+        self._answer: dict[str, str] = {_same(_asked(e)): e.target for e in train.examples}
+        self._there = {_asked(example) for example in train.examples}
+        self._rows: Mapping[str, Example] = {_same(_asked(e)): e for e in train.examples}
         self._group: dict[str, str] = {}
 
-    def variations(self, base: _Base) -> Iterator[Example]:
-        """What a case becomes, each text new, then the ways people type it."""
-        case = base.example
-        rng = random.Random(f"{self.seed}:{case.origin}:{case.prompt}")
-        drawn = list(patterns.draw(base.pattern, self.config.slots, rng))
+    def variations(self, base: Base) -> Iterator[Example]:
+        """What a case becomes, each question new, then the ways people type it."""
+        rng = random.Random(f"{self.seed}:{base.case.origin}:{base.question}")
+        drawn = list(self._drawn(base, rng))
         # One variation among the held-out rows makes the case a held-out one: no variation of one
         # base case may stand on both sides of a split.
-        if any(self._is_held_out(text, case.prompt) for text in drawn):
+        if any(self._is_held_out(example, base.question) for example in drawn):
             return
-        plain: list[str] = []
-        for text in drawn:
-            if self.given[case.origin] >= self.config.max_per_case:
+        plain: list[Example] = []
+        for example in drawn:
+            if self.given[example.origin] >= self.config.max_per_case:
                 return
-            plain.append(text)
-            yield from self._offer(text, case, "")
-        for text in plain:
-            yield from self._typed(text, case)
+            plain.append(example)
+            yield from self._offer(example, example, "")
+        for example in plain:
+            yield from self._typed(example)
 
     def typed(self, row: Example) -> Iterator[Example]:
         """The ways people type a row of train."""
-        if not self._is_held_out(row.prompt, row.origin):
-            yield from self._typed(row.prompt, row)
+        if not self._is_held_out(row, row.origin):
+            yield from self._typed(row)
 
-    def join(self, base: _Base) -> None:
+    def join(self, base: Base) -> None:
         """A case that becomes a row of train is of that row's group."""
-        rng = random.Random(self.seed)
-        for text in patterns.draw(base.pattern, self.config.slots, rng):
-            row = self._rows.get(_same(text))
+        for example in self._drawn(base, random.Random(self.seed)):
+            row = self._rows.get(_same(_asked(example)))
             if row is not None:
-                self._one(base.example, row)
+                self._one(example, row)
 
     def grouped(self, example: Example) -> Example:
         """The example in the group that all it belongs with have."""
         own = example.group or example.origin
         return replace(example, group=self._root(own)) if own in self._group else example
 
-    def _typed(self, text: str, base: Example) -> Iterator[Example]:
+    def _drawn(self, base: Base, rng: random.Random) -> Iterator[Example]:
+        """All that the slots and brackets of a case allow."""
+        drawn = patterns.draw(base.pattern, self.config.slots, rng, beside=base.beside)
+        for text, values in drawn:
+            yield self.task.read(filled(base, self.task, text, values), base.case.origin)
+
+    def _typed(self, base: Example) -> Iterator[Example]:
+        text = question(base.fields, self.task)
         for name in self.config.surface:
             if self.given[base.origin] >= self.config.max_per_case:
                 return
             rng = random.Random(f"{self.seed}:{name}:{text}")
-            yield from self._offer(SURFACES[name](text, rng), base, name)
+            typed = SURFACES[name](text, rng)
+            if not typed.strip():
+                continue
+            try:
+                row = self.task.read(asking(base.fields, self.task, typed), base.origin)
+            except DataError:
+                continue
+            if row.target == base.target:  # an answer made of words of the question may break
+                yield from self._offer(row, base, name)
 
-    def _offer(self, text: str, base: Example, how: str) -> Iterator[Example]:
+    def _offer(self, example: Example, base: Example, how: str) -> Iterator[Example]:
         """The variation, unless it is there already or must not be."""
-        label = self._label.setdefault(_same(text), base.target)
-        if label != base.target:
-            self.contradicting.append(text)
-        elif text not in self._texts and text.strip() and not self._is_held_out(text, text):
-            self._texts.add(text)
+        asked = _asked(example)
+        answer = self._answer.setdefault(_same(asked), example.target)
+        if answer != example.target:
+            self.contradicting.append(example.prompt)
+        elif asked not in self._there and not self._is_held_out(example, example.prompt):
+            self._there.add(asked)
             self.given[base.origin] += 1
             group = self._root(base.group or base.origin)
             self._group.setdefault(group, group)
             origin = f"{base.origin} ({how})" if how else base.origin
-            yield Example(text, base.target, group, origin)
+            yield replace(example, group=group, origin=origin)
 
-    def _is_held_out(self, text: str, what: str) -> bool:
-        row = self.near(text)
+    def _is_held_out(self, example: Example, what: str) -> bool:
+        row = self.near(example)
         if row is not None:
             self.held_out[what] = row.origin
         return row is not None
@@ -261,6 +265,11 @@ class _Maker:
         while self._group.get(name, name) != name:
             name = self._group[name]
         return name
+
+
+def _asked(example: Example) -> str:
+    """All that is said before the last answer, by the system too."""
+    return "\n".join(turn.content for turn in example.messages[:-1]) or example.prompt
 
 
 def _same(text: str) -> str:

@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from fucina.errors import EndpointError, MissingExtraError, RecipeError
-from fucina.prepare.replies import read_texts
 
 if TYPE_CHECKING:
     from httpx2 import Response
@@ -27,11 +26,7 @@ LONGEST_PAUSE_S = 60.0
 LONGEST_ORDER_S = 300.0  # a server that asks for a longer pause is better asked another day
 TEMPORARY = {408, 409, 425, 429}  # and every 5xx
 SHOWN = 200  # letters of a server's message
-SYSTEM = (
-    'You write training examples for a text classifier. Answer with one JSON object, {"texts": '
-    '["...", "..."]}, and nothing else. Every text differs from the others in words and in what '
-    "it asks; write as real people do."
-)
+Found = TypeVar("Found")
 
 
 class UnansweredError(Exception):
@@ -105,17 +100,23 @@ class Endpoint:
     ) -> None:
         await self._client.aclose()
 
-    async def ask(self, prompt: str) -> list[str]:
-        """The texts that the model wrote, at least one.
+    async def ask(self, system: str, prompt: str, read: Callable[[str], Found | None]) -> Found:
+        """What the model answered, as it is read out of its words.
+
+        Args:
+            system: What it is told first.
+            prompt: What it is asked.
+            read: Finds in a reply what is wanted; None or nothing where it is not there, and then
+                the request is tried again.
 
         Raises:
-            UnansweredError: All tries failed: overload, time-outs, answers without texts.
+            UnansweredError: All tries failed: overload, time-outs, replies that cannot be read.
             EndpointError: The server refuses; asking again would not help.
         """
         problem = ""
         for attempt in range(self.config.retries + 1):
             try:
-                return await self._try(prompt)
+                return await self._try(system, prompt, read)
             except _TemporaryError as error:
                 problem = str(error)
                 if error.pause_s > LONGEST_ORDER_S:
@@ -127,25 +128,25 @@ class Endpoint:
                     await self._sleep(max(error.pause_s, pause * (0.5 + self._jitter() / 2)))
         raise UnansweredError(f"{problem} (tries: {self.config.retries + 1})")
 
-    async def _try(self, prompt: str) -> list[str]:
+    async def _try(self, system: str, prompt: str, read: Callable[[str], Found | None]) -> Found:
         asked = self._json_mode
-        response = await self._post(prompt, asked)
+        response = await self._post(system, prompt, json_mode=asked)
         if response.status_code in {400, 422} and asked:
             # Many servers know no JSON mode; if something else is wrong, they say so again.
-            response = await self._post(prompt, json_mode=False)
+            response = await self._post(system, prompt, json_mode=False)
             self._json_mode = self._json_mode and not response.is_success
         self._judge(response)
-        texts = read_texts(_content(response))
-        if not texts:
-            raise _TemporaryError("an answer without texts")
-        return texts
+        found = read(_content(response))
+        if not found:
+            raise _TemporaryError("an answer without what was asked for")
+        return found
 
-    async def _post(self, prompt: str, json_mode: bool) -> "Response":
+    async def _post(self, system: str, prompt: str, *, json_mode: bool) -> "Response":
         body: dict[str, Any] = {
             "model": self.config.model,
             "temperature": self.config.temperature,
             "messages": [
-                {"role": "system", "content": SYSTEM},
+                {"role": "system", "content": system},
                 {"role": "user", "content": prompt},
             ],
         }

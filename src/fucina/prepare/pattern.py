@@ -2,13 +2,13 @@
 
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
 from fucina.errors import RecipeError, nearest
 
-__all__ = ["Pattern", "draw", "parse"]
+__all__ = ["Pattern", "always", "draw", "parse"]
 
 ESCAPE = "\\"
 LISTED = 50_000  # combinations that are shuffled whole; of more, some are drawn
@@ -36,12 +36,10 @@ class Pattern:
     Attributes:
         parts: Text, slots and choices, in order.
         slots: The names of its slots, each once.
-        varies: It can become more than one sentence.
     """
 
     parts: _Parts
     slots: tuple[str, ...]
-    varies: bool
 
 
 def parse(text: str, slots: Mapping[str, Sequence[str]], *, where: str) -> Pattern:
@@ -60,7 +58,7 @@ def parse(text: str, slots: Mapping[str, Sequence[str]], *, where: str) -> Patte
     Example:
         >>> slots = {"cosa": ["porta"]}
         >>> pattern = parse("[dai, ](apri|chiudi) la {cosa} (subito)", slots, where="case 1")
-        >>> sorted(draw(pattern, slots, random.Random(0)))[0]
+        >>> sorted(text for text, _ in draw(pattern, slots, random.Random(0)))[0]
         'apri la porta (subito)'
     """
     reader = _Reader(text, where)
@@ -73,33 +71,66 @@ def parse(text: str, slots: Mapping[str, Sequence[str]], *, where: str) -> Patte
                 f"{where}: no slot {name!r} in {text!r}.",
                 fix=f"Write its values in augment.slots.{name}, or mend its name: {hint}",
             )
-    varies = _count(parts) * prod(len(slots[name]) for name in used) > 1
-    return Pattern(parts, used, varies)
+    return Pattern(parts, used)
 
 
-def draw(pattern: Pattern, slots: Mapping[str, Sequence[str]], rng: random.Random) -> Iterator[str]:
+def always(pattern: Pattern) -> set[str]:
+    """The slots that every sentence of a pattern has.
+
+    Example:
+        >>> slots = {"a": ["1"], "b": ["2"]}
+        >>> sorted(always(parse("(x {a}|{a} y)[ {b}]", slots, where="case 1")))
+        ['a']
+    """
+    return _always(pattern.parts)
+
+
+def _always(parts: _Parts) -> set[str]:
+    own = {part.name for part in parts if isinstance(part, _Slot)}
+    chosen = [[_always(option) for option in p.options] for p in parts if isinstance(p, _Choice)]
+    return own.union(*(set.intersection(*options) for options in chosen))
+
+
+def draw(
+    pattern: Pattern,
+    slots: Mapping[str, Sequence[str]],
+    rng: random.Random,
+    *,
+    beside: Collection[str] = (),
+) -> Iterator[tuple[str, dict[str, str]]]:
     """Give what a pattern can become, in random order, each sentence once.
 
     A slot that a sentence has twice has the same value in both places. Spaces that an empty part
     leaves are closed up. Of more than 50,000 combinations the same number are drawn.
+
+    Args:
+        pattern: A sentence with slots.
+        slots: Slot name to its values.
+        rng: Shuffles.
+        beside: Slots whose values are wanted too: a sentence comes once for each of these.
+
+    Returns:
+        Sentences, each with the values of all slots in it and beside it.
     """
-    sizes = [len(slots[name]) for name in pattern.slots]
+    names = tuple(dict.fromkeys((*pattern.slots, *beside)))
+    sizes = [len(slots[name]) for name in names]
     total = _count(pattern.parts) * prod(sizes)
     numbers: Iterator[int] = (
         iter(rng.sample(range(total), total))
         if total <= LISTED
         else (rng.randrange(total) for _ in range(LISTED))
     )
-    seen = set()
+    seen: set[tuple[str, ...]] = set()
     for number in numbers:
         values = {}
-        for name, size in zip(pattern.slots, sizes, strict=True):
+        for name, size in zip(names, sizes, strict=True):
             number, place = divmod(number, size)
             values[name] = slots[name][place]
         text = SPACES.sub(" ", _written(pattern.parts, number, values)).strip()
-        if text and text not in seen:
-            seen.add(text)
-            yield text
+        once = (text, *(values[name] for name in beside))
+        if text and once not in seen:
+            seen.add(once)
+            yield text, values
 
 
 def _count(parts: _Parts) -> int:

@@ -22,7 +22,7 @@ class PhaseProgress:
         have: Rows of train now.
         missing: Rows to add, 0 when the phase is done.
         lacking: Label to the rows it lacks, the most first; without a target of its own a label
-            shall have an even share.
+            shall have an even share. Rows that answer with text have none.
         note: What the phase is for.
     """
 
@@ -35,13 +35,14 @@ class PhaseProgress:
 
 
 def phase_progress(
-    targets: Sequence[str], phases: "Sequence[PhaseConfig]"
+    targets: Sequence[str], phases: "Sequence[PhaseConfig]", *, labelled: bool = True
 ) -> tuple[PhaseProgress, ...]:
     """Set the rows there are beside the target of each phase.
 
     Args:
-        targets: The labels of the rows of train.
+        targets: What the rows of train answer.
         phases: The phases of a recipe; their targets count all rows so far.
+        labelled: Rows answer with labels, else with text.
 
     Example:
         >>> from fucina.config import PhaseConfig
@@ -51,12 +52,11 @@ def phase_progress(
         foundation 3 0 {}
         growth 3 3 {'b': 2, 'a': 1}
     """
-    counts = Counter(targets)
-    return tuple(_progress(counts, phase) for phase in phases)
+    counts = Counter(targets) if labelled else Counter[str]()
+    return tuple(_progress(len(targets), counts, phase) for phase in phases)
 
 
-def _progress(counts: Counter[str], phase: "PhaseConfig") -> PhaseProgress:
-    have = counts.total()
+def _progress(have: int, counts: Counter[str], phase: "PhaseConfig") -> PhaseProgress:
     wanted = phase.rows_per_label
     if wanted is None:
         # Once all rows are there, an uneven spread is a matter of balance, which the audit judges.

@@ -1,11 +1,11 @@
-"""Read the texts out of what a model wrote: JSON as asked for, or whatever it made of it."""
+"""Read the rows out of what a model wrote: JSON as asked for, or whatever it made of it."""
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-__all__ = ["read_texts"]
+__all__ = ["read_rows"]
 
 THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 OPENING = re.compile(r"[{\[]")
@@ -13,28 +13,34 @@ LISTED = re.compile(r"^\s*(?:\d+\s*[.):]|[-*•])\s+(.+?)\s*$", re.MULTILINE)
 BRACKETS = 200  # of prose that are tried as the beginning of JSON; a model gone wild writes more
 QUOTES = {'"': '"', "“": "”", "«": "»"}
 
+Row = dict[str, Any]
 
-def read_texts(reply: str) -> list[str]:
-    r"""The texts of a reply; none when it holds no JSON and no list.
+
+def read_rows(reply: str, fields: Sequence[str]) -> list[Row]:
+    r"""The rows of a reply; none when it holds no JSON and no list.
 
     Args:
-        reply: A JSON object or array, alone, in prose or in a fence of Markdown; or a list of
-            lines with numbers or dashes.
+        reply: A JSON object or array, alone, in prose or in a fence of Markdown; where rows have
+            one field also a list of lines with numbers or dashes. Of JSON that breaks off, the
+            rows that are whole.
+        fields: Of a row, the one that is asked first. A field that a row lacks is empty.
 
     Example:
-        >>> read_texts('Ecco:\n```json\n{"texts": ["Dov\'è?", "Perché?"]}\n```')
-        ["Dov'è?", 'Perché?']
-        >>> read_texts("1. «Dov'è?»\n2) Perché?")
-        ["Dov'è?", 'Perché?']
-        >>> read_texts('{"texts": ["Dov')
-        []
+        >>> read_rows('Ecco:\n```json\n{"texts": ["Dov\'è?", "Perché?"]}\n```', ["text"])
+        [{'text': "Dov'è?"}, {'text': 'Perché?'}]
+        >>> read_rows("1. «Dov'è?»\n2) Perché?", ["text"])
+        [{'text': "Dov'è?"}, {'text': 'Perché?'}]
+        >>> read_rows('{"rows": [{"q": "Sì?", "a": "Sì."}, {"q": "No?", "a": "N', ["q", "a"])
+        [{'q': 'Sì?', 'a': 'Sì.'}]
     """
     said = THOUGHT.sub("", reply)
+    if len(fields) > 1:
+        return [row for value in _values(said) for row in _rows(value, fields)]
     for value in _values(said):
-        texts = _texts(value)
+        texts = _texts(value, fields[0])
         if texts:
-            return texts
-    return [_bare(line) for line in LISTED.findall(said)]
+            return [{fields[0]: text} for text in texts]
+    return [{fields[0]: _bare(line)} for line in LISTED.findall(said)]
 
 
 def _values(said: str) -> Iterator[Any]:
@@ -51,13 +57,27 @@ def _values(said: str) -> Iterator[Any]:
             yield value
 
 
-def _texts(value: Any) -> list[str]:
+def _rows(value: Any, fields: Sequence[str]) -> list[Row]:
+    """The objects that have the first field, however deep they are."""
+    if isinstance(value, dict) and str(value.get(fields[0]) or "").strip():
+        return [{name: _clean(value.get(name)) for name in fields}]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [row for one in inner for row in _rows(one, fields)]
+
+
+def _clean(value: Any) -> Any:
+    if value is None:
+        return ""
+    return value.strip() if isinstance(value, str) else value
+
+
+def _texts(value: Any, field: str) -> list[str]:
     if isinstance(value, dict):
-        lists = [value["texts"]] if "texts" in value else list(value.values())
-        return next((found for inner in lists if (found := _texts(inner))), [])
+        lists = [value[f"{field}s"]] if f"{field}s" in value else list(value.values())
+        return next((found for inner in lists if (found := _texts(inner, field))), [])
     if not isinstance(value, list):
         return []
-    named = [item.get("text") if isinstance(item, dict) else item for item in value]
+    named = [item.get(field) if isinstance(item, dict) else item for item in value]
     return [text.strip() for text in named if isinstance(text, str) and text.strip()]
 
 

@@ -1,28 +1,31 @@
-"""Ask a model for texts, label by label, until each prompt has as many as the recipe wants."""
+"""Ask a model for rows, prompt by prompt, until each has as many as the recipe wants."""
 
 import asyncio
+import json
 import random
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fucina.errors import EndpointError, RecipeError, nearest
 from fucina.prepare.endpoint import UnansweredError
 from fucina.records import Progress, silent
+from fucina.tasks import Task, as_text
 
 if TYPE_CHECKING:
     from fucina.config import PromptConfig, SynthesisConfig
 
-__all__ = ["compose", "placeholders", "synthesize"]
+__all__ = ["compose", "instruction", "placeholders", "synthesize"]
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
-KNOWN = ("label", "examples", "rows")
+KNOWN = ("examples", "rows")
 BARREN = 3  # replies in a row without a new text, after which a prompt has no more to give
 
-Ask = Callable[[str], Awaitable[list[str]]]
-Keep = Callable[[int, list[str]], int]
-"""Takes the place of a prompt and the texts of a reply; stores them, and says how many may join."""
+Row = dict[str, Any]
+Ask = Callable[[str], Awaitable[list[Row]]]
+Keep = Callable[[int, list[Row]], int]
+"""Takes the place of a prompt and the rows of a reply; stores them, and says how many may join."""
 
 
 @dataclass
@@ -39,48 +42,88 @@ class _Order:
 
     @property
     def open(self) -> int:
-        """Texts to ask for now."""
+        """Rows to ask for now."""
         return 0 if self.problem else self.missing - self.under_way
 
 
-def placeholders(prompt: str, *, where: str) -> set[str]:
+def instruction(task: Task, fields: Sequence[str]) -> str:
+    """What a model is told before all requests.
+
+    Args:
+        task: What the rows are for.
+        fields: Those that the model shall write, what is asked first.
+
+    Example:
+        >>> from fucina.tasks import get
+        >>> instruction(get("chat"), ["prompt", "answer"]).split(", ")[1:3]
+        ['{"rows": [{"prompt": "..."', '"answer": "..."}]}']
+    """
+    if task.answer == "label":
+        form = json.dumps({f"{task.asked}s": ["...", "..."]})
+        goal, one, told = "a text classifier", "text", ""
+    else:
+        form = json.dumps({"rows": [dict.fromkeys(fields, "...")]})
+        goal, one = "a language model", "row"
+        told = f" {task.summary} " + " ".join(f"{name}: {task.columns[name]}." for name in fields)
+    return (
+        f"You write training examples for {goal}. Answer with one JSON object, {form}, and "
+        f"nothing else. Every {one} differs from the others in words and in what it asks; write "
+        f"as real people do.{told}"
+    )
+
+
+def placeholders(prompt: str, given: Collection[str], *, where: str) -> set[str]:
     """The names in braces that a prompt has; braces with anything else in them are text.
+
+    Args:
+        prompt: The request.
+        given: Names that may be there beside `examples` and `rows`.
+        where: What the prompt is called, for messages.
 
     Raises:
         RecipeError: There is no such placeholder; the nearest is offered.
 
     Example:
-        >>> sorted(placeholders('{rows} frasi come {examples}: {"texts": []}', where="p"))
+        >>> sorted(placeholders('{rows} frasi come {examples}: {"texts": []}', (), where="p"))
         ['examples', 'rows']
     """
-    names = set(PLACEHOLDER.findall(prompt))
-    for name in sorted(names.difference(KNOWN)):
+    names, known = set(PLACEHOLDER.findall(prompt)), (*given, *KNOWN)
+    for name in sorted(names.difference(known)):
         raise RecipeError(
-            f"{where}: no placeholder {{{name}}}.", fix=f"Mend it: {nearest(name, KNOWN)}"
+            f"{where}: no placeholder {{{name}}}.", fix=f"Mend it: {nearest(name, known)}"
         )
     return names
 
 
-def compose(prompt: "PromptConfig", rows: int, examples: Sequence[str]) -> str:
-    """The request for some texts.
+def compose(prompt: "PromptConfig", rows: int, examples: Sequence[Row]) -> str:
+    """The request for some rows.
 
     Example:
         >>> from fucina.config import PromptConfig
         >>> prompt = PromptConfig(label="reso", prompt="Frasi per {label}, come:{examples}", rows=9)
-        >>> compose(prompt, 2, ["rivoglio i soldi"]).splitlines()
+        >>> compose(prompt, 2, [{"text": "rivoglio i soldi"}]).splitlines()
         ['Frasi per reso, come:', '- rivoglio i soldi', '', 'Write 2 texts.']
     """
-    listed = "".join(f"\n- {' '.join(example.split())}" for example in examples)
-    filled = {"label": prompt.label, "examples": listed, "rows": str(rows)}
+    listed = "".join(f"\n- {_listed(example)}" for example in examples)
+    given = {"label": prompt.label, **prompt.given}
+    filled = {name: as_text(value) for name, value in given.items()}
+    filled |= {"examples": listed, "rows": str(rows)}
     # In one pass: what an example says in braces is its own.
     text = PLACEHOLDER.sub(lambda found: filled[found.group(1)], prompt.prompt)
-    return f"{text}\n\nWrite {rows} texts."
+    return f"{text}\n\nWrite {rows} {'rows' if prompt.label is None else 'texts'}."
+
+
+def _listed(example: Row) -> str:
+    """A row on one line: the text alone where there is no more, else JSON."""
+    if len(example) == 1:
+        return " ".join(str(next(iter(example.values()))).split())
+    return json.dumps(example, ensure_ascii=False, default=str)
 
 
 async def synthesize(
     config: "SynthesisConfig",
     have: Sequence[int],
-    examples: Mapping[str, Sequence[str]],
+    examples: Sequence[Sequence[Row]],
     *,
     ask: Ask,
     keep: Keep,
@@ -91,10 +134,10 @@ async def synthesize(
 
     Args:
         config: The prompts, and how many requests go at once.
-        have: Texts there are already for each prompt.
-        examples: Label to rows that may be shown.
+        have: Rows there are already for each prompt.
+        examples: Rows that may be shown for each prompt.
         ask: Sends a request.
-        keep: Stores the texts of a reply at once.
+        keep: Stores the rows of a reply at once.
         seed: Of the examples shown; each request shows others.
         progress: Told after each reply.
 
@@ -109,7 +152,7 @@ async def synthesize(
         for place, (prompt, count) in enumerate(zip(config.prompts, have, strict=True))
     ]
     wanted = sum(prompt.rows for prompt in config.prompts)
-    tasks: dict[asyncio.Task[list[str]], tuple[_Order, int]] = {}
+    tasks: dict[asyncio.Task[list[Row]], tuple[_Order, int]] = {}
     try:
         while True:
             while len(tasks) < config.requests_at_once:
@@ -117,7 +160,7 @@ async def synthesize(
                 rows = min(config.rows_per_request, order.open)
                 if rows < 1:
                     break
-                shown = _shown(examples.get(order.prompt.label, ()), config, seed, order)
+                shown = _shown(examples[order.place], config, seed, order)
                 task = asyncio.create_task(_ask(ask, compose(order.prompt, rows, shown)))
                 order.asked += 1
                 order.under_way += rows
@@ -135,13 +178,13 @@ async def synthesize(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _ask(ask: Ask, request: str) -> list[str]:
+async def _ask(ask: Ask, request: str) -> list[Row]:
     return await ask(request)
 
 
 def _take(
-    done: set["asyncio.Task[list[str]]"],
-    tasks: dict["asyncio.Task[list[str]]", tuple[_Order, int]],
+    done: set["asyncio.Task[list[Row]]"],
+    tasks: dict["asyncio.Task[list[Row]]", tuple[_Order, int]],
     keep: Keep,
 ) -> EndpointError | None:
     """Keep what came; give back a refusal, for replies that came with it are kept first."""
@@ -166,7 +209,7 @@ def _take(
 
 
 def _shown(
-    rows: Sequence[str], config: "SynthesisConfig", seed: int, order: _Order
-) -> Sequence[str]:
+    rows: Sequence[Row], config: "SynthesisConfig", seed: int, order: _Order
+) -> Sequence[Row]:
     rng = random.Random(f"{seed}:{order.place}:{order.missing}:{order.asked}")
     return rng.sample(rows, min(config.examples_shown, len(rows)))

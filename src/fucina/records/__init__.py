@@ -4,6 +4,7 @@ Arrays are numpy; shapes are written beside them (n rows, c labels, k members of
 """
 
 from fucina.records.answers import Epoch, Predictions, Ratio, Spans, Texts
+from fucina.records.compared import Change, Contest, Leaderboard, Standing
 from fucina.records.diagnosis import Cause, Diagnosis, Slice, WorstError
 from fucina.records.judgment import (
     Calibration,
@@ -32,7 +33,9 @@ __all__ = [
     "Answer",
     "Calibration",
     "Cause",
+    "Change",
     "Comparison",
+    "Contest",
     "Dataset",
     "Diagnosis",
     "Epoch",
@@ -41,6 +44,7 @@ __all__ = [
     "Finding",
     "Fold",
     "Interval",
+    "Leaderboard",
     "LearningCurve",
     "Message",
     "MustFix",
@@ -54,6 +58,7 @@ __all__ = [
     "Span",
     "Spans",
     "Split",
+    "Standing",
     "Texts",
     "WorstError",
     "silent",

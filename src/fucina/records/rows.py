@@ -71,6 +71,8 @@ class Example:
         left_out: Turns after the last answer, from which nothing can be learnt.
         facts: What judging an answer needs beside the target, such as the path of a database.
         spans: What is marked in the prompt, in order and apart; the target says it in words.
+        fields: The row that it was made of, by field of the task, so that it can be varied and
+            written again; empty where it was made otherwise.
     """
 
     prompt: str
@@ -82,6 +84,7 @@ class Example:
     left_out: tuple[Message, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     spans: tuple[Span, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of_conversation(
@@ -200,7 +203,7 @@ class Finding:
         rows: Origins of the rows it is about, the worst first.
         evidence: What was seen in each of `rows`, in the same order.
         repairs: What a safe repair makes of rows: origin to the new text, to the new turns of a
-            conversation, or to None to drop the row.
+            conversation, to the new fields, or to None to drop the row.
     """
 
     check: str
@@ -209,7 +212,9 @@ class Finding:
     fix: str = ""
     rows: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
-    repairs: Mapping[str, str | tuple[Message, ...] | None] = field(default_factory=dict)
+    repairs: Mapping[str, str | tuple[Message, ...] | Mapping[str, Any] | None] = field(
+        default_factory=dict
+    )
 
 
 @dataclass(frozen=True)

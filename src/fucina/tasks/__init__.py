@@ -5,8 +5,9 @@ same rows as `task.form`, such as `entities.json`. Other packages add tasks thro
 entry-point group `fucina.tasks`, whose objects are `Task` records.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 from fucina.errors import RecipeError, nearest
 from fucina.records import Answer, Example, Ratio
 
-__all__ = ["Baseline", "Task", "folder", "get", "names"]
+__all__ = ["Baseline", "Task", "as_text", "folder", "get", "names"]
 
 
 Baseline = Callable[[Sequence[Example], Sequence[Example]], Sequence[Any]]
@@ -29,10 +30,12 @@ class Task:
         name: As the recipe writes it; the folder's name.
         summary: One line for people.
         answer: The kind of answer, which decides head, loss and metrics.
-        columns: The fields a row must have, and what they hold.
-        to_example: Row, keyed by those fields, to example. A row of a chat file that answers with
-            text holds `messages` and `tools` instead.
+        columns: The fields a row must have, and what they hold: first what is asked, last what
+            is answered.
+        to_example: Row, keyed by those fields, to example.
         optional: Fields that a row may have.
+        conversations: Rows of a chat file come as `messages` and `tools`; else as the fields that
+            its last question and its last answer are.
         headline: The metric that decides which model is best; of labels also which epoch.
         scores: Answers and their rows to the scores of each row, by metric; for tasks that answer
             with text and have more to say than how likely an answer was.
@@ -47,6 +50,7 @@ class Task:
     columns: Mapping[str, str]
     to_example: Callable[[Mapping[str, Any]], Example]
     optional: Mapping[str, str] = field(default_factory=dict)
+    conversations: bool = False
     headline: str = "balanced_accuracy"
     scores: Callable[[Sequence[str], Sequence[Example]], Mapping[str, Ratio]] | None = None
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
@@ -56,6 +60,55 @@ class Task:
     def metrics(self) -> tuple[str, ...]:
         """The names of its own scores."""
         return tuple(self.scores([], [])) if self.scores else ()
+
+    @property
+    def asked(self) -> str:
+        """The field of what people write."""
+        return next(iter(self.columns))
+
+    @property
+    def answered(self) -> str:
+        """The field of what must come out."""
+        return list(self.columns)[-1]
+
+    def read(self, row: Mapping[str, Any], origin: str = "") -> Example:
+        """Make an example of a row as a file has it, and remember the row.
+
+        Args:
+            row: By field; lists, numbers and nothing are read as text.
+            origin: What messages call it by.
+
+        Raises:
+            DataError: The task cannot use the row.
+
+        Example:
+            >>> example = get("hashtags").read({"text": "Oggi si inforna.", "hashtags": ["pane"]})
+            >>> example.target, example.fields["hashtags"]
+            ('#pane', ['pane'])
+        """
+        texts = {name: as_text(value) for name, value in row.items()}
+        return replace(self.to_example(texts), origin=origin, fields=row)
+
+
+def as_text(value: Any) -> Any:
+    """A value of a row as tasks read it: text; turns and tools stay as they are.
+
+    A whole number that Parquet or JSON gave as a float loses its .0. Lists and objects become
+    JSON, which a task that wants them reads from CSV as well.
+
+    Example:
+        >>> as_text(12.0), as_text(True), as_text(["è"]), as_text(None)
+        ('12', 'true', '["è"]', '')
+    """
+    if isinstance(value, str | tuple):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def names() -> list[str]:

@@ -44,14 +44,17 @@ IDLE = {
         "evaluation.must_fix": LEAVE_OUT,
         "evaluation.max_error": LEAVE_OUT,
         "evaluation.calibrate": LEAVE_OUT,
-        "augment": LEAVE_OUT,
-        "synthesis": LEAVE_OUT,
+        "augment.rows_per_label": "set augment.rows",
+        "synthesis.prompts.label": "leave it out, or write it as name:",
+        "phases.rows_per_label": "leave it out: rows is the target of all",
         **{f"loss.{name}": LEAVE_OUT for name in LossConfig.model_fields},
         "model.look_ahead": LEAVE_OUT,
         **EXPECTED,
     },
     "label": {
         "model.look_ahead": LEAVE_OUT,
+        "augment.rows": "set augment.rows_per_label",
+        "synthesis.prompts.given": "write label:",
         **{f"chat.{name}": LEAVE_OUT for name in ChatConfig.model_fields},
     },
     "spans": {
@@ -64,6 +67,7 @@ IDLE = {
         "evaluation.calibrate": LEAVE_OUT,
         "augment": LEAVE_OUT,
         "synthesis": LEAVE_OUT,
+        "phases.rows_per_label": "leave it out: rows is the target of all",
         **{f"chat.{name}": LEAVE_OUT for name in ChatConfig.model_fields},
         **EXPECTED,
     },
@@ -130,14 +134,19 @@ def _refuse_blank(recipe: "Recipe", task: "Task") -> None:
 
 
 def _written(recipe: "Recipe", name: str) -> Any:
-    """The value of a setting where it is not its default, else None."""
-    place: Any = recipe
+    """The value of a setting where it is not its default, the first of a list; else None."""
+    places: list[Any] = [recipe]
     *sections, last = name.split(".")
     for section in sections:
-        place = getattr(place, section)
-    value, field = getattr(place, last), type(place).model_fields[last]
-    default = field.get_default(call_default_factory=True)
-    return None if value == default or default is PydanticUndefined else value
+        inner = [getattr(place, section) for place in places]
+        listed = [own if isinstance(own, tuple) else (own,) for own in inner if own is not None]
+        places = [place for own in listed for place in own]
+    for place in places:
+        value, field = getattr(place, last), type(place).model_fields[last]
+        default = field.get_default(call_default_factory=True)
+        if value != default and default is not PydanticUndefined:
+            return value
+    return None
 
 
 def _shown(name: str, value: Any) -> str:

@@ -15,6 +15,7 @@ from fucina.train.checkpoint import State
 from fucina.train.fit import fit
 from fucina.train.members import Hooks, Member
 from fucina.train.prepare_labels import prepare_labels
+from fucina.train.prepare_pairs import prepare_pairs
 from fucina.train.prepare_spans import prepare_spans
 from fucina.train.prepare_texts import prepare_texts
 from fucina.train.stopping import max_ratio
@@ -90,7 +91,8 @@ def cross_validate(
     """
     answer = tasks.get(recipe.task).answer
     ratio = max_ratio(recipe.stopping, recipe.training.loss, labels=answer == "label")
-    prepared = PREPARE[answer](split, base, recipe, threads=threads, hooks=hooks)
+    prepare = PREPARE[answer] if base.halves is None else prepare_pairs
+    prepared = prepare(split, base, recipe, threads=threads, hooks=hooks)
     every = range(len(split.folds))
     groups = [[i] for i in every] if recipe.adapter.kind == "full" else [list(every)]
     members: list[Member] = []

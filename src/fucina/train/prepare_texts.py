@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fucina.models.base import Base
     from fucina.models.template import Template
 
-__all__ = ["prepare_texts"]
+__all__ = ["held_out_texts", "prepare_texts"]
 
 
 def prepare_texts(
@@ -76,7 +76,7 @@ def prepare_texts(
         material=material,
         lexicon=None,
         lexical=(None,) * len(split.folds),
-        out_of_fold=lambda members: _out_of_fold(split, members),
+        out_of_fold=lambda members: held_out_texts(split, members),
         truncated=written.cut,
         longest_tokens=written.longest_tokens,
     )
@@ -100,7 +100,7 @@ def _checked(written: Written, base: "Base", hooks: Hooks) -> Written:
     return written.without_prefix()
 
 
-def _out_of_fold(split: Split, members: Sequence[Member]) -> Texts:
+def held_out_texts(split: Split, members: Sequence[Member]) -> Texts:
     """The loss of each held-out row; nothing is written while training."""
     held = [row for fold in split.folds for row in fold.held_out]
     sums = np.concatenate([member.held_out for member in members])

@@ -4,7 +4,6 @@ Only positions that foretell a learnt token reach the head, and the beginning th
 runs once a step: its gradients are gathered from the passes and sent back through it at the end.
 """
 
-import math
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import cast
@@ -16,12 +15,12 @@ from torch import Tensor
 from fucina.models.conversations import TextBatch, Written, assemble_texts
 from fucina.models.prefix import Prefix
 from fucina.models.threads import across_cores
-from fucina.models.trunk import Activations, chunks_by_length
-from fucina.models.word_loss import token_losses, token_scores
+from fucina.models.trunk import Activations
 from fucina.records import Fold
 from fucina.train.batches import Chunk
 from fucina.train.members import Gradients, HeldOut, Kind, Loop
 from fucina.train.step import summed
+from fucina.train.words import Foretold, judge_words, word_gradients
 
 __all__ = ["TEXTS", "TextMaterial"]
 
@@ -124,25 +123,15 @@ def _gradients(
     loop: Loop, part: Chunk, weights: np.ndarray, prefix: Prefix | None, noise: int
 ) -> tuple[tuple[Tensor, ...], np.ndarray]:
     """Gradients of the leaves and of the beginning, and summed losses of the members."""
-    stack = loop.stack
+    stack, seen = loop.stack, prefix.tensors if prefix is not None else []
     worker = stack.borrow()
     try:
         batch = _assemble(loop, part.rows, prefix)
-        hidden, head = stack.foretelling(batch, worker, noise, prefix=prefix)
-        losses = token_losses(hidden, head, batch.targets, cap=stack.base.cap)
-        counts = torch.from_numpy(part.counts.reshape(-1)).to(stack.device)
-        losses = losses * counts[batch.rows]
-        member = batch.rows // part.rows.shape[1]
-        # The mean is over the learnt tokens of the whole step, not of this pass.
-        share = torch.from_numpy(1.0 / np.maximum(weights, 1.0)).float().to(stack.device)
-        wanted = [*stack.leaves]
-        if prefix is not None:
-            wanted += [tensor for tensor in prefix.tensors if tensor.requires_grad]
-        found = torch.autograd.grad((losses * share[member]).sum(), wanted)
+        foretold = batch, *stack.foretelling(batch, worker, noise, prefix=prefix)
+        beside = [tensor for tensor in seen if tensor.requires_grad]
+        return word_gradients(loop, part, weights, foretold, beside)
     finally:
         stack.give_back(worker)
-    sums = torch.zeros(len(weights), device=stack.device).index_add_(0, member, losses.detach())
-    return found, sums.double().cpu().numpy()
 
 
 def _assemble(loop: Loop, rows: np.ndarray, prefix: Prefix | None) -> TextBatch:
@@ -159,51 +148,16 @@ def _assemble(loop: Loop, rows: np.ndarray, prefix: Prefix | None) -> TextBatch:
 
 
 def _judge(loop: Loop, threads: Executor, untrained: bool) -> list[HeldOut]:
-    """Loss and perplexity of each active member on its held-out rows, given the true turns before.
-
-    An untrained stack is judged like any other: its adapters are the identity.
-    """
+    """An untrained stack is judged like any other: its adapters are the identity."""
     del untrained
-    material, stack = _material(loop), loop.stack
-    owns = [np.array(material.folds[member.index].held_out) for member in loop.active]
-    width = max(map(len, owns))
-    table = np.stack([np.concatenate([np.full(width - len(own), own[0]), own]) for own in owns])
-    longest = material.lengths[table].max(axis=0) * len(owns)
-    columns = chunks_by_length(longest, np.arange(width))
     with torch.no_grad():
         prefix = _begin(loop, threads, None)
 
-    def run(part: np.ndarray) -> np.ndarray:
-        worker = stack.borrow()
-        try:
-            with torch.no_grad():
-                batch = _assemble(loop, table[:, part], prefix)
-                hidden, head = stack.foretelling(batch, worker, prefix=prefix)
-                losses, hits = token_scores(hidden, head, batch.targets, cap=stack.base.cap)
-            sums = torch.zeros(2, len(owns) * len(part), device=stack.device)
-            sums.index_add_(1, batch.rows, torch.stack([losses, hits.float()]))
-            return sums.view(2, len(owns), len(part)).cpu().numpy()
-        finally:
-            stack.give_back(worker)
+    def foretell(rows: np.ndarray, worker: int) -> Foretold:
+        batch = _assemble(loop, rows, prefix)
+        return batch, *loop.stack.foretelling(batch, worker, prefix=prefix)
 
-    sums = np.zeros((2, len(owns), width))
-    for part, found in zip(columns, threads.map(run, columns), strict=True):
-        sums[:, :, part] = found
-    return [
-        _held_out(sums[:, i, width - len(own) :], material.weights[own])
-        for i, own in enumerate(owns)
-    ]
-
-
-def _held_out(sums: np.ndarray, tokens: np.ndarray) -> HeldOut:
-    """Sums over learnt tokens of n rows, 2 x n losses and hits, as what a member did."""
-    total = max(float(tokens.sum()), 1.0)
-    loss = float(sums[0].sum() / total)
-    scores = {
-        "token_accuracy": float(sums[1].sum() / total),
-        "perplexity": math.exp(min(loss, 700.0)),
-    }
-    return HeldOut(loss, -loss, scores, np.stack([sums[0], tokens], axis=1))
+    return judge_words(loop, threads, foretell)
 
 
 TEXTS = Kind(gradients=_step, judge=_judge)

@@ -459,7 +459,7 @@ def test_repaired_conversations_are_read_back_identical(tmp_path):
     assert again.fingerprint == rows.fingerprint
     assert report["files"][0]["turns_left_out"]["a:1"][0]["content"] == "Grazie"
     assert report["next"].startswith("fucina train 'mia ricetta.yaml' data.train=")
-    assert "data.format=messages" in report["next"]
+    assert "data.format=auto" in report["next"]
 
 
 def _public(*parts):
@@ -513,3 +513,26 @@ def test_any_texts_can_be_audited_and_repaired(pairs):
     kept, done = repair(rows, findings)
     assert len(kept) + sum(r.action == "dropped" for r in done) == len(rows)
     assert not any(f.check == "empty_answer" for f in gate(replace(Subject(kept, answer="text"))))
+
+
+def test_rows_of_columns_are_repaired_as_columns(tmp_path):
+    task = tasks.get("hashtags")
+    rows = [
+        {"text": "Oggi pizza in piazza.", "hashtags": ["#cittÃ\u00a0", "#pizza"], "id": 1},
+        {"text": "Un giro in bici, poi lago.", "hashtags": ["#bici"], "id": 2},
+        {"text": "Un giro in bici, poi lago.", "hashtags": ["#bici"], "id": 3},
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    subject = Subject(data.load(path, task, {}, name="train"), answer="text")
+    report = write_repaired(subject, audit(subject), tmp_path / "fixed")
+    written = (tmp_path / "fixed" / "train.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line) for line in written] == [
+        {"text": "Oggi pizza in piazza.", "hashtags": ["#città", "#pizza"]},
+        {"text": "Un giro in bici, poi lago.", "hashtags": ["#bici"]},
+    ]
+    (rewritten,) = report["files"][0]["rewritten"]
+    assert rewritten["before"] == f"text: {rows[0]['text']}\nhashtags: {rows[0]['hashtags']}"
+    assert "#città" in rewritten["after"]
+    again = data.load(tmp_path / "fixed" / "train.jsonl", task, {})
+    assert again.targets == ["#città #pizza", "#bici"]

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from fucina.data.audit.duplicates import same_text
@@ -11,7 +11,7 @@ from fucina.data.audit.subject import Answer, Subject, answers, brief, conversat
 from fucina.metrics import sentences, words
 from fucina.records import Example, Finding
 
-__all__ = ["check", "empty"]
+__all__ = ["REPEATED", "WORTH_SAYING", "check", "empty", "faults", "telling", "usual"]
 
 FORMAT = 0.1  # of the answers: what so many are, word for word, is an answer and no placeholder
 REPEATED = 5  # different questions with one answer; fewer is chance
@@ -21,6 +21,22 @@ REPEATED_WORDS = 5  # shorter answers are names, numbers and thanks
 FORMULA = 0.1  # of the answers that begin or end with one sentence
 FORMULA_WORDS = 4
 BEGINNING = 300  # characters in which a refusal is said
+# What makes one answer none, and what to do about it.
+FAULTS = {
+    "placeholder": (
+        "hold a placeholder",
+        "Fill them in: the model will write them as they stand.",
+    ),
+    "machine_talk": (
+        "talk as a machine about itself",
+        "Write them again in the voice that you want, or leave them out.",
+    ),
+    "refusal": (
+        "refuse to answer",
+        "Keep them where a refusal is right; else the model learns to refuse.",
+    ),
+    "echo": ("are their question again", "Answer them, or leave them out."),
+}
 
 
 def check(subject: Subject) -> list[Finding]:
@@ -28,9 +44,7 @@ def check(subject: Subject) -> list[Finding]:
     found = []
     for rows in subject.sides:
         said = [answer for answer in answers(rows) if answer.text.strip()]
-        found += _unfilled(rows.name, said)
-        found += _phrases(rows.name, said)
-        found += _echoes(rows.name, said)
+        found += _faulty(rows.name, said)
     said = [answer for answer in answers(subject.train) if answer.text.strip()]
     return [*found, *_same(said), *_formulas(said)]
 
@@ -78,27 +92,58 @@ def _finding(
     )  # fmt: skip
 
 
-def _unfilled(name: str, said: Sequence[Answer]) -> list[Finding]:
-    common = Counter(answer.text.strip() for answer in said)
-    hits = []
+def _faulty(name: str, said: Sequence[Answer]) -> list[Finding]:
+    """What is wrong with single answers, one finding a kind."""
+    kept = usual(said)
+    hits: dict[str, list[tuple[Answer, str]]] = {check: [] for check in FAULTS}
     for answer in said:
-        text = answer.text.strip()
-        if NOTHING.fullmatch(text) or text in NO_VALUE:
-            # Where one in ten says "None", or an emoji, that is what it means to say.
-            if common[text] <= FORMAT * len(said) and not _picture(text):
-                hits.append((answer, f"only {brief(text)!r}"))
-        elif slots := _slots(_without_code(text)):
-            told = ", ".join(dict.fromkeys(slots))
-            hits.append((answer, f"{told} in: {_around(text, slots[0])}"))
-    if not hits:
-        return []
+        for check, seen in faults(answer, kept).items():
+            hits[check].append((answer, seen))
     return [
         _finding(
-            "placeholder",
-            f"{{count}} of {len(said):,} answers of {name} hold a placeholder ({{rows}}).",
-            "Fill them in: the model will write them as they stand.", hits,
+            check, f"{{count}} of {len(said):,} answers of {name} {what} ({{rows}}).", fix,
+            hits[check],
         )
+        for check, (what, fix) in FAULTS.items()
+        if hits[check]
     ]  # fmt: skip
+
+
+def usual(said: Sequence[Answer]) -> set[str]:
+    """Texts that one answer in ten is: where so many say "None", or an emoji, they mean it."""
+    common = Counter(answer.text.strip() for answer in said)
+    return {text for text, count in common.items() if count > FORMAT * len(said)}
+
+
+def telling(text: str) -> bool:
+    """Whether a text is enough prose that nobody writes it twice by chance."""
+    return len(words(text)) >= REPEATED_WORDS and prose(text)
+
+
+def faults(answer: Answer, usual: Collection[str] = ()) -> dict[str, str]:
+    """What makes one answer none: kind to what was seen.
+
+    Args:
+        answer: With the question before it.
+        usual: Texts that are answers, whatever they look like.
+
+    Example:
+        >>> faults(Answer("a:1", "", "Chi sei?", "As an AI, I have no name."))
+        {'machine_talk': "'As an AI, I' in: As an AI, I have no name."}
+    """
+    text, found = answer.text.strip(), {}
+    if NOTHING.fullmatch(text) or text in NO_VALUE:
+        if text not in usual and not _picture(text):
+            found["placeholder"] = f"only {brief(text)!r}"
+    elif slots := _slots(_without_code(text)):
+        told = ", ".join(dict.fromkeys(slots))
+        found["placeholder"] = f"{told} in: {_around(text, slots[0])}"
+    for check, pattern, reach in (("machine_talk", MACHINE, None), ("refusal", REFUSAL, BEGINNING)):
+        if hit := pattern.search(answer.text[:reach].replace("’", "'")):
+            found[check] = f"{hit.group()!r} in: {_around(answer.text, hit.group())}"
+    if len(text.split()) >= 3 and same_text(text) == same_text(answer.question):
+        found["echo"] = brief(text)
+    return found
 
 
 def _slots(text: str) -> list[str]:
@@ -116,41 +161,6 @@ def _without_code(text: str) -> str:
 def _around(text: str, part: str) -> str:
     place = max(text.find(part) - 20, 0)
     return brief(text[place : place + 60])
-
-
-def _phrases(name: str, said: Sequence[Answer]) -> list[Finding]:
-    found = []
-    for check, pattern, reach, what, fix in (
-        ("machine_talk", MACHINE, None, "talk as a machine about itself",
-         "Write them again in the voice that you want, or leave them out."),
-        ("refusal", REFUSAL, BEGINNING, "refuse to answer",
-         "Keep them where a refusal is right; else the model learns to refuse."),
-    ):  # fmt: skip
-        hits = [
-            (answer, f"{hit.group()!r} in: {_around(answer.text, hit.group())}")
-            for answer in said
-            if (hit := pattern.search(answer.text[:reach].replace("’", "'")))
-        ]
-        if hits:
-            message = f"{{count}} of {len(said):,} answers of {name} {what} ({{rows}})."
-            found.append(_finding(check, message, fix, hits))
-    return found
-
-
-def _echoes(name: str, said: Sequence[Answer]) -> list[Finding]:
-    hits = [
-        (answer, brief(answer.text))
-        for answer in said
-        if len(answer.text.split()) >= 3 and same_text(answer.text) == same_text(answer.question)
-    ]
-    if not hits:
-        return []
-    return [
-        _finding(
-            "echo", f"{{count}} of {len(said):,} answers of {name} are their question again "
-            "({rows}).", "Answer them, or leave them out.", hits,
-        )
-    ]  # fmt: skip
 
 
 def _same(said: Sequence[Answer]) -> list[Finding]:

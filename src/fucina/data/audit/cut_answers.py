@@ -9,7 +9,7 @@ import numpy as np
 from fucina.data.audit.subject import Answer, Subject, answers, prose, shown
 from fucina.records import Finding
 
-__all__ = ["check", "closed", "open_end"]
+__all__ = ["check", "closed", "looks_cut", "mostly_closed", "open_end"]
 
 MOSTLY = 0.75  # of the answers end with a closing mark: one without it is odd
 RARE = 0.25  # more answers than this with the same open end: it is how these texts are written
@@ -113,6 +113,30 @@ def open_end(text: str) -> str:
     if plain.rfind("“") > plain.rfind("”") or plain.rfind("«") > plain.rfind("»"):
         return "an open quote"
     return "an open '" if QUERY.match(end) and plain.count("'") % 2 else ""
+
+
+def mostly_closed(texts: Sequence[str]) -> bool:
+    """Whether these texts end with a closing mark, so that one without it is odd."""
+    return len(texts) >= FEW and sum(map(closed, texts)) >= MOSTLY * len(texts)
+
+
+def looks_cut(text: str, *, mostly_closed: bool) -> str:
+    """Why one text looks cut, in words; empty where it may be whole.
+
+    Args:
+        text: What is said.
+        mostly_closed: The texts that it is one of end with a closing mark.
+
+    Example:
+        >>> looks_cut("Il faro si accende quando cala il", mostly_closed=False)
+        "ends with 'il'"
+        >>> looks_cut("Chi deve uscire stamattina aspetti la sera", mostly_closed=True)
+        'stops without a closing mark'
+    """
+    why = open_end(text)
+    if why or not mostly_closed or closed(text) or len(text.split()) < SHORT:
+        return why
+    return _unclosed(text.strip(), alone=None)
 
 
 def _open_bracket(text: str) -> str:

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from fucina.data.audit.subject import Subject, shown, turns
+from fucina.data.audit.subject import Subject, conversation, shown, turns
 from fucina.errors import MissingExtraError
 from fucina.records import Example, Finding, Message
 
 __all__ = ["LOST", "check", "mend"]
+
+Repaired = str | tuple[Message, ...] | Mapping[str, Any]
 
 LOST = "\ufffd"  # stands where a byte could not be read; what it was is gone
 
@@ -17,7 +19,7 @@ def check(subject: Subject) -> list[Finding]:
     """Look in all files, and in every turn of a conversation; what can be mended is."""
     found = []
     for rows in subject.sides:
-        mended: dict[str, tuple[str, str | tuple[Message, ...]]] = {}
+        mended: dict[str, tuple[str, Repaired]] = {}
         lost: dict[str, str] = {}
         for example in rows.examples:
             for turn in turns(example, subject.answer):
@@ -26,7 +28,8 @@ def check(subject: Subject) -> list[Finding]:
                     lost[example.origin] = f"{where}{turn.text}"
                 elif (better := mend(turn.text)) != turn.text:
                     told = f"{where}{turn.text} → {better}"
-                    mended[example.origin] = (told, _repaired(example, better))
+                    new = better if subject.answer == "label" else _repaired(example)
+                    mended[example.origin] = (told, new)
         if mended:
             found.append(
                 Finding(
@@ -52,17 +55,17 @@ def check(subject: Subject) -> list[Finding]:
     return found
 
 
-def _repaired(example: Example, better: str) -> str | tuple[Message, ...]:
-    """The text of a labelled row; of a conversation all turns, each mended."""
-    if not example.messages:
-        return better
+def _repaired(example: Example) -> Repaired:
+    """All turns of a conversation, each mended, or all columns of a row."""
+    if example.fields and "messages" not in example.fields:
+        return _mended(example.fields)
     return tuple(
         replace(
             turn,
             content=_mended(turn.content),
             tool_calls=tuple(_mended(call) for call in turn.tool_calls),
         )
-        for turn in example.messages
+        for turn in conversation(example)
     )
 
 

@@ -10,6 +10,7 @@ from fucina.errors import FucinaError
 from fucina.records import Dataset, Example, Finding
 
 if TYPE_CHECKING:
+    from fucina.models.pairing import Pairing
     from fucina.models.template import Rendered, Template
 
 __all__ = ["check", "marked"]
@@ -29,6 +30,9 @@ PROBLEMS = {
     "mismatch": ("error", "what the model is given at use is not how they begin in training",
                  "Let the template write the same before an answer with and without "
                  "add_generation_prompt."),
+    "unwritable": ("warning", "their answers hold characters that the tokenizer of the base does "
+                   "not have, so that no model over it could write them", "Use a base that has "
+                   "them (byte-level tokenizers have all), or write the answers without."),
     "control_tokens": ("warning", "special tokens of the model stand in their texts, where they "
                        "end or begin turns", "Take them out, or write them otherwise."),
 }  # fmt: skip
@@ -73,7 +77,7 @@ def check(subject: Subject) -> list[Finding]:
 
 
 def _problems(
-    template: "Template", example: Example, rendered: "Rendered", asked: np.ndarray
+    template: "Template | Pairing", example: Example, rendered: "Rendered", asked: np.ndarray
 ) -> list[tuple[str, str]]:
     ids, learnt = rendered.ids, rendered.supervised
     found = []
@@ -90,6 +94,9 @@ def _problems(
         found.append(
             ("mismatch", f"{decode(asked[same:][:12])!r} at use, {decode(ids[same:][:12])!r} here")
         )
+    unknown = template.tokenizer.unk_token_id
+    if unknown not in (None, template.end_id) and (ids[learnt] == unknown).any():
+        found.append(("unwritable", _tail(example.target)))
     for turn in turns(example, "text"):
         written = template.control_tokens(turn.text)
         if written:
@@ -97,27 +104,29 @@ def _problems(
     return found
 
 
-def _all_end(template: "Template", rendered: "Rendered") -> bool:
+def _all_end(template: "Template | Pairing", rendered: "Rendered") -> bool:
     """Whether every learnt part ends with a token that ends it."""
     learnt = rendered.supervised
     last = learnt & ~np.append(learnt[1:], False)
     return all(template.ends(rendered.ids[place : place + 1]) for place in np.flatnonzero(last))
 
 
-def _sizes(template: "Template", example: Example, rendered: "Rendered") -> _Sizes:
+def _sizes(template: "Template | Pairing", example: Example, rendered: "Rendered") -> _Sizes:
     """Count; earlier turns may be left out to fit, the system's words and the answer may not."""
     places = np.flatnonzero(rendered.supervised)
     answer = 0
     if len(places):
         before = np.flatnonzero(~rendered.supervised[: places[-1]])
         answer = int(places[-1] - (before[-1] if len(before) else -1))
+    if rendered.apart:  # each side has the whole limit
+        return _Sizes(max(rendered.apart, len(places)), len(places))
     first = template.conversation(example)[0]
     system = template.tokenizer(first.content)["input_ids"] if first.role == "system" else []
     return _Sizes(len(rendered.ids), answer + len(system))
 
 
 def _told(
-    rows: Dataset, seen: dict[str, list[tuple[str, str]]], template: "Template"
+    rows: Dataset, seen: dict[str, list[tuple[str, str]]], template: "Template | Pairing"
 ) -> list[Finding]:
     found = []
     for kind, (severity, what, fix) in PROBLEMS.items():
@@ -170,7 +179,7 @@ def _truncated(rows: Dataset, sizes: dict[str, _Sizes], limit: int) -> list[Find
     return found
 
 
-def _sample(subject: Subject, template: "Template") -> list[Finding]:
+def _sample(subject: Subject, template: "Template | Pairing") -> list[Finding]:
     """A short, a usual and a long row as the model reads them."""
     able = sorted(
         subject.train.examples, key=lambda e: sum(len(turn.content) for turn in conversation(e))
@@ -191,7 +200,7 @@ def _sample(subject: Subject, template: "Template") -> list[Finding]:
     return [
         Finding(
             "rendering", "note",
-            f"rows are written by the chat template {template.name}; {learnt} is learnt, up to "
+            f"rows are written {template.way}; {learnt} is learnt, up to "
             f"{template.end}{beside}: what stands in ‹ › below.",
             "Look whether this is what the model shall read and say.",
             tuple(origin for origin, _ in told), tuple(text for _, text in told),
@@ -199,7 +208,7 @@ def _sample(subject: Subject, template: "Template") -> list[Finding]:
     ]  # fmt: skip
 
 
-def marked(template: "Template", rendered: "Rendered") -> str:
+def marked(template: "Template | Pairing", rendered: "Rendered") -> str:
     """A row with what is learnt in ‹ ›, and long parts shortened in their middle."""
     runs: list[tuple[bool, list[int]]] = []
     for number, learnt in zip(rendered.ids.tolist(), rendered.supervised.tolist(), strict=True):

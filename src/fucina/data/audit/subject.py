@@ -12,6 +12,7 @@ from fucina.records import Dataset, Example, Message, Predictions
 
 if TYPE_CHECKING:
     from fucina.config import RuleConfig
+    from fucina.models.pairing import Pairing
     from fucina.models.template import Template
 
 __all__ = [
@@ -57,7 +58,7 @@ class Subject:
     max_length_tokens: int = 0
     count_tokens: Callable[[Sequence[str]], np.ndarray] | None = None
     out_of_fold: Predictions | None = None
-    template: "Template | None" = None
+    template: "Template | Pairing | None" = None
     rules: "tuple[RuleConfig, ...]" = ()
 
     @property

@@ -1,5 +1,7 @@
 """Causes in answers that are texts: they do not end, are cut, unlearnt, copied, or uneven."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from fucina.diagnose.text_case import TextCase
@@ -174,7 +176,12 @@ def _of_finding(
         return None
     own = {row.origin for row in case.development.examples}
     left_out = {origin: None for origin in found.rows if drop and origin in own}
-    repairs = {row: new for row, new in found.repairs.items() if row in own}
+    # Rows of a run have no fields that could be mended.
+    repairs = {
+        row: new
+        for row, new in found.repairs.items()
+        if row in own and not isinstance(new, Mapping)
+    }
     return Cause(
         name, float(np.clip(0.35 + slope * share, 0, 0.95)), found.message,
         found.evidence[:SHOWN], fix, TRIED, repairs=repairs or left_out,

@@ -176,7 +176,7 @@ def scarce_test(case: TextCase) -> Cause | None:
     low, high = (np.exp(min(score[end], 700.0)) for end in ("low", "high"))
     return Cause(
         "test_too_small", float(np.clip(0.05 + 0.25 * wide, 0, 0.8)),
-        f"{rows} test conversations tell the loss to ±{half:.2f} nats a token only: the perplexity "
+        f"{rows} test rows tell the loss to ±{half:.2f} nats a token only: the perplexity "
         f"is between {low:.3g} and {high:.3g}.",
         (f"{score['low']:.2f} to {score['high']:.2f} nats a token",),
         f"Collect test rows until there are about {round(rows * (1.5 * wide) ** 2)}, which narrow "
@@ -201,7 +201,7 @@ def leaked(case: TextCase) -> Cause | None:
         told, gain = "they prove nothing", "an honest score; here it is hardly another."
     return Cause(
         "leakage", float(np.clip(0.55 + 2.5 * share, 0, 0.98)) * (1.0 if ahead > 0 else 0.8),
-        f"{int(seen.sum())} of {len(seen)} test conversations ({share:.0%}) are training rows too: "
+        f"{int(seen.sum())} of {len(seen)} test rows ({share:.0%}) are training rows too: "
         f"{told}.",
         (f"loss on rows that training saw {known_loss:.2f}, on the others {fresh:.2f}",),
         "Remove these rows from train or test (data.allow_duplicates=false shows them all).",

@@ -27,5 +27,6 @@ TASK = Task(
     columns={"prompt": "what is asked", "answer": "what the assistant says"},
     to_example=to_example,
     optional={"system": "what the system says first"},
+    conversations=True,
     headline="perplexity",
 )

@@ -8,7 +8,7 @@ from typing import Any
 from fucina.errors import DataError
 from fucina.records import Span
 
-__all__ = ["read_spans"]
+__all__ = ["has_places", "read_spans"]
 
 STARTS, ENDS = ("start", "start_offset", "begin"), ("end", "end_offset")
 LABELS = ("label", "type", "entity_group", "tag")
@@ -41,6 +41,25 @@ def read_spans(value: Any, text: str) -> tuple[Span, ...]:
                 fix="Keep one of them: spans that lie in others cannot be learnt.",
             )
     return tuple(found)
+
+
+def has_places(value: Any) -> bool:
+    """Whether this is spans with their places, not an answer in words.
+
+    Example:
+        >>> has_places('[{"start": 0, "end": 4, "label": "PER"}]'), has_places('[{"PER": "Anna"}]')
+        (True, False)
+    """
+    if not isinstance(value, str):
+        return True
+    try:
+        items = json.loads(value)
+    except (json.JSONDecodeError, RecursionError):
+        return False
+    return isinstance(items, list) and all(
+        isinstance(item, list) or (isinstance(item, dict) and any(name in item for name in STARTS))
+        for item in items
+    )
 
 
 def _listed(value: Any) -> list[Any]:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from fucina.metrics import count_spans, mean_of, span_marks
 from fucina.models.tags import word_bounds
 from fucina.records import Example, Ratio, Span
 from fucina.tasks import Baseline
-from fucina.tasks.entities.spans import read_spans
+from fucina.tasks.entities.spans import has_places, read_spans
 
 __all__ = ["Form", "as_json", "as_text", "baselines_of", "examples_of", "locate", "scores_of"]
 
@@ -135,17 +135,16 @@ def _everywhere(text: str, surface: str) -> list[int]:
 
 
 def examples_of(form: Form) -> Callable[[Mapping[str, Any]], Example]:
-    """Rows with what is marked in them, or conversations with the answer in a form, to examples."""
+    """Rows with their spans, or with an answer that is written in a form already, to examples."""
 
     def to_example(row: Mapping[str, Any]) -> Example:
-        group = row.get("group", "")
-        if "messages" in row:
-            example = Example.of_conversation(row["messages"], tools=row["tools"], group=group)
-            named, _ = form.read(example.target)
-            found = locate(example.prompt, named)
-            return replace(example, spans=tuple(sorted(span for span in found if span)))
-        spans = read_spans(row["spans"], row["text"])
-        return Example(row["text"], form.write(row["text"], spans), group, spans=spans)
+        text, value, group = row["text"], row["spans"], row.get("group", "")
+        named, valid = ([], False) if has_places(value) else form.read(value)
+        if valid and named:
+            found = tuple(sorted(span for span in locate(text, named) if span))
+            return Example(text, value, group, spans=found)
+        spans = read_spans("" if value == NONE else value, text)
+        return Example(text, form.write(text, spans), group, spans=spans)
 
     return to_example
 

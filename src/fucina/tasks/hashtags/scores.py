@@ -36,8 +36,11 @@ def read_tags(text: str) -> list[str]:
     else:
         given = text.split(",") if "," in text else text.split()
     tags = ["#" + re.sub(r"\W", "", tag) for tag in given]
-    kept = {normalized(tag): tag for tag in reversed(tags) if normalized(tag)}
-    return list(reversed(kept.values()))
+    kept: dict[str, str] = {}
+    for tag in tags:
+        if normalized(tag):
+            kept.setdefault(normalized(tag), tag)
+    return list(kept.values())
 
 
 def written(tags: Iterable[str]) -> str:
@@ -66,6 +69,7 @@ def scores(answers: Sequence[str], rows: Sequence[Example]) -> Mapping[str, Rati
         rows: The n rows with their true tags.
 
     Example:
+        >>> from fucina.metrics import value_of
         >>> found = scores(["#pane #vino"], [Example("Oggi si inforna.", "#Pane #forno")])
         >>> {name: round(value_of(ratio), 2) for name, ratio in found.items()}
         {'f1': 0.5, 'precision': 0.5, 'recall': 0.5, 'precision_at_1': 1.0, 'precision_at_3': 0.33}
