@@ -192,7 +192,7 @@ class Stack:
 
     def token_logits(self, batch: Batch, worker: int = 0, noise_seed: int | None = None) -> Tensor:
         """Scores of the tags of every token, k x b*L x c; arguments as above."""
-        self.silenced(worker, noise_seed)
+        self.ready(worker, noise_seed)
         states = self.states_of(batch, worker)
         each = states.reshape(batch.members, -1, states.shape[-1])
         return torch.baddbmm(self.bias, each, self.head)

@@ -11,15 +11,21 @@ from typing import Any
 from fucina.records import Example
 from fucina.tasks import Task
 from fucina.tasks.entities.baselines import by_gazetteer, by_spacy, by_word, spacy_models
-from fucina.tasks.entities.spans import read_spans
-from fucina.tasks.entities.written import as_json, as_text, baselines_of, examples_of, scores_of
+from fucina.tasks.entities.written import (
+    as_json,
+    as_text,
+    baselines_of,
+    examples_of,
+    scores_of,
+    spans_of,
+)
 
 __all__ = ["TASK"]
 
 
 def to_example(row: Mapping[str, Any]) -> Example:
     """Read a text and what is marked in it."""
-    spans = read_spans(row["spans"], row["text"])
+    spans = spans_of(row["spans"], row["text"])
     target = as_text.write(row["text"], spans) if spans else ""
     return Example(row["text"], target, row.get("group", ""), spans=spans)
 

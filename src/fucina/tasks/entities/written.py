@@ -8,13 +8,23 @@ from typing import Any
 
 import numpy as np
 
+from fucina.errors import DataError
 from fucina.metrics import count_spans, mean_of, span_marks
 from fucina.models.tags import word_bounds
 from fucina.records import Example, Ratio, Span
 from fucina.tasks import Baseline
 from fucina.tasks.entities.spans import has_places, read_spans
 
-__all__ = ["Form", "as_json", "as_text", "baselines_of", "examples_of", "locate", "scores_of"]
+__all__ = [
+    "Form",
+    "as_json",
+    "as_text",
+    "baselines_of",
+    "examples_of",
+    "locate",
+    "scores_of",
+    "spans_of",
+]
 
 Named = list[tuple[str, str]]  # type and surface, in order of appearance
 NONE = "-"  # an answer must say something, and end
@@ -134,17 +144,38 @@ def _everywhere(text: str, surface: str) -> list[int]:
     return places
 
 
+def spans_of(value: Any, text: str) -> tuple[Span, ...]:
+    """What is marked in a text, given with its places, or in words as chat files have it.
+
+    Raises:
+        DataError: It is written in no known way, or names what does not stand in the text.
+
+    Example:
+        >>> spans_of("PER: Anna; LOC: Bari", "Anna va a Bari")
+        (Span(start=0, end=4, label='PER'), Span(start=10, end=14, label='LOC'))
+    """
+    if has_places(value) or not value.strip():
+        return read_spans(value, text)
+    form = as_json if value.lstrip()[0] in "[{" else as_text
+    named, valid = form.read(value)
+    if not valid:
+        return read_spans(value, text)
+    found = locate(text, named)
+    lost = [surface for (_, surface), span in zip(named, found, strict=True) if span is None]
+    if lost:
+        raise DataError(
+            f"{lost[0]!r} does not stand in the text.", fix="Write names as the text has them."
+        )
+    return tuple(sorted(span for span in found if span is not None))
+
+
 def examples_of(form: Form) -> Callable[[Mapping[str, Any]], Example]:
-    """Rows with their spans, or with an answer that is written in a form already, to examples."""
+    """Rows to examples whose answer is written in a form."""
 
     def to_example(row: Mapping[str, Any]) -> Example:
-        text, value, group = row["text"], row["spans"], row.get("group", "")
-        named, valid = ([], False) if has_places(value) else form.read(value)
-        if valid and named:
-            found = tuple(sorted(span for span in locate(text, named) if span))
-            return Example(text, value, group, spans=found)
-        spans = read_spans("" if value == NONE else value, text)
-        return Example(text, form.write(text, spans), group, spans=spans)
+        spans = spans_of(row["spans"], row["text"])
+        target = form.write(row["text"], spans)
+        return Example(row["text"], target, row.get("group", ""), spans=spans)
 
     return to_example
 
