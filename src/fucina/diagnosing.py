@@ -9,7 +9,7 @@ import numpy as np
 
 from fucina import data, diagnose, run, tasks, using
 from fucina.errors import MissingExtraError, RunError
-from fucina.records import Dataset, Diagnosis, Finding, Progress, silent
+from fucina.records import Answer, Dataset, Diagnosis, Finding, Progress, silent
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -30,7 +30,7 @@ def diagnose_run(folder: Path, *, progress: Progress = silent) -> Diagnosis:
     if not (folder / "metrics.json").is_file():
         raise RunError(f"{folder} is not complete.", fix="Finish it: fucina train RECIPE --resume.")
     facts = run.read_json(folder / "metrics.json")
-    look = _texts if tasks.get(recipe.task).answer == "text" else _labels
+    look = {"label": _labels, "text": _texts, "spans": _spans}[tasks.get(recipe.task).answer]
     return look(folder, recipe, facts, progress)
 
 
@@ -108,8 +108,44 @@ def _texts(folder: Path, recipe: "Recipe", facts: dict[str, Any], progress: Prog
     )
 
 
+def _spans(folder: Path, recipe: "Recipe", facts: dict[str, Any], progress: Progress) -> Diagnosis:
+    from fucina.models import source
+
+    development, fold = run.read_rows(folder / "development.parquet")
+    using.test_set(folder)  # refuses rows that were changed
+    rows, marked = run.read_spans(folder / "predictions.parquet")
+    tokenizer = source.read_tokenizer(recipe.model.base, source.locate(recipe.model.base))
+    progress("likeness of test and training", 0, 0)
+    case = diagnose.SpanCase(
+        recipe=recipe,
+        facts=facts,
+        epochs=tuple(run.read_epochs(folder)),
+        development=development,
+        fold=np.array(fold),
+        rows=rows,
+        test=marked,
+        findings=tuple(_findings(development, rows, None, progress, answer="spans")),
+        beside=diagnose.liken(development.prompts, rows.prompts, seed=recipe.seed),
+        capitals=tokenizer("Roma")["input_ids"] != tokenizer("roma")["input_ids"],
+    )
+    return Diagnosis(
+        folder=str(folder),
+        symptom=diagnose.span_symptom(case),
+        causes=tuple(diagnose.rank_span_causes(case)),
+        slices=tuple(diagnose.span_slices(case)),
+        errors=tuple(diagnose.span_errors(case)),
+        must_fix=(),
+        answer="spans",
+    )
+
+
 def _findings(
-    development: Dataset, test: Dataset, template: "Template | Pairing | None", progress: Progress
+    development: Dataset,
+    test: Dataset,
+    template: "Template | Pairing | None",
+    progress: Progress,
+    *,
+    answer: Answer = "label",
 ) -> list[Finding]:
     """What the audit says of the rows of a run; nothing where its libraries are missing."""
     named = tuple(
@@ -118,7 +154,7 @@ def _findings(
     subject = data.Subject(
         development,
         test=replace(test, examples=named),
-        answer="text" if template else "label",
+        answer="text" if template else answer,
         allow_duplicates=True,
         template=template,
     )

@@ -123,10 +123,16 @@ def _require_writer(recipe: Recipe, title: str, *, as_text: bool) -> None:
     Raises:
         RecipeError: The task answers with labels, or the base does not write.
     """
-    if tasks.get(recipe.task).answer != "text" and not as_text:
+    task = tasks.get(recipe.task)
+    if task.answer == "spans":  # with or without --as-text: their written forms are tasks
+        forms = " or ".join(f"task={task.name}.{form}" for form in task.forms)
         raise RecipeError(
-            f"{recipe.task} answers with {tasks.get(recipe.task).answer}s; {title} trains models "
-            "that write.",
+            f"{task.name} answers with spans; {title} trains models that write.",
+            fix=f"Let a decoder write them: {forms}, and model.base=DECODER.",
+        )
+    if task.answer != "text" and not as_text:
+        raise RecipeError(
+            f"{recipe.task} answers with {task.answer}s; {title} trains models that write.",
             fix="Let a decoder write the answer: add --as-text and model.base=DECODER.",
         )
     if _shape(recipe.model.base).get("is_encoder_decoder"):

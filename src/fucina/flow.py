@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fucina import evaluate, prepare, run, tasks
 from fucina.reading import read, read_file, settle
@@ -16,7 +16,6 @@ from fucina.records import (
     Finding,
     LearningCurve,
     Outcome,
-    Predictions,
     Progress,
     Split,
     silent,
@@ -85,7 +84,7 @@ def learning_curve(
     """
     split, findings = read(recipe, root, progress=progress)
     recipe = settle(recipe, split.development)
-    answered: list[Predictions] = []
+    answered: list[Any] = []
     sizes: list[int] = []
     quick = {
         "evaluation": recipe.evaluation.model_copy(

@@ -14,10 +14,12 @@ from fucina import plan, run, tasks
 from fucina.counting import Counts, of_labels, of_pairs, of_texts
 from fucina.errors import RunError
 from fucina.models.memory import held_mib
+from fucina.models.tags import tag_names
 from fucina.models.trunk import chunks_by_length
 from fucina.models.writer import ROWS
 from fucina.train.batches import at_most, chunks, epoch_batches
 from fucina.train.prepare_labels import STORE_SHARE
+from fucina.train.span_floors import MOST_WORDS
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -38,7 +40,7 @@ def count(split: "Split", base: "Base | Blueprint", recipe: "Recipe") -> Counts:
     Raises:
         DataError: The template refuses a row.
     """
-    if tasks.get(recipe.task).answer == "label":
+    if tasks.get(recipe.task).answer != "text":
         return of_labels(split, base.tokenizer, base.max_length_tokens)
     template, most = base.template, base.max_length_tokens
     if base.encoder:
@@ -73,6 +75,7 @@ def shapes(split: "Split", counts: Counts, recipe: "Recipe") -> plan.Shapes:
     trained = np.concatenate([np.array(fold.train, dtype=int) for fold in split.folds])
     held = np.concatenate([np.array(fold.held_out, dtype=int) for fold in split.folds])
     rows = split.development.examples
+    marks = tasks.get(recipe.task).answer == "spans"  # with a score a tag, on every word
     reading = _passes(lengths, sides)
     held_out = _passes(lengths[held], [side[held] for side in sides])
     answering = _passes(counts.test, tests)
@@ -80,9 +83,11 @@ def shapes(split: "Split", counts: Counts, recipe: "Recipe") -> plan.Shapes:
     sources = plan.Sources(reading[1], cut[1], held_out[1], answering[1]) if sides[1:] else None
     return plan.Shapes(
         rows=len(rows),
-        learned=len(trained),
+        learned=min(int(lengths[trained].sum()), MOST_WORDS * len(split.folds))
+        if marks
+        else len(trained),
         test_rows=len(split.test),
-        labels=len(split.labels),
+        labels=len(tag_names(split.labels)) if marks else len(split.labels),
         members=len(split.folds),
         characters=sum(len(row.prompt) + len(row.target) * (not split.labels) for row in rows),
         tokens=int(lengths[trained].sum()) + counts.prefix * steps * len(split.folds),

@@ -14,7 +14,7 @@ from fucina.evaluate import as_csv, facts, report
 from fucina.models.memory import peak_memory_mib, peak_vram_mib
 from fucina.models.saved import member_folder, save_lexicon, save_member
 from fucina.plan import Estimate
-from fucina.records import Calibration, Epoch, Outcome, Progress, Split, Texts
+from fucina.records import Calibration, Epoch, Outcome, Progress, Split
 from fucina.train.checkpoint import State
 from fucina.train.cross_validate import Fit, Memory
 from fucina.train.members import Hooks, Member
@@ -136,11 +136,8 @@ class Journal:
             )
         if fit.lexicon is not None:
             save_lexicon(self.folder, fit.lexicon)
-        if isinstance(fit.out_of_fold, Texts):
-            rows = [self.split.development.examples[row] for row in fit.held_out]
-            run.write_texts(self.folder / "out_of_fold.parquet", fit.out_of_fold, rows)
-        else:
-            run.write_predictions(self.folder / "out_of_fold.parquet", fit.out_of_fold)
+        rows = [self.split.development.examples[row] for row in fit.held_out]
+        run.write_answers(self.folder / "out_of_fold.parquet", fit.out_of_fold, rows)
         if self.board is not None:
             self.board.close()
 
@@ -173,11 +170,8 @@ class Journal:
         }
         found["environment"] = run.read_json(self.folder / "environment.json")
         page = report(found, run.read_events(self.folder), self.recipe.model_dump(mode="json"))
-        if isinstance(outcome.predictions, Texts):
-            rows = self.split.test.examples
-            run.write_texts(self.folder / "predictions.parquet", outcome.predictions, rows)
-        else:
-            run.write_predictions(self.folder / "predictions.parquet", outcome.predictions)
+        rows = self.split.test.examples
+        run.write_answers(self.folder / "predictions.parquet", outcome.predictions, rows)
         run.write_text(self.folder / "metrics.csv", as_csv(outcome.model, outcome.baselines))
         run.write_text(self.folder / "report.html", page)
         run.write_json(self.folder / "metrics.json", found)

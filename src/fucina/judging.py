@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fucina import evaluate, persona
 from fucina.models import saved, threads
-from fucina.records import Case, Dataset, Outcome, Predictions, Split, Texts
+from fucina.records import Case, Dataset, Outcome, Predictions, Spans, Split, Texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ class Demands:
 
 
 def judge_run(
-    out_of_fold: Predictions | Texts,
+    out_of_fold: Predictions | Texts | Spans,
     split: Split,
     base: "Base",
     recipe: "Recipe",
@@ -65,6 +65,8 @@ def judge_run(
         outcome: Outcome[Any] = _texts(
             out_of_fold, split, base, recipe, demands, journal=journal, pool=pool
         )
+    elif isinstance(out_of_fold, Spans):
+        outcome = _spans(out_of_fold, split, base, recipe, journal, pool)
     else:
         outcome = _labels(out_of_fold, split, base, recipe, demands, journal=journal, pool=pool)
     return replace(outcome, folder=str(journal.folder))
@@ -103,6 +105,27 @@ def _texts(
     learned = set(split.development.prompts)
     found = evaluate.must_fix_texts(model, demands.texts, learned, threads=pool)
     return replace(outcome, must_fix=found)
+
+
+def _spans(
+    out_of_fold: Spans,
+    split: Split,
+    base: "Base",
+    recipe: "Recipe",
+    journal: "Journal",
+    pool: "ThreadPoolExecutor",
+) -> Outcome[Spans]:
+    workers = threads.count(pool)
+    model = saved.load_marker(journal.folder, recipe, base, split.labels, workers=workers)
+    return evaluate.span_outcome(
+        model,
+        split,
+        out_of_fold,
+        recipe,
+        threads=pool,
+        progress=journal.progress,
+        lap=journal.lap,
+    )
 
 
 def _labels(

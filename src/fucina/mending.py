@@ -16,6 +16,7 @@ from fucina import data, evaluate, flow, run, tasks, using
 from fucina.errors import RunError
 from fucina.recipe import dump, parse
 from fucina.records import (
+    Answer,
     Cause,
     Comparison,
     Dataset,
@@ -24,6 +25,7 @@ from fucina.records import (
     Outcome,
     Predictions,
     Progress,
+    Spans,
     Texts,
     silent,
 )
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Mended", "apply", "try_without"]
 
+Given = Predictions | Texts | Spans
 Repairs = Mapping[str, str | tuple[Message, ...] | None]
 
 QUICK = {"evaluation.baselines": [], "evaluation.bootstrap_samples": 200}
@@ -57,8 +60,8 @@ class Mended:
     recipe: str
     changes: Mapping[str, Any]
     repaired: int
-    before: Predictions | Texts
-    after: Predictions | Texts
+    before: Predictions | Texts | Spans
+    after: Predictions | Texts | Spans
     comparison: Comparison
 
 
@@ -136,37 +139,29 @@ def _train(
 
 def _compared(
     folder: Path, outcome: Outcome[Any], recipe: "Recipe"
-) -> tuple[Predictions | Texts, Predictions | Texts, Comparison]:
+) -> tuple[Given, Given, Comparison]:
     """Both runs on the same test rows, in the order of the first."""
     path, config = folder / "predictions.parquet", recipe.evaluation
     after = outcome.predictions
     if isinstance(after, Texts):
         old = run.read_texts(path)[1]
-        new = _texts_ordered(after, old)
+        new = evaluate.texts_like(after, old)
         if not np.allclose(new.tokens, old.tokens):
             # Another template, or more turns learnt: both are to foretell the same tokens.
             old = using.foretell(folder, as_in=Path(outcome.folder))
         found = evaluate.compare_texts(("before", old), ("after", new), config, seed=recipe.seed)
         return old, new, found
+    if isinstance(after, Spans):
+        marked = run.read_spans(path)[1]
+        same = evaluate.spans_like(after, marked)
+        found = evaluate.compare_spans(
+            ("before", marked), ("after", same), config, seed=recipe.seed
+        )
+        return marked, same, found
     before = run.read_predictions(path)
-    ordered = _ordered(after, before)
+    ordered = evaluate.labels_like(after, before)
     found = evaluate.compare(("before", before), ("after", ordered), config, seed=recipe.seed)
     return before, ordered, found
-
-
-def _texts_ordered(texts: Texts, like: Texts) -> Texts:
-    """The same texts with rows in the order of another run."""
-    keys = list(zip(texts.prompts, texts.targets, strict=True))
-    place = {key: row for row, key in enumerate(keys)}
-    rows = [place[key] for key in zip(like.prompts, like.targets, strict=True)]
-    return Texts(
-        like.prompts,
-        like.targets,
-        tuple(texts.answers[row] for row in rows),
-        texts.losses[rows],
-        texts.tokens[rows],
-        texts.ended[rows],
-    )
 
 
 def _write_rows(folder: Path, place: Path, repairs: Repairs) -> int:
@@ -182,10 +177,11 @@ def _write_rows(folder: Path, place: Path, repairs: Repairs) -> int:
         if mended is not None:
             sides["validation" if apart and held >= 0 else "train"].append(mended)
     sides["test"] = list(using.test_set(folder).examples)
-    text = tasks.get(recipe.task).answer == "text"
+    answer = tasks.get(recipe.task).answer
     for side, examples in sides.items():
         if examples:
-            lines = _messages(examples) if text else [_line(example) for example in examples]
+            text = answer == "text"
+            lines = _messages(examples) if text else [_line(row, answer) for row in examples]
             run.write_text(place / f"{side}.jsonl", "".join(lines))
     return touched
 
@@ -219,8 +215,8 @@ def _possible(place: Path, changes: Mapping[str, Any]) -> dict[str, Any]:
     return {**changes, "folds.count": fewest if fewest > 1 else 0}
 
 
-def _line(example: Example) -> str:
-    row = {"text": example.prompt, "label": example.target, "group": example.group}
+def _line(example: Example, answer: Answer) -> str:
+    row = {**data.to_columns(example, answer), "group": example.group}
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 
@@ -261,20 +257,6 @@ def _changed(folder: Path, place: Path, changes: Mapping[str, Any]) -> "Recipe":
         files["output"] = str(place / "runs")
     overrides = [f"{key}={json.dumps(value)}" for key, value in {**files, **changes}.items()]
     return parse(dump(before), overrides)[0]
-
-
-def _ordered(predictions: Predictions, like: Predictions) -> Predictions:
-    """The same predictions with rows and labels in the order of another run."""
-    place = {prompt: row for row, prompt in enumerate(predictions.prompts)}
-    rows = [place[prompt] for prompt in like.prompts]
-    columns = [predictions.labels.index(label) for label in like.labels]
-    return replace(
-        predictions,
-        labels=like.labels,
-        probabilities=predictions.probabilities[rows][:, columns],
-        targets=like.targets,
-        prompts=like.prompts,
-    )
 
 
 def _half(rows: Dataset, fold: Sequence[int]) -> dict[str, str | None]:

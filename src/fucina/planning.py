@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fucina import forecast, plan, reading, run, tasks
 from fucina.probing import LIMIT_S, TEST_ROWS, probe, shortened
 from fucina.recipe import PRESETS, load
-from fucina.records import Progress, silent
+from fucina.records import Answer, Progress, silent
 from fucina.weighing import Case, change_that_fits, weighed
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class Plan:
         notes: What the estimate rests on, in sentences.
         past_error: Median relative error of past estimates; None without past runs.
         past_runs: How many there are.
+        answer: What the task answers with.
     """
 
     base: str
@@ -83,6 +84,7 @@ class Plan:
     notes: tuple[str, ...]
     past_error: float | None
     past_runs: int
+    answer: Answer = "label"
 
 
 def plan_recipe(
@@ -157,6 +159,7 @@ def plan_recipe(
         notes=tuple(notes),
         past_error=plan.past_error(past),
         past_runs=len(past),
+        answer=answer,
     )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def read(
         config=recipe.data,
         folds=recipe.folds.count,
         seed=recipe.seed,
-        labelled=subject.answer == "label",
+        answer=subject.answer,
     )
     return split, findings
 
@@ -91,7 +91,7 @@ def audit(
             positions or recipe.model.max_length_tokens,
         ),
         count_tokens=lambda texts: count_tokens(texts, tokenizer),
-        out_of_fold=run.latest_out_of_fold(recipe),
+        out_of_fold=run.latest_out_of_fold(recipe) if subject.answer == "label" else None,
     )
     return subject, data.audit(subject, progress=progress)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from fucina import data, run
 from fucina.errors import DataError
-from fucina.records import Dataset, Finding
+from fucina.records import Answer, Dataset, Finding
 
 __all__ = ["write_repaired"]
 
@@ -67,6 +67,8 @@ def write_repaired(
     settings.append("data.encoding=utf-8")
     if subject.answer == "text":
         settings += ["data.format=auto", "data.columns={}"]
+    elif subject.answer == "spans":
+        settings += ["data.format=jsonl", "data.text=text", "data.columns={}"]
     else:
         settings += ["data.format=jsonl", "data.text=text", "data.label=label"]
     if any(example.group for example in subject.train.examples):
@@ -78,8 +80,8 @@ def write_repaired(
     return report
 
 
-def _lines(rows: Dataset, answer: str) -> list[str]:
-    written = [{"text": example.prompt, "label": example.target} for example in rows.examples]
+def _lines(rows: Dataset, answer: Answer) -> list[str]:
+    written = [data.to_columns(example, answer) for example in rows.examples]
     if answer == "text":
         written = data.to_rows(rows, {})
     if any(example.group for example in rows.examples):

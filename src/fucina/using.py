@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 from fucina import evaluate, reading, run, tasks
 from fucina.errors import RunError
 from fucina.records import (
+    Answer,
     Comparison,
     Dataset,
     Evaluation,
     Example,
     Predictions,
     Progress,
+    Spans,
     Texts,
     silent,
 )
@@ -26,7 +28,10 @@ from fucina.records import (
 if TYPE_CHECKING:
     from fucina.config import ChatConfig, Recipe
     from fucina.models.ensemble import Ensemble
+    from fucina.models.marker import Marker
     from fucina.models.writer import Writer
+
+    Model = Ensemble | Marker | Writer
 
 __all__ = [
     "chat_of",
@@ -40,8 +45,8 @@ __all__ = [
 ]
 
 
-def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Ensemble | Writer"]:
-    """Load the trained model of a run folder: one that labels, or one that writes.
+def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Model"]:
+    """Load the trained model of a run folder: one that labels, one that marks, or one that writes.
 
     Raises:
         RunError: The run is not complete, or a file is broken.
@@ -53,9 +58,7 @@ def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Ensemble | Wri
     return recipe, _load(folder, recipe, workers)
 
 
-def _load(
-    folder: Path, recipe: "Recipe", workers: int, as_in: Path | None = None
-) -> "Ensemble | Writer":
+def _load(folder: Path, recipe: "Recipe", workers: int, as_in: Path | None = None) -> "Model":
     """Load what a run trained; one that writes may write as in another run."""
     from fucina.models import base as bases
     from fucina.models import saved
@@ -68,7 +71,8 @@ def _load(
         base = bases.with_template(base, *kept)
         return saved.load_writer(folder, recipe, base, workers=workers)
     labels = run.read_json(folder / "data.json")["labels"]
-    return saved.load(folder, recipe, base, labels, workers=workers)
+    load = saved.load_marker if answer == "spans" else saved.load
+    return load(folder, recipe, base, labels, workers=workers)
 
 
 def chat_of(recipe: "Recipe", folder: Path, *, halves: bool) -> "tuple[ChatConfig, Path]":
@@ -90,17 +94,20 @@ def chat_of(recipe: "Recipe", folder: Path, *, halves: bool) -> "tuple[ChatConfi
 
 def predict(
     folder: Path, asked: Sequence[str | Example], *, progress: Progress = silent
-) -> Predictions | Texts:
+) -> Predictions | Texts | Spans:
     """Answer prompts, or rows, with the model of a run."""
     # The answer is not known; it only stands for where the model begins to write.
     rows = [Example(one, "") if isinstance(one, str) else one for one in asked]
     from fucina.models.ensemble import Ensemble
+    from fucina.models.marker import Marker
 
     with _threads() as pool:
         _, model = load_model(folder, workers=_count(pool))
         if isinstance(model, Ensemble):
             prompts = [row.prompt for row in rows]
             return model.predict(prompts, threads=pool, progress=progress)
+        if isinstance(model, Marker):
+            return model.predict(rows, threads=pool, progress=progress)
         return model.predict(rows, threads=pool, foretell=False, progress=progress)
 
 
@@ -123,6 +130,7 @@ def judge(
         RunError: The stored test set is not the one the run was locked to.
     """
     from fucina.models.ensemble import Ensemble
+    from fucina.models.marker import Marker
 
     with _threads() as pool:
         recipe, model = load_model(folder, workers=_count(pool))
@@ -132,6 +140,10 @@ def judge(
         config, seed = recipe.evaluation, recipe.seed
         if isinstance(model, Ensemble):
             return evaluate.measure(
+                model, rows, config, seed=seed, threads=pool, name="model", progress=progress
+            )[0]
+        if isinstance(model, Marker):
+            return evaluate.measure_spans(
                 model, rows, config, seed=seed, threads=pool, name="model", progress=progress
             )[0]
         return _judge_texts(
@@ -181,8 +193,10 @@ def test_set(folder: Path) -> Dataset:
         RunError: They were changed after training.
     """
     folder = run.find(folder)
-    if _answers_with_text(folder):
-        rows, _ = run.read_texts(folder / "predictions.parquet")
+    answer = _answer(folder)
+    if answer != "label":
+        read = run.read_texts if answer == "text" else run.read_spans
+        rows, _ = read(folder / "predictions.parquet")
     else:
         predictions = run.read_predictions(folder / "predictions.parquet")
         pairs = zip(predictions.prompts, predictions.targets, strict=True)
@@ -201,12 +215,15 @@ def compare(first: Path, second: Path) -> Comparison:
     recipe = run.read_recipe(folders[0])
     names = [f"{folder.parent.name}/{folder.name}" for folder in folders]
     paths = [folder / "predictions.parquet" for folder in folders]
-    kinds = [_answers_with_text(folder) for folder in folders]
+    kinds = [_answer(folder) for folder in folders]
     if kinds[0] != kinds[1]:
         raise RunError(
             f"{names[0]} and {names[1]} answer different tasks.", fix="Compare runs of one task."
         )
-    if kinds[0]:
+    if kinds[0] == "spans":
+        spans = [(name, run.read_spans(path)[1]) for name, path in zip(names, paths, strict=True)]
+        return evaluate.compare_spans(spans[0], spans[1], recipe.evaluation, seed=recipe.seed)
+    if kinds[0] == "text":
         texts = [(name, run.read_texts(path)[1]) for name, path in zip(names, paths, strict=True)]
         return evaluate.compare_texts(
             texts[0], texts[1], recipe.evaluation, seed=recipe.seed,
@@ -216,8 +233,8 @@ def compare(first: Path, second: Path) -> Comparison:
     return evaluate.compare(pairs[0], pairs[1], recipe.evaluation, seed=recipe.seed)
 
 
-def _answers_with_text(folder: Path) -> bool:
-    return tasks.get(run.read_recipe(folder).task).answer == "text"
+def _answer(folder: Path) -> Answer:
+    return tasks.get(run.read_recipe(folder).task).answer
 
 
 def foretell(folder: Path, *, as_in: Path) -> Texts:

@@ -104,7 +104,8 @@ def _show(found: "Diagnosis", *, errors: int) -> None:
         console.print("Weak slices of the test rows")
         for part in weak:
             console.print(
-                f"  {part.kind} {part.name}: {_scored(part)} of {part.rows}",
+                f"  {part.kind} {part.name}: {_scored(part)} of {part.rows}"
+                f"{' spans' * (part.metric == 'recall')}",
                 markup=False,
             )
         console.print()
@@ -126,8 +127,9 @@ def _show(found: "Diagnosis", *, errors: int) -> None:
 
 def _scored(part: "Slice") -> str:
     score = part.score
-    if part.metric == "accuracy":
-        return f"{score.value:.0%} [{score.low:.0%}, {score.high:.0%}]"
+    if part.metric in {"accuracy", "recall"}:
+        found = "found " if part.metric == "recall" else ""
+        return f"{found}{score.value:.0%} [{score.low:.0%}, {score.high:.0%}]"
     return f"{score.value:.2f} nats a token [{score.low:.2f}, {score.high:.2f}]"
 
 
@@ -206,8 +208,9 @@ def _tell_test(cause: "Cause", tested: "Mended | None") -> None:
 
 def _symptom(cause: "Cause", tested: "Mended") -> str:
     """The score that a cause should have moved."""
-    if "accuracy" in tested.comparison.differences:
-        return "accuracy"
+    first = next(iter(tested.comparison.differences))
+    if first in {"accuracy", "f1"}:
+        return first
     return "ended" if cause.name in ENDS else "token_loss"
 
 

@@ -44,7 +44,7 @@ def command(
     show_traits(evaluation)
     if evaluation.per_label:
         console.print()
-        console.print(per_label_table(evaluation.per_label))
+        console.print(per_label_table(evaluation.per_label, spans="f1" in evaluation.scores))
     for table in slice_tables(evaluation, tasks.get(read_recipe(folder).task).headline):
         console.print()
         console.print(table)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from fucina.plan import Estimate, Shapes
     from fucina.planning import Option, Plan
+    from fucina.records import Answer
 
 __all__ = ["command"]
 
@@ -83,7 +84,7 @@ def _banner(found: "Plan") -> None:
     work = found.options[0].work
     shapes = work.shapes
     console.print(
-        f"{_counts(shapes)}\n"
+        f"{_counts(shapes, found.answer)}\n"
         f"{shapes.tokens:,} tokens an epoch, {shapes.tokens * work.epochs:,} in "
         f"{work.epochs} epoch(s) of {shapes.steps:,} steps\n"
         f"{work.trainable:,} trainable of {work.network.parameters + work.trainable:,} parameters; "
@@ -95,12 +96,12 @@ def _banner(found: "Plan") -> None:
         console.print(f"{shapes.truncated:.1%} of the {what} are cut at the limit of tokens.")
 
 
-def _counts(shapes: "Shapes") -> str:
+def _counts(shapes: "Shapes", answer: "Answer") -> str:
     """What the rows are, and what of them is learnt."""
     members = f"{shapes.members} member(s)"
     if shapes.labels:
         rows = f"{shapes.rows:,} rows and {shapes.test_rows:,} test rows"
-        return f"{rows}, {shapes.labels} labels, {members}"
+        return f"{rows}, {shapes.labels} {'tags' if answer == 'spans' else 'labels'}, {members}"
     texts = shapes.texts
     shared = f", {texts.prefix:,} shared by all and run once a step" if texts.prefix else ""
     return (

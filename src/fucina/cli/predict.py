@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from fucina.records import Example, Predictions, Texts
+    from fucina.records import Example, Predictions, Spans, Texts
 
 __all__ = ["command"]
 
@@ -30,7 +30,7 @@ def command(
     """Answer texts with a trained model."""
     from fucina import using
     from fucina.cli.screen import reporting
-    from fucina.records import Texts
+    from fucina.records import Spans, Texts
     from fucina.run import find
 
     folder = find(run)
@@ -40,6 +40,8 @@ def command(
     texts = [row.prompt for row in rows]
     if isinstance(predictions, Texts):
         _show_texts(texts, predictions, as_json=as_json)
+    elif isinstance(predictions, Spans):
+        _show_spans(predictions, as_json=as_json)
     else:
         _show_labels(texts, predictions, as_json=as_json)
 
@@ -93,6 +95,39 @@ def _show_texts(asked: list[str], texts: "Texts", *, as_json: bool) -> None:
         if len(asked) > 1:
             typer.echo(f"> {text}")
         typer.echo(answer if ended else f"{answer} …")
+
+
+def _show_spans(spans: "Spans", *, as_json: bool) -> None:
+    from fucina.cli.screen import print_json
+
+    rows = [
+        [
+            {
+                "start": span.start,
+                "end": span.end,
+                "label": span.label,
+                "text": text[span.start : span.end],
+                "confidence": round(sure, 6),
+            }
+            for span, sure in zip(own, confidences, strict=True)
+        ]
+        for text, own, confidences in zip(
+            spans.prompts, spans.answers, spans.confidences, strict=True
+        )
+    ]
+    if as_json:
+        triples = zip(spans.prompts, rows, spans.read, strict=True)
+        print_json([{"text": t, "spans": own, "cut": read < len(t)} for t, own, read in triples])
+        return
+    for text, own, read in zip(spans.prompts, rows, spans.read, strict=True):
+        if len(rows) > 1:
+            typer.echo(f"> {text}")
+        for span in own:
+            typer.echo(f"{span['label']}\t{span['confidence']:.3f}\t{span['text']}")
+        if not own:
+            typer.echo("(nothing)")
+        if read < len(text):
+            typer.echo(f"(not read: {len(text) - read} characters at the end)")
 
 
 def _show_labels(texts: list[str], predictions: "Predictions", *, as_json: bool) -> None:

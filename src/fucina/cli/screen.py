@@ -206,11 +206,11 @@ def slice_tables(evaluation: "Evaluation", headline: str) -> list[Table]:
     return found
 
 
-def per_label_table(per_label: Mapping[str, Mapping[str, float]]) -> Table:
-    """Precision, recall and F1 of each label, the weakest first."""
-    table = _titled("Labels, weakest first")
-    table.add_column("label", overflow="fold")
-    for name in ("precision", "recall", "f1", "rows"):
+def per_label_table(per_label: Mapping[str, Mapping[str, float]], *, spans: bool = False) -> Table:
+    """Precision, recall and F1 of each label, or type of spans, the weakest first."""
+    table = _titled(f"{'Types' if spans else 'Labels'}, weakest first")
+    table.add_column("type" if spans else "label", overflow="fold")
+    for name in ("precision", "recall", "f1", "spans" if spans else "rows"):
         table.add_column(name, justify="right")
     for label, scores in sorted(per_label.items(), key=lambda item: item[1]["f1"]):
         table.add_row(

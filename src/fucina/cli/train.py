@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fucina.records import LearningCurve, Outcome, Texts
+    from fucina.records import LearningCurve, Outcome, Span, Spans, Texts
 
 __all__ = ["command"]
 
@@ -87,21 +87,38 @@ def command(
         raise typer.Exit(1)
 
 
-def _show_answers(texts: "Texts") -> None:
-    """A few answers as they were written, whatever they are like."""
+def _show_answers(answers: "Texts | Spans") -> None:
+    """A few answers as they were given, whatever they are like."""
     from rich.table import Table
     from rich.text import Text
 
     from fucina.cli.screen import console
 
-    ends = ["" if ended else " …" for ended in texts.ended[:SAMPLES]]
-    rows = zip(texts.prompts, texts.targets, texts.answers, ends, strict=False)
-    for asked, target, answer, end in rows:
+    for row in _samples(answers):
         grid = Table.grid(padding=(0, 1))  # so that a long text stays in its column
-        for name, said in (("asked", asked), ("true", target), ("written", answer + end)):
+        for name, said in row.items():
             grid.add_row(Text(f"{name:8}", "dim"), Text(_short(said)))
         console.print(grid)
         console.print()
+
+
+def _samples(answers: "Texts | Spans") -> list[dict[str, str]]:
+    """What was asked, what is true and what was answered, of the first rows."""
+    from fucina.records import Texts
+
+    if isinstance(answers, Texts):
+        ends = ["" if ended else " …" for ended in answers.ended[:SAMPLES]]
+        written = zip(answers.prompts, answers.targets, answers.answers, ends, strict=False)
+        return [{"asked": a, "true": b, "written": c + end} for a, b, c, end in written]
+    marked = zip(answers.prompts, answers.targets, answers.answers, strict=True)
+    return [
+        {"text": text, "true": _named(text, true), "marked": _named(text, own)}
+        for text, true, own in list(marked)[:SAMPLES]
+    ]
+
+
+def _named(text: str, spans: "Sequence[Span]") -> str:
+    return "; ".join(f"{s.label}: {text[s.start : s.end]}" for s in spans) or "(nothing)"
 
 
 def _short(text: str) -> str:
@@ -117,6 +134,7 @@ def _show(outcome: "Outcome", curve: "LearningCurve | None", missed: "Sequence[s
         console,
         fold_table,
         interval,
+        per_label_table,
         score_table,
         show_traits,
         slice_tables,
@@ -138,6 +156,9 @@ def _show(outcome: "Outcome", curve: "LearningCurve | None", missed: "Sequence[s
         console.print()
         console.print(table)
     console.print()
+    if outcome.headline == "f1" and outcome.model.per_label:
+        console.print(per_label_table(outcome.model.per_label, spans=True))
+        console.print()
     if outcome.calibration is not None:
         for sentence in sentences(facts(outcome)):
             console.print(sentence, markup=False)

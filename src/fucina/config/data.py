@@ -20,7 +20,18 @@ class DataConfig(Settings):
         str | None, Field(description="Held-out rows, never trained on; else a share of train.")
     ] = None
     format: Annotated[
-        Literal["auto", "csv", "tsv", "jsonl", "json", "parquet", "messages", "sharegpt", "alpaca"],
+        Literal[
+            "auto",
+            "csv",
+            "tsv",
+            "jsonl",
+            "json",
+            "parquet",
+            "messages",
+            "sharegpt",
+            "alpaca",
+            "conll",
+        ],
         Field(description="How the files are written; auto looks at suffix and first row."),
     ] = "auto"
     encoding: Annotated[str, Field(description="Text encoding of the files.")] = "utf-8"

@@ -10,6 +10,7 @@ __all__ = [
     "LABEL_BASELINES",
     "LABEL_METRICS",
     "LOW_IS_GOOD",
+    "SPAN_METRICS",
     "TEXT_METRICS",
     "EvaluationConfig",
     "metric_name",
@@ -19,6 +20,8 @@ __all__ = [
 _NAMES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
+    "f1": "F1",
+    "partial_f1": "partial F1",
     "macro_precision": "macro precision",
     "macro_recall": "macro recall",
     "macro_f1": "macro F1",
@@ -34,6 +37,9 @@ LABEL_METRICS = (
     "ece",
 )  # fmt: skip
 LABEL_BASELINES = ("majority", "words", "characters", "frozen")
+SPAN_METRICS = (
+    "f1", "precision", "recall", "macro_f1", "macro_precision", "macro_recall", "partial_f1",
+)  # fmt: skip
 TEXT_METRICS = ("perplexity", "token_loss", "exact_match", "ended")
 LOW_IS_GOOD = frozenset({"log_loss", "ece", "perplexity", "token_loss"})
 
@@ -61,7 +67,8 @@ class EvaluationConfig(Settings):
         tuple[str, ...] | None,
         Field(
             description="Free baselines on the same test rows: of labels majority, words, "
-            "characters, frozen; of texts base and those of the task. Default: all; [] for none."
+            "characters, frozen; of texts base and those of the task; of spans those of the task. "
+            "Default: all; [] for none."
         ),
     ] = None
     rules: Annotated[

@@ -22,6 +22,10 @@ class ModelConfig(Settings):
     max_length_tokens: Annotated[
         int, Field(ge=4, le=32768, description="Longer inputs are cut here (and counted).")
     ] = 256
+    look_ahead: Annotated[
+        bool,
+        Field(description="Spans: a decoder sees the words that follow too (no causal mask)."),
+    ] = False
     lexical: Annotated[
         bool,
         Field(description="Add n-grams of characters to the head: what the base does not know."),

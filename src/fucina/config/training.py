@@ -79,15 +79,15 @@ class StoppingConfig(Settings):
         Literal["auto", "off"] | Annotated[float, Field(gt=1)],
         Field(
             description="An epoch is bad when validation/training loss is above this; "
-            "auto: 20 for focal loss, 1.15 for cross entropy, off for texts."
+            "auto: 20 for focal loss, 1.15 for cross entropy, off for texts and spans."
         ),
     ] = "auto"
     keep: Annotated[
         Literal["best", "rollback"],
         Field(
-            description="best: the epoch of best balanced accuracy, of texts of lowest loss; "
-            "rollback: the last state, "
-            "or after a stop the state of `patience` epochs before it."
+            description="best: the epoch of best balanced accuracy, of spans of best F1, of texts "
+            "of lowest loss; rollback: the last state, or after a stop the state of `patience` "
+            "epochs before it."
         ),
     ] = "best"
     save_every_epoch: Annotated[

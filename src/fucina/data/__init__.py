@@ -4,6 +4,7 @@ from fucina.data.admission import Admission, HeldOut, presentable
 from fucina.data.audit import Subject, audit, gate, raise_errors
 from fucina.data.audit.language import guess
 from fucina.data.cases import load_cases
+from fucina.data.columns import to_columns
 from fucina.data.constitution import load_constitution
 from fucina.data.conversations import to_messages, to_rows
 from fucina.data.known import Known
@@ -28,6 +29,7 @@ __all__ = [
     "presentable",
     "raise_errors",
     "repair",
+    "to_columns",
     "to_messages",
     "to_rows",
 ]

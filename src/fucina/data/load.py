@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from fucina.data import rows as readers
+from fucina.data.conll import read_conll, tagged
 from fucina.data.conversations import TURNS, detect, from_alpaca, last_pair, tools_of, turns
 from fucina.errors import DataError, nearest
-from fucina.records import Dataset, Example, Progress, silent
+from fucina.records import Dataset, Example, Finding, Progress, silent
 from fucina.tasks import Task, as_text
 
 __all__ = ["load"]
@@ -21,9 +22,11 @@ SYNONYMS = {
     "answer": ("completion", "response", "output", "reply", "assistant", "risposta"),
     "question": ("domanda", "utterance"),
     "sql": ("query",),
+    "spans": ("entities", "label", "labels", "ner"),
 }
 MAX_TEXT = 1_000_000  # characters; a "sentence" longer than this is a broken file
 REPORT_EVERY = 20_000
+LOOKED_AT = 50  # lines that tell a word and its tag from a table
 
 Row = tuple[int, Mapping[str, Any]]
 
@@ -43,7 +46,7 @@ def load(
     """Read the rows of a task from a file.
 
     Args:
-        path: CSV, TSV, JSONL, JSON or Parquet.
+        path: CSV, TSV, JSONL, JSON or Parquet; of spans also CoNLL.
         task: Says which fields there are, and reads a row.
         columns: Field → column that holds it, where it is not called like the field.
         format: `auto`, or how the file is written.
@@ -56,9 +59,14 @@ def load(
     Raises:
         DataError: The file or a row cannot be used; the message has the line and the fix.
     """
-    kind, found = _rows(path, format, encoding, task)
+    findings: tuple[Finding, ...] = ()
     wanted = task if answered else _asking(task)
     missing = {} if answered else dict.fromkeys(task.columns, "")
+    if "spans" in task.columns and _is_conll(path, format, encoding):
+        kind, (rows, findings) = "conll", read_conll(path, encoding)
+        found: Iterator[Row] = iter(rows)
+    else:
+        kind, found = _rows(path, format, encoding, task)
     task = task.at(path.parent)
     examples: list[Example] = []
     bad: dict[str, list[int]] = {}
@@ -68,7 +76,7 @@ def load(
             mapping = _map(path, row, wanted, columns, kind)
         fields = {field: row.get(column, "") for field, column in mapping.items()}
         for field, value in fields.items():
-            # Of a row that answers with text the checks say which part is empty, all rows at once.
+            # Of rows that answer otherwise the checks say which part is empty, all rows at once.
             if field in wanted.columns and task.answer == "label" and not as_text(value).strip():
                 bad.setdefault(field, []).append(number)
             if isinstance(value, str) and len(value) > MAX_TEXT:
@@ -92,7 +100,16 @@ def load(
             fix="Fill them in or delete these rows.",
         )
     read = {field: column for field, column in (mapping or {}).items() if kind == "columns"}
-    return Dataset(name or path.name, tuple(examples), read, kind)
+    return Dataset(name or path.name, tuple(examples), read, kind, findings)
+
+
+def _is_conll(path: Path, form: str, encoding: str) -> bool:
+    """Whether a file has a word and its tag a line; many are called .tsv or .txt."""
+    if form != "auto" or path.suffix.lower() not in {".tsv", ".tab", ".txt"}:
+        return form == "conll" or (
+            form == "auto" and readers.SUFFIXES.get(path.suffix.lower()) == "conll"
+        )
+    return any(map(tagged, islice(readers.lines(path, encoding), LOOKED_AT)))
 
 
 def _asking(task: Task) -> Task:
@@ -104,6 +121,11 @@ def _asking(task: Task) -> Task:
 
 def _rows(path: Path, form: str, encoding: str, task: Task) -> tuple[str, Iterator[Row]]:
     """The rows of a file; of a chat file as the task wants them."""
+    suffix = path.suffix.lower()
+    if "conll" in (form, readers.SUFFIXES.get(suffix)):
+        raise DataError(
+            f"{path} has a word and its tag a line.", fix="Use it for a task that marks spans."
+        )
     container = None if form in {"auto", "messages", "sharegpt", "alpaca"} else form
     found: Iterable[Row] = readers.read_as(path, encoding, container)
     found = iter(found)

@@ -13,7 +13,7 @@ __all__ = ["SUFFIXES", "delimited", "json_array", "json_lines", "parquet", "read
 
 SUFFIXES = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
-    ".json": "json", ".parquet": "parquet",
+    ".json": "json", ".parquet": "parquet", ".conll": "conll", ".bio": "conll", ".iob": "conll",
 }  # fmt: skip
 
 Row = tuple[int, dict[str, Any]]

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from fucina.diagnose.case import Case, Reference
-from fucina.diagnose.causes import LABELS, SETTINGS, TEXTS
+from fucina.diagnose.causes import LABELS, SETTINGS, SPANS, TEXTS
 from fucina.diagnose.reference import refer
 from fucina.diagnose.slices import errors, slices
+from fucina.diagnose.span_case import SpanCase, span_errors, span_slices, span_symptom
 from fucina.diagnose.symptom import symptom
 from fucina.diagnose.text_case import (
     Likeness,
@@ -23,14 +24,19 @@ __all__ = [
     "Curves",
     "Likeness",
     "Reference",
+    "SpanCase",
     "TextCase",
     "Training",
     "errors",
     "liken",
     "rank_causes",
+    "rank_span_causes",
     "rank_text_causes",
     "refer",
     "slices",
+    "span_errors",
+    "span_slices",
+    "span_symptom",
     "symptom",
     "text_errors",
     "text_slices",
@@ -48,6 +54,11 @@ def rank_causes(case: Case) -> list[Cause]:
 def rank_text_causes(case: TextCase) -> list[Cause]:
     """The same for a run that answers with text."""
     return _ranked([*(check(case.training) for check in SETTINGS), *(c(case) for c in TEXTS)])
+
+
+def rank_span_causes(case: SpanCase) -> list[Cause]:
+    """The same for a run that marks spans."""
+    return _ranked([*(check(case.training) for check in SETTINGS), *(c(case) for c in SPANS)])
 
 
 def _ranked(found: Sequence[Cause | None]) -> list[Cause]:

@@ -19,12 +19,21 @@ if TYPE_CHECKING:
     from fucina.models.pairing import Pairing
     from fucina.models.template import Template
 
-__all__ = ["Likeness", "TextCase", "liken", "text_errors", "text_slices", "text_symptom"]
+__all__ = [
+    "LIKENESS",
+    "Likeness",
+    "TextCase",
+    "liken",
+    "text_errors",
+    "text_slices",
+    "text_symptom",
+]
 
 NEIGHBORS = 3
 FEWEST = 5  # rows a slice must have
 SLICED = 10  # errors
 RESAMPLES = 300
+LIKENESS = ("unlike training", "somewhat like training", "like training")
 
 
 @dataclass(frozen=True)
@@ -168,7 +177,7 @@ def text_slices(case: TextCase) -> list[Slice]:
         *_thirds("answer", case.target_tokens.astype(float), ("short", "middle", "long")),
         *_thirds(
             "likeness", case.beside.likeness[:, 0],
-            ("unlike training", "somewhat like training", "like training"),
+            LIKENESS,
         ),
         ("turns", "one question", turns <= 1),
         ("turns", "several questions", turns > 1),

@@ -5,21 +5,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fucina.metrics import wilson
-from fucina.records import Interval, LearningCurve, Predictions, Texts
+from fucina.metrics import count_spans, wilson
+from fucina.records import Interval, LearningCurve, Predictions, Spans, Texts
 
 if TYPE_CHECKING:
     from fucina.config import EvaluationConfig
 
 __all__ = ["learning_curve"]
 
-WORTH = {"accuracy": 0.01, "token_loss": 0.02}  # less, for twice the rows, is not worth labelling
+WORTH = {
+    "accuracy": 0.01,
+    "f1": 0.01,
+    "token_loss": 0.02,
+}  # less, for twice the rows, is not worth labelling
 LEAST_ERROR = 0.5  # rows; a model without errors still gets a point on a logarithmic scale
 
 
 def learning_curve(
     rows: Sequence[int],
-    answered: Sequence[Predictions] | Sequence[Texts],
+    answered: Sequence[Predictions] | Sequence[Texts] | Sequence[Spans],
     config: "EvaluationConfig",
     *,
     seed: int,
@@ -34,7 +38,7 @@ def learning_curve(
     Args:
         rows: Training rows of each point, rising.
         answered: Answers to the same test rows, one a point: labels, whose error is the share of
-            wrong ones, or texts, whose error is the loss a token.
+            wrong ones; texts, whose error is the loss a token; or spans, of which it is 1 - F1.
         config: Resamples and confidence.
         seed: Of the resamples.
 
@@ -52,7 +56,7 @@ def learning_curve(
     count = each.shape[1]
 
     def errors(picks: np.ndarray) -> np.ndarray:
-        return each[:, picks].sum(axis=1) / size[picks].sum()
+        return each[:, picks].sum(axis=1) / np.maximum(size[:, picks].sum(axis=1), 1e-9)
 
     rng = np.random.default_rng(seed)
     drawn = [errors(rng.integers(count, size=count)) for _ in range(config.bootstrap_samples)]
@@ -65,22 +69,31 @@ def learning_curve(
     else:
         bounds = np.quantile(np.array(drawn), tails, axis=0).T
         pairs = zip(whole.tolist(), bounds.tolist(), strict=True)
-        scores = tuple(Interval(value, low, high) for value, (low, high) in pairs)
+        found = [Interval(value, low, high) for value, (low, high) in pairs]
+        if metric == "f1":  # what people read is the score, not the error
+            found = [Interval(1 - own.value, 1 - own.high, 1 - own.low) for own in found]
+        scores = tuple(found)
     advice = _advice(rows[-1], gain, metric, count, float(whole[-1]))
     return LearningCurve(tuple(rows), scores, gain, advice, metric)
 
 
 def _errors(
-    answered: Sequence[Predictions] | Sequence[Texts],
+    answered: Sequence[Predictions] | Sequence[Texts] | Sequence[Spans],
 ) -> tuple[np.ndarray, np.ndarray, str]:
-    """Errors of each point and row, p x n, what each row counts, n, and what errors are of."""
+    """Errors of each point and row, p x n, what each counts, p x n, and what errors are of."""
+    spans = [answers for answers in answered if isinstance(answers, Spans)]
+    if spans:
+        counts = [count_spans(own.answers, own.targets) for own in spans]
+        size = np.array([(c.answered + c.true).sum(axis=1) for c in counts])
+        return size - 2 * np.array([c.hits.sum(axis=1) for c in counts]), size, "f1"
     texts = [answers for answers in answered if isinstance(answers, Texts)]
     if texts:
-        return np.array([own.losses for own in texts]), texts[0].tokens, "token_loss"
+        tokens = np.tile(texts[0].tokens, (len(texts), 1))
+        return np.array([own.losses for own in texts]), tokens, "token_loss"
     labels = [answers for answers in answered if isinstance(answers, Predictions)]
     wrong = [[a != t for a, t in zip(p.answers, p.targets, strict=True)] for p in labels]
     each = np.array(wrong, dtype=float)
-    return each, np.ones(each.shape[1]), "accuracy"
+    return each, np.ones(each.shape), "accuracy"
 
 
 def _gain(rows: Sequence[int], errors: np.ndarray, count: int) -> float:
@@ -96,6 +109,9 @@ def _advice(rows: int, gain: Interval, metric: str, count: int, last: float) -> 
     if metric == "accuracy":
         shown = f"{gain.value:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]"
         told = f"{count} test rows, of which {last:.1%} are wrong"
+    elif metric == "f1":
+        shown = f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] F1"
+        told = f"{count} test rows and F1 {1 - last:.3f}"
     else:
         shown = f"{-gain.value:+.2f} [{-gain.high:+.2f}, {-gain.low:+.2f}] nats a token"
         told = f"{count} test rows and a loss of {last:.2f}"

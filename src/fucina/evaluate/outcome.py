@@ -13,6 +13,7 @@ from fucina.evaluate.hardest import text_errors
 from fucina.evaluate.judge import codes, judge
 from fucina.evaluate.measure import measure
 from fucina.evaluate.rules import Rules
+from fucina.evaluate.spans import span_errors
 from fucina.evaluate.summary import verdict
 from fucina.metrics import (
     apply_temperature,
@@ -24,7 +25,16 @@ from fucina.metrics import (
 )
 from fucina.models import features
 from fucina.models.ensemble import Ensemble
-from fucina.records import Calibration, Outcome, Predictions, Progress, Split, Texts, silent
+from fucina.records import (
+    Calibration,
+    Outcome,
+    Predictions,
+    Progress,
+    Spans,
+    Split,
+    Texts,
+    silent,
+)
 from fucina.tasks.settings import baselines as chosen_baselines
 
 if TYPE_CHECKING:
@@ -121,6 +131,8 @@ def facts(outcome: Outcome) -> dict[str, Any]:
     if isinstance(predictions, Texts):
         errors = text_errors(predictions, outcome.headline, outcome.evidence)
         return {**found, "errors": errors}
+    if isinstance(predictions, Spans):
+        return {**found, "answer": "spans", "errors": span_errors(predictions)}
     bins = reliability(predictions.probabilities, codes(predictions))
     found["reliability"] = [asdict(bin) for bin in bins]
     if outcome.calibration is not None:

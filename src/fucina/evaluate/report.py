@@ -7,6 +7,7 @@ from typing import Any
 from fucina.config import metric_name
 from fucina.evaluate import charts
 from fucina.evaluate.page import figure, page, section, table
+from fucina.evaluate.report_spans import span_parts
 from fucina.evaluate.report_texts import text_parts
 from fucina.evaluate.true_answers import TRUE
 from fucina.evaluate.trust import sentences
@@ -15,6 +16,7 @@ __all__ = ["report"]
 
 SCORES = {
     "balanced_accuracy": "balanced accuracy on held-out rows",
+    "f1": "F1 of held-out rows",
     "token_accuracy": "accuracy of single tokens on held-out rows",
 }
 CURVES = {
@@ -42,18 +44,20 @@ def report(
     """
     epochs = [event for event in events if event.get("event") == "epoch"]
     model = facts["model"]
+    kind = facts.get("answer") or ("label" if model["labels"] else "text")
+    own = {"label": _label_parts, "spans": span_parts, "text": text_parts}[kind]
     parts = [
         f"<h1>{escape(recipe['name'])}</h1>",
         f'<p class="how">{escape(recipe["task"])} on {escape(recipe["model"]["base"])}</p>',
         f'<p class="lead">{escape(facts["verdict"])}</p>',
         _scores(facts),
-        *(_label_parts(facts) if model["labels"] else text_parts(facts)),
+        *own(facts),
         _curves(epochs),
         _expected(facts.get("expectations", [])),
-        _members(facts.get("members", []), scored=bool(model["labels"])),
+        _members(facts.get("members", []), scored=kind != "text"),
         _learning(facts.get("learning_curve")),
         _must_fix(facts.get("must_fix", [])),
-        *([_errors(facts.get("errors", []))] if model["labels"] else []),
+        *([_errors(facts.get("errors", []))] if kind == "label" else []),
         _cost(model["cost"], facts.get("memory", {})),
         _made(recipe, facts.get("environment", {})),
     ]
@@ -226,7 +230,7 @@ def _learning(curve: Mapping[str, Any] | None) -> str:
         for n, s in zip(curve["rows"], curve["scores"], strict=True)
     ]
     drawn = figure(charts.growth(curve["rows"], curve["scores"])) if percent else ""
-    name = "accuracy" if percent else "loss a token, nats"
+    name = {"accuracy": "accuracy", "f1": "F1"}.get(curve["metric"], "loss a token, nats")
     listed = table(("training rows", name, "interval"), rows, numbers=1)
     return section("Are more rows worth it?", curve["advice"], drawn + listed)
 

@@ -8,15 +8,16 @@ from fucina.config import metric_name
 from fucina.evaluate.page import folded, section, table
 from fucina.evaluate.persona import persona_sentences
 from fucina.evaluate.true_answers import TRUE, trait_name
+from fucina.tasks.settings import BASE
 
-__all__ = ["text_parts"]
+__all__ = ["beside", "text_parts"]
 
 
 def text_parts(facts: Mapping[str, Any]) -> list[str]:
     """What answers are like, the model beside others, parts of the rows, the hardest answers."""
     errors = facts.get("errors", [])
     return [
-        _alone(facts["model"]), _beside(facts), *_slices(facts), _answers(errors), _evidence(errors)
+        _alone(facts["model"]), beside(facts), *_slices(facts), _answers(errors), _evidence(errors)
     ]  # fmt: skip
 
 
@@ -83,7 +84,13 @@ def _cell(score: Mapping[str, float] | None) -> str:
     return f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]" if score else ""
 
 
-def _beside(facts: Mapping[str, Any]) -> str:
+def beside(facts: Mapping[str, Any], *, above: str = "") -> str:
+    """The model beside its baselines, by the headline.
+
+    Args:
+        facts: The content of metrics.json.
+        above: What stands above the table, as HTML.
+    """
     if not facts["against"]:
         return ""
     name, of_loss = facts["headline"], facts["headline"] == "perplexity"
@@ -110,9 +117,10 @@ def _beside(facts: Mapping[str, Any]) -> str:
         else "The p value says how often two models that swap their answers at random differ so "
         "much."
     )
-    how = f"Base is the base model asked the same without training. {what}"
+    plain = any(baseline["name"] == BASE for baseline in facts["baselines"])
+    how = "Base is the base model asked the same without training. " * plain + what
     title = "Beside the base alone" if of_loss else "Beside free baselines"
-    return section(title, how, table(header, rows))
+    return section(title, how, above + table(header, rows))
 
 
 def _answers(rows: Sequence[Mapping[str, Any]]) -> str:

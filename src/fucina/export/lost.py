@@ -42,7 +42,7 @@ INSTEAD = {
 }
 # Defaults of Fucina that others do not share: said even where a recipe does not write them.
 ALWAYS = ("adapter.layers", "stopping.min_gain")
-LABELS = ("model.lexical", "training.start")  # said of recipes that answer with labels
+LABELS = ("model.lexical", "training.start")  # said of recipes that have a head of their own
 SILENT = ("name", "seed", "preset", "data", "task")  # of no weight for what is learnt elsewhere
 
 
@@ -59,7 +59,7 @@ def losses(source: "Handover", known: Collection[str]) -> tuple[str, ...]:
         found.append(f"adapter.alpha={adapter.alpha:g}: {round(adapter.alpha)}, as a whole number")
     if adapter.kind == "lora" and adapter.target_modules == "attention":
         found.append("adapter.target_modules=attention: as q_proj, k_proj, v_proj and o_proj")
-    labels = tasks.get(source.recipe.task).answer == "label"
+    labels = tasks.get(source.recipe.task).answer != "text"
     for name, value, default in _settings(source.recipe):
         section = name.partition(".")[0]
         said = name in ALWAYS or (labels and name in LABELS) or value != default

@@ -15,6 +15,14 @@ from fucina.metrics.labels import balanced_accuracy, confusion, per_label, score
 from fucina.metrics.proportions import mcnemar, minimum_detectable_difference, wilson
 from fucina.metrics.ratios import matches, mean_of, paired_ratio, ratio_interval, swaps, value_of
 from fucina.metrics.selective import Coverage, pick_threshold, risk_coverage
+from fucina.metrics.spans import (
+    SpanCounts,
+    count_spans,
+    macro_scores,
+    per_type,
+    span_confusion,
+    span_marks,
+)
 from fucina.metrics.statistics import (
     bootstrap,
     bootstrap_scores,
@@ -27,6 +35,7 @@ from fucina.metrics.wording import sentences, words
 __all__ = [
     "Bin",
     "Coverage",
+    "SpanCounts",
     "applies",
     "apply_temperature",
     "balanced_accuracy",
@@ -35,10 +44,12 @@ __all__ = [
     "brier",
     "broken",
     "confusion",
+    "count_spans",
     "expected_calibration_error",
     "fit_temperature",
     "flipped_share",
     "log_loss",
+    "macro_scores",
     "matches",
     "mcnemar",
     "mean_of",
@@ -47,6 +58,7 @@ __all__ = [
     "paired_bootstrap_scores",
     "paired_ratio",
     "per_label",
+    "per_type",
     "pick_threshold",
     "ratio_interval",
     "reliability",
@@ -54,6 +66,8 @@ __all__ = [
     "scores",
     "sentences",
     "sign_flips",
+    "span_confusion",
+    "span_marks",
     "swaps",
     "value_of",
     "wilson",

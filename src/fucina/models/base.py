@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -12,9 +12,12 @@ from torch import nn
 from fucina.errors import ModelError
 from fucina.models.fingerprint import fingerprint_of
 from fucina.models.halves import Halves, halves_of, name_of, take_bias
+from fucina.models.prefix import see_all
 from fucina.models.product import quicken
 from fucina.models.quantize import pack
+from fucina.models.sight import probe, require_look_ahead
 from fucina.models.source import has_halves, locate, read
+from fucina.records import Answer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -57,6 +60,8 @@ class Base:
         positions: The most tokens it can read, those that it writes itself included.
         precision: Of the frozen weights, `float32` or `bfloat16`.
         fingerprint: SHA-256 of configuration and weights (sampled), to refuse a changed base.
+        causal: A token sees only what stands before it.
+        look_ahead: A decoder that was made to see what follows too.
     """
 
     name: str
@@ -76,16 +81,20 @@ class Base:
     positions: int = sys.maxsize
     template: "Template | Pairing | None" = None
     halves: Halves | None = None
+    causal: bool = False
+    look_ahead: bool = False
 
     @property
     def encoder(self) -> str:
         """Dotted name of the list of layers of an encoder-decoder's encoder; empty for others."""
         return self.halves.layers if self.halves else ""
 
+    def seen(self, mask: torch.Tensor) -> Any:
+        """The mask that the network wants, from b x L that are 1 where there is a token."""
+        return see_all(self.network, mask) if self.look_ahead else mask
 
-def load(
-    config: "ModelConfig", precision: str = "float32", answer: Literal["label", "text"] = "label"
-) -> Base:
+
+def load(config: "ModelConfig", precision: str = "float32", answer: Answer = "label") -> Base:
     """Load the base model that a recipe names.
 
     Only safetensors weights are read and no code from the model's folder is run. It computes on
@@ -112,7 +121,7 @@ def load(
     # What is packed anyway is not made wider first: a large model would take twice the memory.
     network, tokenizer = read(config.base, source, answer, None if packs else torch.float32)
     writes_apart = answer == "text" and has_halves(network.config)
-    if answer == "label" and has_halves(network.config):
+    if answer != "text" and has_halves(network.config):
         network = network.get_encoder()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.config.use_cache = False  # a cache of keys and values only serves generation
@@ -141,12 +150,14 @@ def load(
     if writes_apart:
         body = name_of(network, network.get_decoder())
     layers, stack = find_layers(network, body if writes_apart else "")
-    causal, tuple_output = _probe(network.get_submodule(body), stack)
+    causal, tuple_output = probe(network.get_submodule(body), stack)
     if answer == "text" and not causal:
         raise ModelError(
             f"model.base: {config.base} reads both ways, so it cannot write text.",
             fix="Give a decoder, such as a folder or hub id of SmolLM2, Qwen3 or Gemma.",
         )
+    if config.look_ahead:
+        require_look_ahead(config.base, network, stack, causal=causal)
     positions = _positions(network, tokenizer)
     halves = None
     if writes_apart:
@@ -169,6 +180,8 @@ def load(
         head=head,
         halves=halves,
         cap=getattr(network.config, "final_logit_softcapping", None) or 0.0,
+        causal=causal and not config.look_ahead,
+        look_ahead=config.look_ahead,
     )
 
 
@@ -270,23 +283,3 @@ def _pooling(source: str, causal: bool) -> str:
             return "cls"
         return "last" if modes.get("pooling_mode_lasttoken") else "mean"
     return "last" if causal else "mean"
-
-
-def _probe(network: nn.Module, layers: nn.ModuleList) -> tuple[bool, bool]:
-    """See by trying whether attention is causal and whether layers return tuples."""
-    returned: list[bool] = []
-    hook = layers[0].register_forward_hook(
-        lambda *called: returned.append(isinstance(called[2], tuple))
-    )
-    size = int(cast("PreTrainedModel", network).config.vocab_size)
-    try:
-        with torch.no_grad():
-            ids = torch.tensor([[5 % size, 6 % size, 7 % size], [5 % size, 6 % size, 8 % size]])
-            ids = ids.to(next(network.parameters()).device)
-            mask = torch.ones_like(ids)
-            states = network(input_ids=ids, attention_mask=mask).last_hidden_state
-    finally:
-        hook.remove()
-    # In a causal model the first token cannot see that the last one differs.
-    causal = bool(torch.allclose(states[0, 0], states[1, 0], atol=1e-6))
-    return causal, returned[0]

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -12,6 +12,7 @@ from fucina.errors import ModelError
 from fucina.models.base import choose_template, find_head, find_layers
 from fucina.models.halves import name_of
 from fucina.models.source import has_halves, locate, read_config, read_tokenizer, writer_class
+from fucina.records import Answer
 
 if TYPE_CHECKING:
     from fucina.config import ChatConfig, ModelConfig
@@ -49,7 +50,7 @@ class Blueprint:
     encoder: str = ""
 
 
-def draw(config: "ModelConfig", answer: Literal["label", "text"] = "label") -> Blueprint:
+def draw(config: "ModelConfig", answer: Answer = "label") -> Blueprint:
     """Build the network of a base without reading weights.
 
     Args:
@@ -81,7 +82,7 @@ def draw(config: "ModelConfig", answer: Literal["label", "text"] = "label") -> B
             fix=f"Use a base with a standard architecture, for example model.base: {good}.",
         ) from error
     halves = has_halves(settings)
-    if halves and answer == "label":
+    if halves and answer != "text":
         network, halves = network.get_encoder(), False
     network.requires_grad_(False)
     inside = ["", ""]

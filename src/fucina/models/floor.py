@@ -15,7 +15,7 @@ import numpy as np
 
 from fucina.models.lexical import Table, rarity, weigh
 
-__all__ = ["Floor", "fit", "ridge"]
+__all__ = ["INNER_FOLDS", "Floor", "fit", "logistic", "ridge"]
 
 # Chosen on eight public sets of 300 to 3,000 rows: flat between 5 and 50 for vectors of unit
 # length, and between 0.25 and 1 for ridge.
@@ -70,7 +70,7 @@ def fit(
         >>> bool((logits.argmax(axis=1) == targets).mean() > 0.9)
         True
     """
-    weight, bias = _logistic(features, targets, label_count)
+    weight, bias = logistic(features, targets, label_count)
     nothing = np.zeros((len(targets), label_count))
     if ngrams is None or not ngrams.shape[1]:
         return Floor(weight, bias, None, nothing)
@@ -80,7 +80,7 @@ def fit(
     dense, lexical = nothing.copy(), nothing.copy()
     for fold in range(INNER_FOLDS):
         out = inner == fold
-        fold_weight, fold_bias = _logistic(features[~out], targets[~out], label_count)
+        fold_weight, fold_bias = logistic(features[~out], targets[~out], label_count)
         dense[out] = features[out] @ fold_weight + fold_bias
         table, shift = ridge(ngrams[~out], targets[~out], label_count)
         lexical[out] = table.scores(ngrams[out]) + shift
@@ -94,18 +94,42 @@ def fit(
     return Floor(weight, bias + mix * shift, scaled, mix * lexical)
 
 
-def _logistic(features: np.ndarray, targets: np.ndarray, label_count: int) -> tuple:
-    """Fit logistic regression; labels without a row keep a large negative bias."""
+def logistic(
+    features: Any,
+    targets: np.ndarray,
+    label_count: int,
+    *,
+    inverse_penalty: float | None = None,
+    absent: float = -20.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit logistic regression, with weights and a bias for every label.
+
+    Args:
+        features: n x d, dense or sparse.
+        targets: n label indices, two different ones or more.
+        label_count: c.
+        inverse_penalty: How freely it fits; None for what suits vectors of length sqrt(d).
+        absent: The bias of labels without a row.
+
+    Returns:
+        Weights d x c, and c biases.
+
+    Example:
+        >>> weight, bias = logistic(np.array([[1.0], [-1.0]] * 9), np.array([0, 2] * 9), 3)
+        >>> (np.array([[1.0], [-1.0]]) @ weight + bias).argmax(axis=1).tolist()
+        [0, 2]
+    """
     from sklearn.linear_model import LogisticRegression
 
     width = features.shape[1]
     # Features have length sqrt(d), so the penalty of unit vectors is divided by d.
-    model = LogisticRegression(C=INVERSE_PENALTY / width, max_iter=300)
+    penalty = INVERSE_PENALTY / width if inverse_penalty is None else inverse_penalty
+    model = LogisticRegression(C=penalty, max_iter=300)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # not converged after 300 rounds is good enough to start
         model.fit(features, targets)
     weight = np.zeros((width, label_count))
-    bias = np.full(label_count, -20.0)
+    bias = np.full(label_count, absent)
     if len(model.classes_) == 2:  # scikit-learn gives one column for two labels
         weight[:, model.classes_] = np.stack([-model.coef_[0] / 2, model.coef_[0] / 2], axis=1)
         bias[model.classes_] = [-model.intercept_[0] / 2, model.intercept_[0] / 2]

@@ -15,7 +15,7 @@ from scipy import sparse
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import CountVectorizer
 
-__all__ = ["Lexicon", "Table", "counts", "learn", "rarity", "weigh"]
+__all__ = ["MAX_NGRAMS", "Lexicon", "Table", "counts", "learn", "rarity", "weigh"]
 
 ORDERS = (2, 5)
 MAX_NGRAMS = 40_000  # half of that measured two points worse on 960 rows; more, no better
@@ -26,6 +26,11 @@ class Lexicon:
     """The v n-grams a head may have weights for, sorted; the position is the column."""
 
     ngrams: tuple[str, ...]
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """The column of each n-gram."""
+        return {ngram: column for column, ngram in enumerate(self.ngrams)}
 
     @cached_property
     def counter(self) -> "CountVectorizer":

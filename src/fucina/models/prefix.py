@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-__all__ = ["Prefix", "agrees", "attend", "begin", "run_after", "window_of"]
+__all__ = ["Prefix", "agrees", "attend", "begin", "run_after", "see_all", "window_of"]
 
 
 AGREES = 1e-4  # of the length of the states; sums in another order differ by a hundredth of it
@@ -166,3 +166,22 @@ def masks(body: nn.Module, mask: Tensor, past: int) -> Tensor | dict[str, Tensor
         return attend(mask, past)
     near = attend(mask, past, window)
     return {"full_attention": attend(mask, past), "sliding_attention": near} if several else near
+
+
+def see_all(body: nn.Module, mask: Tensor) -> Tensor | dict[str, Tensor]:
+    """The mask with which a decoder sees before and behind, or one for each kind of layer.
+
+    Windows stay as wide as they are, to both sides.
+
+    Args:
+        body: The bare transformer.
+        mask: b x L, 1 where there is a token.
+    """
+    here = torch.arange(mask.shape[1], device=mask.device)
+    far = (here[:, None] - here[None]).abs()
+    full = mask.bool()[:, None, None, :] | (far == 0)  # what fills up sees itself
+    window, several = window_of(body)
+    if window is None:
+        return full
+    near = full & (far < window)
+    return {"full_attention": full, "sliding_attention": near} if several else near

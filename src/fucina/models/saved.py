@@ -13,8 +13,10 @@ from fucina.errors import RunError
 from fucina.models.build import build
 from fucina.models.ensemble import Ensemble
 from fucina.models.lexical import Lexicon, Table
+from fucina.models.marker import Marker
 from fucina.models.peft_format import adapter_config, from_tensors, to_tensors
 from fucina.models.stack import Stack
+from fucina.models.tags import tag_names
 from fucina.models.writer import Writer
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "load",
+    "load_marker",
     "load_writer",
     "member_folder",
     "save_lexicon",
@@ -95,12 +98,41 @@ def load(
     Raises:
         RunError: A file is missing or broken, or the base is not the one it was trained on.
     """
-    lexicon = _lexicon(folder)
+    stacks, lexical = _headed(folder, recipe, base, len(labels), workers)
+    temperature, threshold = _calibration(folder)
+    return Ensemble(
+        base,
+        tuple(stacks),
+        tuple(labels),
+        _lexicon(folder),
+        tuple(lexical),
+        recipe.folds.ensemble,
+        temperature,
+        threshold,
+    )
+
+
+def load_marker(
+    folder: Path, recipe: "Recipe", base: "Base", types: Sequence[str], *, workers: int
+) -> Marker:
+    """Load all members of a run, ready to mark spans.
+
+    Raises:
+        RunError: A file is missing or broken, or the base is not the one it was trained on.
+    """
+    stacks, lexical = _headed(folder, recipe, base, len(tag_names(types)), workers)
+    return Marker(base, tuple(stacks), tuple(types), _lexicon(folder), tuple(lexical))
+
+
+def _headed(
+    folder: Path, recipe: "Recipe", base: "Base", labels: int, workers: int
+) -> tuple[list[Stack], list[Table | None]]:
+    """The stacks of members that have heads, and what the n-grams say for each."""
     stacks: list[Stack] = []
     lexical: list[Table | None] = []
     for group in _groups(recipe):
         stack = build(
-            base, recipe.adapter, members=len(group), labels=len(labels), seed=0, workers=workers
+            base, recipe.adapter, members=len(group), labels=labels, seed=0, workers=workers
         )
         adapters, heads = [], []
         for member in group:
@@ -112,17 +144,7 @@ def load(
             lexical.append(_table(tensors))
         stack.bind(torch.stack(adapters).to(stack.device), torch.stack(heads).to(stack.device))
         stacks.append(stack)
-    temperature, threshold = _calibration(folder)
-    return Ensemble(
-        base,
-        tuple(stacks),
-        tuple(labels),
-        lexicon,
-        tuple(lexical),
-        recipe.folds.ensemble,
-        temperature,
-        threshold,
-    )
+    return stacks, lexical
 
 
 def load_writer(folder: Path, recipe: "Recipe", base: "Base", *, workers: int) -> Writer:

@@ -107,12 +107,16 @@ class Stack:
 
     def features(self, batch: Batch, worker: int = 0) -> Tensor:
         """Pooled vectors of length sqrt(d), k x b x d."""
+        pooled = pool(self.states_of(batch, worker), batch.mask, self.base.pooling)
+        return pooled.view(batch.members, -1, pooled.shape[-1])
+
+    def states_of(self, batch: Batch, worker: int = 0) -> Tensor:
+        """The last hidden state of each token, k*b x L x d."""
         own = self.replicas[worker]
         if own.inject is not None:
             own.inject.hidden = self._trunk_states(batch)
-        states = own.network(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
-        pooled = pool(states.float(), batch.mask, self.base.pooling)
-        return pooled.view(batch.members, -1, pooled.shape[-1])
+        mask = self.base.seen(batch.mask)
+        return own.network(input_ids=batch.ids, attention_mask=mask).last_hidden_state.float()
 
     def begin(
         self,
@@ -185,6 +189,13 @@ class Stack:
         """
         self.ready(worker, noise_seed)
         return torch.baddbmm(self.bias, self.features(batch, worker), self.head)
+
+    def token_logits(self, batch: Batch, worker: int = 0, noise_seed: int | None = None) -> Tensor:
+        """Scores of the tags of every token, k x b*L x c; arguments as above."""
+        self.ready(worker, noise_seed)
+        states = self.states_of(batch, worker)
+        each = states.reshape(batch.members, -1, states.shape[-1])
+        return torch.baddbmm(self.bias, each, self.head)
 
     @property
     def device(self) -> torch.device:

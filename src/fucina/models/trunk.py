@@ -175,7 +175,8 @@ class Trunk:
 
     def run(self, batch: Batch) -> Tensor:
         """Hidden states after the trunk, b x L x d, without gradients."""
-        return self._kept(lambda body: body(input_ids=batch.ids, attention_mask=batch.mask))[1]
+        mask = self.base.seen(batch.mask)
+        return self._kept(lambda body: body(input_ids=batch.ids, attention_mask=mask))[1]
 
     def begin(self, ids: Tensor) -> tuple[Prefix, Tensor]:
         """What the trunk remembers of a beginning of P tokens, and its states, 1 x P x d."""

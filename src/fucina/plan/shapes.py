@@ -59,9 +59,9 @@ class Shapes:
 
     Attributes:
         rows: Development rows.
-        learned: Training rows of all members together.
+        learned: Training rows of all members together, of spans the words that floors learn from.
         test_rows: Rows of the test set.
-        labels: c; 0 where texts are learnt.
+        labels: c, of spans the tags; 0 where texts are learnt.
         members: k.
         characters: Of the development rows.
         tokens: Of the training rows of all members, without padding: one epoch. What rows share

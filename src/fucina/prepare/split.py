@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fucina.errors import DataError
-from fucina.records import Dataset, Fold, Split
+from fucina.records import Answer, Dataset, Fold, Split
 
 if TYPE_CHECKING:
     from fucina.config import DataConfig
@@ -24,7 +24,7 @@ def split(
     config: "DataConfig",
     folds: int,
     seed: int,
-    labelled: bool = True,
+    answer: Answer = "label",
 ) -> Split:
     """Divide rows into folds for development and a test set that no training sees.
 
@@ -38,19 +38,20 @@ def split(
         config: The shares.
         folds: 0 for one model with a validation set, else K of 2 or more.
         seed: Same seed, same split.
-        labelled: Targets are labels; else they are texts, and all rows are of one kind.
+        answer: What targets are. Texts are all of one kind; of spans each row counts for the rarest
+            type in it.
 
     Raises:
         DataError: Too few rows of a label to stand on every side.
     """
     development = train
     if test is None:
-        away = _share(train, config.test_share, seed, "test", labelled)
+        away = _share(train, config.test_share, seed, "test", answer)
         rest = [row for row in range(len(train)) if row not in away]
         test = train.take(sorted(away), name=f"{train.name} (test)")
         development = train.take(rest)
-    strata = _strata(development, labelled)
-    labels = tuple(sorted(set(strata))) if labelled else ()
+    strata = _strata(development, answer, least=max(folds, 2))
+    labels = _labels(development, answer)
     if folds >= 2:
         place = deal(strata, _groups(development), folds, seed=seed)
         parts = tuple(
@@ -67,12 +68,12 @@ def split(
         )
         parts = (Fold(tuple(range(count)), tuple(range(count, len(development)))),)
     else:
-        held = _share(development, config.validation_share, seed + 1, "validation", labelled)
+        held = _share(development, config.validation_share, seed + 1, "validation", answer)
         kept = tuple(row for row in range(len(development)) if row not in held)
         parts = (Fold(kept, tuple(sorted(held))),)
     for number, part in enumerate(parts, start=1):
         missing = set(labels) - {development.targets[row] for row in part.train}
-        if missing:
+        if missing and answer == "label":
             raise DataError(
                 f"fold {number} has no row of {', '.join(sorted(missing))} to learn from.",
                 fix="Add rows of that label, use fewer folds, or make its groups smaller.",
@@ -103,7 +104,7 @@ def thin(split: Split, share: float, *, seed: int) -> Split:
         return split
     order = np.random.default_rng(seed).permutation(len(split.development))
     folds = []
-    strata = _strata(split.development, bool(split.labels))
+    strata = _kinds(split)
     for fold in split.folds:
         rows: dict[str, list[int]] = {}
         for row in sorted(fold.train, key=order.__getitem__):
@@ -152,8 +153,37 @@ def deal(targets: Sequence[str], groups: Sequence[str], parts: int, *, seed: int
     return place[members]
 
 
-def _strata(dataset: Dataset, labelled: bool) -> list[str]:
-    return dataset.targets if labelled else ["text"] * len(dataset)
+def _strata(dataset: Dataset, answer: Answer, *, least: int = 2) -> list[str]:
+    """What each row counts for; types of spans with too few rows to be dealt go with others."""
+    if answer == "label":
+        return dataset.targets
+    if answer == "text":
+        return ["text"] * len(dataset)
+    counts = Counter(span.label for row in dataset.examples for span in row.spans)
+    rarest = [
+        min((span.label for span in row.spans), key=lambda name: (counts[name], name), default="")
+        for row in dataset.examples
+    ]
+    groups: dict[str, set[str]] = {}
+    for name, group in zip(rarest, _groups(dataset), strict=True):
+        groups.setdefault(name, set()).add(group)
+    largest = max(groups, key=lambda name: (len(groups[name]), name))
+    return [name if len(groups[name]) >= least else largest for name in rarest]
+
+
+def _labels(dataset: Dataset, answer: Answer) -> tuple[str, ...]:
+    """The labels, or the types of spans; texts have none."""
+    if answer == "spans":
+        return tuple(sorted({span.label for row in dataset.examples for span in row.spans}))
+    return tuple(sorted(set(dataset.targets))) if answer == "label" else ()
+
+
+def _kinds(split: Split) -> list[str]:
+    """What the rows of a split count for, whose kind of answer its rows tell."""
+    if not split.labels:
+        return _strata(split.development, "text")
+    spans = any(row.spans for row in split.development.examples)
+    return _strata(split.development, "spans" if spans else "label")
 
 
 def _groups(dataset: Dataset) -> list[str]:
@@ -166,7 +196,9 @@ def _groups(dataset: Dataset) -> list[str]:
     ]
 
 
-def _share(dataset: Dataset, share: float, seed: int, side: str, labelled: bool = True) -> set[int]:
+def _share(
+    dataset: Dataset, share: float, seed: int, side: str, answer: Answer = "label"
+) -> set[int]:
     """Pick about `share` of the rows of each label, whole groups, at least one row of each.
 
     Raises:
@@ -176,13 +208,13 @@ def _share(dataset: Dataset, share: float, seed: int, side: str, labelled: bool 
     rows_of: dict[str, list[int]] = {}
     for row, group in enumerate(groups):
         rows_of.setdefault(group, []).append(row)
-    strata = _strata(dataset, labelled)
+    strata = _strata(dataset, answer)
     counts = Counter(strata)
     spread = {label: set() for label in counts}
     for group, label in zip(groups, strata, strict=True):
         spread[label].add(group)
     alone = sorted(label for label, own in spread.items() if len(own) < 2)
-    if alone and not labelled:
+    if alone and answer != "label":
         raise DataError(
             f"all {len(dataset)} rows say nearly the same, so none can be kept for {side}.",
             fix=f"Add other rows, or give a data.{side} file.",

@@ -3,7 +3,7 @@
 Arrays are numpy; shapes are written beside them (n rows, c labels, k members of an ensemble).
 """
 
-from fucina.records.answers import Epoch, Predictions, Ratio, Texts
+from fucina.records.answers import Epoch, Predictions, Ratio, Spans, Texts
 from fucina.records.compared import Change, Contest, Leaderboard, Standing
 from fucina.records.diagnosis import Cause, Diagnosis, Slice, WorstError
 from fucina.records.judgment import (
@@ -17,9 +17,21 @@ from fucina.records.judgment import (
     Outcome,
 )
 from fucina.records.progress import Progress, silent
-from fucina.records.rows import Dataset, Example, Finding, Fold, Message, Repair, Role, Split
+from fucina.records.rows import (
+    Answer,
+    Dataset,
+    Example,
+    Finding,
+    Fold,
+    Message,
+    Repair,
+    Role,
+    Span,
+    Split,
+)
 
 __all__ = [
+    "Answer",
     "Calibration",
     "Case",
     "Cause",
@@ -45,6 +57,8 @@ __all__ = [
     "Repair",
     "Role",
     "Slice",
+    "Span",
+    "Spans",
     "Split",
     "Standing",
     "Texts",

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from fucina.records.rows import Span
+
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Epoch", "Predictions", "Ratio", "Texts"]
+__all__ = ["Epoch", "Predictions", "Ratio", "Spans", "Texts"]
 
 
 @dataclass(frozen=True)
@@ -98,3 +100,24 @@ class Texts:
     tokens: "np.ndarray"
     ended: "np.ndarray"
     marks: Mapping[str, Ratio] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Answers of a model that are stretches of the texts it read.
+
+    Attributes:
+        prompts: The n inputs.
+        targets: What is truly marked in each of them; empty when unknown.
+        answers: What the model marks in each, in order, none within another.
+        confidences: How sure it is of each span of `answers`, in 0..1.
+        read: n counts of characters; what a text holds behind them was cut off.
+        types: What a span can be.
+    """
+
+    prompts: tuple[str, ...]
+    targets: tuple[tuple[Span, ...], ...]
+    answers: tuple[tuple[Span, ...], ...]
+    confidences: tuple[tuple[float, ...], ...]
+    read: tuple[int, ...]
+    types: tuple[str, ...]

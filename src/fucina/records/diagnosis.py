@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fucina.records.judgment import Interval
-from fucina.records.rows import Message
+from fucina.records.rows import Answer, Message
 
 __all__ = ["Cause", "Diagnosis", "Slice", "WorstError"]
 
@@ -50,12 +50,13 @@ class Slice:
     """Some of the test rows, and how many of them are answered rightly.
 
     Attributes:
-        kind: What divides the rows: `label`, `length` or `likeness`.
+        kind: What divides the rows: `label`, `length`, `likeness`, of spans also `type`, `name`.
         name: Which part.
         rows: How many rows it has.
         score: With its interval.
         weak: The interval is worse than the score of all rows.
-        metric: What the score is: `accuracy`, or `token_loss` of texts.
+        metric: What the score is: `accuracy`, `token_loss` of texts, or `recall` of spans, which
+            are counted as rows.
     """
 
     kind: str
@@ -105,4 +106,4 @@ class Diagnosis:
     slices: tuple[Slice, ...]
     errors: tuple[WorstError, ...]
     must_fix: tuple[Mapping[str, Any], ...]
-    answer: Literal["label", "text"] = "label"
+    answer: Answer = "label"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from fucina.records.answers import Predictions, Texts
+from fucina.records.answers import Predictions, Spans, Texts
 from fucina.records.rows import Example
 
 __all__ = [
@@ -117,10 +117,10 @@ class LearningCurve:
     Attributes:
         rows: Training rows of each point, from few to all.
         scores: On the same test rows each time.
-        gain: Expected gain of twice the rows, with its interval: of accuracy, or the fall of the
-            loss a token.
+        gain: Expected gain of twice the rows, with its interval: of accuracy or F1, or the fall of
+            the loss a token.
         advice: Whether to label more, in a sentence.
-        metric: What the scores are: `accuracy`, or `token_loss` of texts.
+        metric: What the scores are: `accuracy`, `token_loss` of texts, or `f1` of spans.
     """
 
     rows: tuple[int, ...]
@@ -166,7 +166,7 @@ class Case:
     must_not: tuple[str, ...] = ()
 
 
-Answers = TypeVar("Answers", Predictions, Texts)
+Answers = TypeVar("Answers", Predictions, Texts, Spans)
 
 
 @dataclass(frozen=True)

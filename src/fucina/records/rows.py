@@ -6,8 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-__all__ = ["Dataset", "Example", "Finding", "Fold", "Message", "Repair", "Role", "Split"]
+__all__ = [
+    "Answer",
+    "Dataset",
+    "Example",
+    "Finding",
+    "Fold",
+    "Message",
+    "Repair",
+    "Role",
+    "Span",
+    "Split",
+]
 
+Answer = Literal["label", "text", "spans"]
 Role = Literal["system", "user", "assistant", "tool"]
 
 
@@ -29,6 +41,21 @@ class Message:
     name: str = ""
 
 
+@dataclass(frozen=True, order=True)
+class Span:
+    """A stretch of a text and what it is.
+
+    Attributes:
+        start: Its first character, counted from 0.
+        end: The character behind its last.
+        label: Its type, such as `PER`.
+    """
+
+    start: int
+    end: int
+    label: str
+
+
 @dataclass(frozen=True)
 class Example:
     """One row as the model sees it.
@@ -43,6 +70,7 @@ class Example:
         tools: What the assistant may call, in OpenAI's form.
         left_out: Turns after the last answer, from which nothing can be learnt.
         facts: What judging an answer needs beside the target, such as the path of a database.
+        spans: What is marked in the prompt, in order and apart; the target says it in words.
         fields: The row that it was made of, by field of the task, so that it can be varied and
             written again; empty where it was made otherwise.
     """
@@ -55,6 +83,7 @@ class Example:
     tools: tuple[Mapping[str, Any], ...] = ()
     left_out: tuple[Message, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
+    spans: tuple[Span, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -103,12 +132,14 @@ class Dataset:
         examples: n of them.
         columns: Field of the task to the column it was read from; empty for chat formats.
         format: How the rows were written: `columns`, or the name of a chat format.
+        findings: What reading them noticed and could mend by itself.
     """
 
     name: str
     examples: tuple[Example, ...]
     columns: Mapping[str, str] = field(default_factory=dict)
     format: str = "columns"
+    findings: "tuple[Finding, ...]" = ()
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -155,6 +186,8 @@ def _parts(example: Example) -> list[str]:
         parts.append(json.dumps(seen, sort_keys=True, default=dict))
     if example.facts:
         parts.append(json.dumps(dict(example.facts), sort_keys=True))
+    if example.spans:
+        parts.append(json.dumps([asdict(span) for span in example.spans]))
     return parts
 
 

@@ -7,19 +7,33 @@ from pathlib import Path
 from typing import Any
 
 from fucina.errors import RunError
-from fucina.records import Dataset, Example, Message, Predictions, Ratio, Split, Texts
+from fucina.records import Dataset, Example, Message, Predictions, Ratio, Span, Spans, Split, Texts
 from fucina.run.files import write_bytes
 
 __all__ = [
     "read_predictions",
     "read_rows",
+    "read_spans",
     "read_texts",
+    "write_answers",
     "write_predictions",
     "write_rows",
     "write_texts",
 ]
 
 GAINED, POSSIBLE = "gained:", "possible:"  # before the name of a mark
+
+
+def write_answers(
+    path: Path, answers: Predictions | Texts | Spans, examples: Sequence[Example]
+) -> None:
+    """Write rows and what a model answered to them, whatever kind of answer that is."""
+    if isinstance(answers, Texts):
+        write_texts(path, answers, examples)
+    elif isinstance(answers, Spans):
+        _write_spans(path, answers, examples)
+    else:
+        write_predictions(path, answers)
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
@@ -130,6 +144,51 @@ def read_texts(path: Path) -> tuple[Dataset, Texts]:
     return rows, Texts(tuple(rows.prompts), tuple(rows.targets), answers, *numbers, marks=marks)
 
 
+def _write_spans(path: Path, spans: Spans, examples: Sequence[Example]) -> None:
+    """Write rows and what a model marked in them: the row, answer, confidences, characters read."""
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.table(
+        {
+            **_columns(examples),
+            "answer": [_json_spans(own) for own in spans.answers],
+            "confidences": [list(sure) for sure in spans.confidences],
+            "read": list(spans.read),
+        },
+        metadata={"types": json.dumps(spans.types)},
+    )
+    sink = pyarrow.BufferOutputStream()
+    parquet.write_table(table, sink)
+    write_bytes(path, sink.getvalue().to_pybytes())
+
+
+def read_spans(path: Path) -> tuple[Dataset, Spans]:
+    """Read the rows and spans that `write_answers` wrote.
+
+    Raises:
+        RunError: The file is missing or broken.
+    """
+    table = _parquet(path)
+    rows = Dataset("test", _examples(table))
+    return rows, Spans(
+        tuple(rows.prompts),
+        tuple(row.spans for row in rows.examples),
+        tuple(map(_spans, table["answer"].to_pylist())),
+        tuple(map(tuple, table["confidences"].to_pylist())),
+        tuple(table["read"].to_pylist()),
+        tuple(json.loads((table.schema.metadata or {}).get(b"types", b"[]"))),
+    )
+
+
+def _json_spans(spans: Sequence[Span]) -> str:
+    return json.dumps([asdict(span) for span in spans], ensure_ascii=False)
+
+
+def _spans(text: str) -> tuple[Span, ...]:
+    return tuple(Span(**facts) for facts in json.loads(text))
+
+
 def _columns(examples: Sequence[Example]) -> dict[str, list[str]]:
     columns = {
         name: [getattr(example, name) for example in examples]
@@ -141,6 +200,8 @@ def _columns(examples: Sequence[Example]) -> dict[str, list[str]]:
         columns["tools"] = [json.dumps(example.tools, ensure_ascii=False) for example in examples]
     if any(example.facts for example in examples):
         columns["facts"] = [json.dumps(dict(e.facts), ensure_ascii=False) for e in examples]
+    if any(example.spans for example in examples):
+        columns["spans"] = [_json_spans(example.spans) for example in examples]
     return columns
 
 
@@ -150,6 +211,7 @@ def _examples(table: Any) -> tuple[Example, ...]:
         "messages": _turns,
         "tools": lambda text: tuple(json.loads(text)),
         "facts": json.loads,
+        "spans": _spans,
     }
     written = {
         name: list(map(read, table[name].to_pylist()))

@@ -1,6 +1,7 @@
 """The tasks: a folder each, found by looking, never listed.
 
-A task says what is particular to it in one `Task` record. Other packages add tasks through the
+A task says what is particular to it in one `Task` record. A recipe may ask for another form of the
+same rows as `task.form`, such as `entities.json`. Other packages add tasks through the
 entry-point group `fucina.tasks`, whose objects are `Task` records.
 """
 
@@ -10,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from fucina.errors import RecipeError, nearest
-from fucina.records import Dataset, Example, Finding, Ratio
+from fucina.records import Answer, Dataset, Example, Finding, Ratio
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Baseline", "Check", "Slices", "Task", "as_text", "folder", "get", "names", "of"]
 
 
-Baseline = Callable[[Sequence[Example], Sequence[Example]], list[str]]
+Baseline = Callable[[Sequence[Example], Sequence[Example]], Sequence[Any]]
 Check = Callable[[Dataset], list[Finding]]
 Slices = Callable[[Sequence[str], Sequence[Example]], Mapping[str, Sequence[str]]]
 
@@ -45,7 +46,7 @@ class Task:
         scores: Answers and their rows to the scores of each row, by metric; for tasks that answer
             with text and have more to say than how likely an answer was.
         baselines: Name to a function of training rows and rows to answer, which answers them
-            without a model; for tasks that answer with text.
+            without a model; for tasks that answer with text or spans.
         configure: What its section of a recipe says to the task that does so; for tasks with
             settings of their own, see `fucina.config.tasks`.
         slices: Answers and their rows to the ways in which rows are divided, such as by level; each
@@ -53,11 +54,12 @@ class Task:
         evidence: An answer and its row to what a report shows beside them, by what it is called.
         checks: Looked at with every check of the rows of one file, before each training; an error
             stops it.
+        forms: Other ways to answer the same rows, by what a recipe writes behind the name.
     """
 
     name: str
     summary: str
-    answer: Literal["label", "text"]
+    answer: Answer
     columns: Mapping[str, str]
     to_example: Callable[[Mapping[str, Any]], Example]
     optional: Mapping[str, str] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class Task:
     slices: Slices | None = None
     evidence: Callable[[str, Example], Mapping[str, str]] | None = None
     checks: tuple[Check, ...] = ()
+    forms: "Mapping[str, Task]" = field(default_factory=dict)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -148,11 +151,28 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Task:
-    """Load one task.
+    """Load one task, or a form of it.
 
     Raises:
         RecipeError: There is no such task; the nearest name is offered.
+
+    Example:
+        >>> get("entities").answer, get("entities.json").answer
+        ('spans', 'text')
     """
+    name, _, form = name.partition(".")
+    task = _load(name)
+    if not form:
+        return task
+    if form not in task.forms:
+        raise RecipeError(
+            f"{name} has no form {form!r}.",
+            fix=f"Set task: {nearest(form, task.forms)}" if task.forms else f"Set task: {name}.",
+        )
+    return task.forms[form]
+
+
+def _load(name: str) -> Task:
     if (Path(__file__).parent / name / "__init__.py").is_file() and name.isidentifier():
         return import_module(f"fucina.tasks.{name}").TASK
     for entry in entry_points(group="fucina.tasks"):

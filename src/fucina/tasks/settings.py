@@ -9,6 +9,7 @@ from fucina import tasks
 from fucina.config import (
     LABEL_BASELINES,
     LABEL_METRICS,
+    SPAN_METRICS,
     TEXT_METRICS,
     ChatConfig,
     ExpectationsConfig,
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["BASE", "SCRATCH", "baselines", "refuse_idle"]
 
 LEAVE_OUT = "leave it out"
+EXPECTED = {
+    f"expectations.{name}": "expect a loss, or set evaluation.goals"
+    for name in ExpectationsConfig.model_fields
+    if name.startswith("metric")
+}
 # Setting to what does the same job there.
 IDLE = {
     "text": {
@@ -41,17 +47,29 @@ IDLE = {
         "synthesis.prompts.label": "leave it out, or write it as name:",
         "phases.rows_per_label": "leave it out: rows is the target of all",
         **{f"loss.{name}": LEAVE_OUT for name in LossConfig.model_fields},
-        **{
-            f"expectations.{name}": "expect a loss, or set evaluation.goals"
-            for name in ExpectationsConfig.model_fields
-            if name.startswith("metric")
-        },
+        "model.look_ahead": LEAVE_OUT,
+        **EXPECTED,
     },
     "label": {
+        "model.look_ahead": LEAVE_OUT,
         "augment.rows": "set augment.rows_per_label",
         "synthesis.prompts.given": "write label:",
         "engine.backend": LEAVE_OUT,
         **{f"chat.{name}": LEAVE_OUT for name in ChatConfig.model_fields},
+    },
+    "spans": {
+        "data.label": "write data.columns: {spans: COLUMN}",
+        "model.pooling": LEAVE_OUT,
+        "folds.ensemble": "leave it out: members mark by their mean probabilities",
+        "evaluation.rules": LEAVE_OUT,
+        "evaluation.must_fix": LEAVE_OUT,
+        "evaluation.max_error": LEAVE_OUT,
+        "evaluation.calibrate": LEAVE_OUT,
+        "augment": LEAVE_OUT,
+        "synthesis": LEAVE_OUT,
+        "phases.rows_per_label": "leave it out: rows is the target of all",
+        **{f"chat.{name}": LEAVE_OUT for name in ChatConfig.model_fields},
+        **EXPECTED,
     },
 }
 # Setting that is not its default, to another and its values with which it does nothing.
@@ -100,7 +118,7 @@ def refuse_idle(recipe: "Recipe") -> None:
         _refuse_blank(recipe, task)
         _refuse_together(recipe)
         return
-    kind = "text" if task.answer == "text" else "labels"
+    kind = {"text": "text", "label": "labels", "spans": "spans"}[task.answer]
     word = "do" if len(found) > 1 else "does"
     fixes = [
         f"{name.partition('=')[0]}: {fix}" if len(found) > 1 else fix for name, fix in found.items()
@@ -116,7 +134,7 @@ def _refuse_blank(recipe: "Recipe", task: "Task") -> None:
     """Adapters on weights that know nothing would learn next to nothing."""
     if recipe.model.base != SCRATCH:
         return
-    if task.answer == "label":
+    if task.answer != "text":
         raise RecipeError(
             "model.base: scratch is for tasks that answer with text.", fix="Set model.base: minilm."
         )
@@ -169,11 +187,11 @@ def _shown(name: str, value: Any) -> str:
 
 def _goals(recipe: "Recipe", task: "Task") -> dict[str, str]:
     """Goals of scores that this task does not have, or that only describe answers."""
-    if task.answer == "label":
-        known: tuple[str, ...] = LABEL_METRICS
-    else:
+    if task.answer == "text":
         own = (name for name in task.metrics if name not in task.descriptive)
-        known = (*own, *TEXT_METRICS, *_persona_metrics(recipe))
+        known: tuple[str, ...] = (*own, *TEXT_METRICS, *_persona_metrics(recipe))
+    else:
+        known = LABEL_METRICS if task.answer == "label" else SPAN_METRICS
     return {
         f"evaluation.goals.{name}": "it says what answers are like, not how good they are"
         if name in task.descriptive
@@ -202,7 +220,9 @@ def baselines(recipe: "Recipe") -> tuple[str, ...]:
 
 
 def _known_baselines(task: "Task") -> tuple[str, ...]:
-    return LABEL_BASELINES if task.answer == "label" else (*task.baselines, BASE)
+    if task.answer == "label":
+        return LABEL_BASELINES
+    return (*task.baselines, *([BASE] if task.answer == "text" else []))
 
 
 def _baselines(recipe: "Recipe", task: "Task") -> dict[str, str]:

@@ -10,13 +10,14 @@ from fucina.models.build import build
 from fucina.models.lexical import Lexicon, Table
 from fucina.models.stack import Stack
 from fucina.models.threads import count
-from fucina.records import Predictions, Split, Texts, silent
+from fucina.records import Predictions, Spans, Split, Texts, silent
 from fucina.train.checkpoint import State
 from fucina.train.elsewhere import require, take_over, teach
 from fucina.train.fit import fit
 from fucina.train.members import Hooks, Member
 from fucina.train.prepare_labels import prepare_labels
 from fucina.train.prepare_pairs import prepare_pairs
+from fucina.train.prepare_spans import prepare_spans
 from fucina.train.prepare_texts import prepare_texts
 from fucina.train.stopping import max_ratio
 from fucina.train.texts import TextMaterial
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from fucina.models.base import Base
 
 __all__ = ["Fit", "Memory", "cross_validate"]
+
+PREPARE = {"label": prepare_labels, "text": prepare_texts, "spans": prepare_spans}
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Fit:
     Attributes:
         members: The k members with the weights they keep.
         stacks: The stacks they were trained in, to name their parameters.
-        lexicon: The n-grams; None without a lexical part.
+        lexicon: The n-grams, or forms of words; None without a lexical part.
         lexical: For each member what the n-grams say, or None.
         out_of_fold: Every held-out row answered by the member that did not train on it.
         held_out: The development rows of `out_of_fold`, in its order.
@@ -60,7 +63,7 @@ class Fit:
     stacks: tuple[Stack, ...]
     lexicon: Lexicon | None
     lexical: tuple[Table | None, ...]
-    out_of_fold: Predictions | Texts
+    out_of_fold: Predictions | Texts | Spans
     held_out: tuple[int, ...]
     truncated: tuple[int, ...]
     longest_tokens: int
@@ -91,11 +94,9 @@ def cross_validate(
     outside = recipe.engine.backend == "unsloth"
     if outside:
         require(recipe.engine.python, base)
-    texts = tasks.get(recipe.task).answer == "text"
-    ratio = max_ratio(recipe.stopping, recipe.training.loss, texts=texts)
-    prepare = prepare_labels
-    if texts:
-        prepare = prepare_texts if base.halves is None else prepare_pairs
+    answer = tasks.get(recipe.task).answer
+    ratio = max_ratio(recipe.stopping, recipe.training.loss, labels=answer == "label")
+    prepare = PREPARE[answer] if base.halves is None else prepare_pairs
     prepared = prepare(split, base, recipe, threads=threads, hooks=hooks)
     every = range(len(split.folds))
     groups = [[i] for i in every] if recipe.adapter.kind == "full" else [list(every)]

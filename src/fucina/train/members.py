@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fucina.models.lexical import Lexicon, Table
 from fucina.models.stack import Stack
-from fucina.records import Epoch, Fold, Predictions, Progress, Texts, silent
+from fucina.records import Epoch, Fold, Predictions, Progress, Spans, Texts, silent
 from fucina.train.batches import Chunk
 from fucina.train.optimizer import Optimizer
 from fucina.train.stopping import BestModel, EarlyStopping
@@ -81,11 +81,11 @@ class Prepared:
 
     Attributes:
         kind: How they answer.
-        labels: c; 0 for texts.
+        labels: c, of spans the tags; 0 for texts.
         heads: k x H, where their heads start.
         material: Numbers of members to what they learn from.
-        lexicon: The n-grams; None without a lexical part.
-        lexical: For each member what the n-grams say, or None.
+        lexicon: The n-grams, or forms of words; None without a lexical part.
+        lexical: For each member what these say, or None.
         out_of_fold: The finished members to their answers on the rows they held out.
         truncated: Development rows longer than the limit.
         longest_tokens: Tokens of the longest one.
@@ -97,7 +97,7 @@ class Prepared:
     material: "Callable[[Sequence[int]], Material]"
     lexicon: Lexicon | None
     lexical: tuple[Table | None, ...]
-    out_of_fold: "Callable[[Sequence[Member]], Predictions | Texts]"
+    out_of_fold: "Callable[[Sequence[Member]], Predictions | Texts | Spans]"
     truncated: tuple[int, ...]
     longest_tokens: int
 

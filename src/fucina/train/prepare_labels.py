@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.models.base import Base
 
-__all__ = ["STORE_SHARE", "fits_in_memory", "prepare_labels"]
+__all__ = ["STORE_SHARE", "fits_in_memory", "prepare_labels", "stored"]
 
 STORE_SHARE = 0.4  # of the free memory that stored activations may take
 
@@ -67,7 +67,7 @@ def prepare_labels(
         seed=recipe.seed,
         workers=count(threads),
     )
-    store = _store(probe, encoded, threads, hooks)
+    store = stored(probe, encoded, threads, hooks)
     hooks.lap("reading")
     lexicon, ngrams = None, None
     if recipe.model.lexical:
@@ -140,7 +140,7 @@ def fits_in_memory(tokens: int, width: int, hooks: Hooks) -> bool:
     return False
 
 
-def _store(
+def stored(
     stack: Stack, encoded: Encoded, threads: ThreadPoolExecutor, hooks: Hooks
 ) -> Activations | None:
     """Run the trunk once for all texts, unless the result would not fit in memory."""

@@ -17,12 +17,13 @@ RATIOS = {"focal": 20.0, "cross_entropy": 1.15}
 
 
 def max_ratio(
-    config: "StoppingConfig", loss: Literal["cross_entropy", "focal"], *, texts: bool = False
+    config: "StoppingConfig", loss: Literal["cross_entropy", "focal"], *, labels: bool = True
 ) -> float:
     """The ratio of validation to training loss above which an epoch is bad.
 
-    Of texts the training loss is far below the other while both still fall, so that `auto` sets
-    them no limit: with 1.15, runs ended an epoch or more before their best (docs/log.md).
+    Of texts and spans the training loss is far below the other while the model still gets better,
+    so that `auto` sets them no limit: with 1.15, runs that write ended an epoch or more before
+    their best (docs/log.md).
 
     Example:
         >>> from fucina.config import StoppingConfig
@@ -30,7 +31,7 @@ def max_ratio(
         (20.0, 3.0)
     """
     if config.max_ratio == "auto":
-        return float("inf") if texts else RATIOS[loss]
+        return RATIOS[loss] if labels else float("inf")
     return float("inf") if config.max_ratio == "off" else float(config.max_ratio)
 
 

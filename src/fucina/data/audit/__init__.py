@@ -1,7 +1,6 @@
 """Look at the rows before anything is trained on them: one module a check."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 from fucina.data.audit import (
     answers,
@@ -17,11 +16,12 @@ from fucina.data.audit import (
     personal,
     rendering,
     roles,
+    spans,
     style,
 )
 from fucina.data.audit.subject import Subject
 from fucina.errors import DataError
-from fucina.records import Finding, Progress, silent
+from fucina.records import Answer, Finding, Progress, silent
 
 __all__ = ["Subject", "audit", "checks", "gate", "raise_errors"]
 
@@ -31,6 +31,7 @@ Check = Callable[[Subject], list[Finding]]
 GATES: dict[str, tuple[Check, ...]] = {
     "label": (labels.check, duplicates.check),
     "text": (answers.empty, duplicates.check),
+    "spans": (spans.check, duplicates.check),
 }
 REST: dict[str, tuple[Check, ...]] = {
     "label": (label_noise.check,),
@@ -42,6 +43,7 @@ REST: dict[str, tuple[Check, ...]] = {
         constitution.check,
         rendering.check,
     ),
+    "spans": (spans.consistent,),
 }
 ALWAYS: tuple[Check, ...] = (
     near_duplicates.check,
@@ -75,7 +77,7 @@ def audit(subject: Subject, *, progress: Progress = silent) -> list[Finding]:
     return sorted(found, key=lambda finding: ORDER[finding.severity])
 
 
-def checks(answer: Literal["label", "text"]) -> tuple[Check, ...]:
+def checks(answer: Answer) -> tuple[Check, ...]:
     """All checks for one kind of answer, in the order in which they run."""
     return (*GATES[answer], *ALWAYS, *REST[answer])
 

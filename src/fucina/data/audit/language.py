@@ -20,7 +20,7 @@ def check(subject: Subject) -> list[Finding]:
     Of conversations, questions and answers are looked at apart: a translator is asked in one
     language and answers in another.
     """
-    if subject.answer == "label":
+    if subject.answer != "text":
         said = [Turn("", "user", prompt) for prompt in subject.train.prompts]
         origins = [example.origin for example in subject.train.examples]
         return _spoken("train", "row(s)", origins, said)

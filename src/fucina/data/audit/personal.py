@@ -30,8 +30,9 @@ def check(subject: Subject) -> list[Finding]:
 
 
 def _texts(example: Example, answer: str) -> list[tuple[str, str]]:
-    if answer == "label":
-        return [("", f"{example.prompt} {example.target}")]
+    if answer != "text":
+        own = f" {example.target}" if answer == "label" else ""  # spans are of the text itself
+        return [("", f"{example.prompt}{own}")]
     return [(f"{turn.where}: ", turn.text) for turn in turns(example, answer)]
 
 

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fucina.records import Answer as Kind
 from fucina.records import Dataset, Example, Finding, Message, Predictions
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Subject:
     train: Dataset
     validation: Dataset | None = None
     test: Dataset | None = None
-    answer: Literal["label", "text"] = "label"
+    answer: Kind = "label"
     folds: int = 0
     allow_duplicates: bool = False
     max_length_tokens: int = 0
@@ -110,13 +111,13 @@ def conversation(example: Example) -> tuple[Message, ...]:
 
 
 def turns(example: Example, answer: str) -> list[Turn]:
-    """All that a row says, turn by turn; of a labelled text only the text.
+    """All that a row says, turn by turn; of a text with a label or spans only the text.
 
     Example:
         >>> [turn.where for turn in turns(Example("ciao", "Ciao!"), "text")]
         ['turn 1 (user)', 'turn 2 (assistant)']
     """
-    if answer == "label":
+    if answer != "text":
         return [Turn("", "user", example.prompt)]
     found = []
     for number, turn in enumerate(conversation(example), 1):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from fucina.diagnose.case import Case
-from fucina.diagnose.causes import answers, conversations
+from fucina.diagnose.causes import answers, conversations, spans
 from fucina.diagnose.causes.amount import (
     class_imbalance,
     test_too_small,
@@ -37,11 +37,12 @@ from fucina.diagnose.causes.optimization import (
     warmup,
 )
 from fucina.diagnose.causes.texts import damaged_text, duplicates, truncation
+from fucina.diagnose.span_case import SpanCase
 from fucina.diagnose.text_case import TextCase
 from fucina.diagnose.training import Training
 from fucina.records import Cause
 
-__all__ = ["LABELS", "SETTINGS", "TEXTS"]
+__all__ = ["LABELS", "SETTINGS", "SPANS", "TEXTS"]
 
 # What these look at, texts have as well as labels.
 SETTINGS: tuple[Callable[[Training], Cause | None], ...] = (
@@ -65,4 +66,10 @@ TEXTS: tuple[Callable[[TextCase], Cause | None], ...] = (
     conversations.template_unlike_base, conversations.base_untrained,
     conversations.too_few_conversations, conversations.scarce_test, conversations.leaked,
     conversations.shifted,
+)  # fmt: skip
+
+SPANS: tuple[Callable[[SpanCase], Cause | None], ...] = (
+    spans.few_spans, spans.wrong_bounds, spans.mixed_types, spans.names_unseen, spans.no_capitals,
+    spans.no_forms, spans.missing_types, spans.scarce_test, spans.leaked, spans.shifted,
+    truncation, duplicates,
 )  # fmt: skip

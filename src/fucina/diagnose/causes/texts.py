@@ -4,6 +4,7 @@ import numpy as np
 
 from fucina.diagnose.case import Case
 from fucina.diagnose.causes.weights import points
+from fucina.diagnose.span_case import SpanCase
 from fucina.records import Cause
 
 __all__ = ["damaged_text", "duplicates", "truncation"]
@@ -11,7 +12,7 @@ __all__ = ["damaged_text", "duplicates", "truncation"]
 SHOWN = 5
 
 
-def truncation(case: Case) -> Cause | None:
+def truncation(case: "Case | SpanCase") -> Cause | None:
     """Texts lose their end, and with it what tells the label."""
     cut = case.facts.get("truncated", [])
     share = len(cut) / max(1, len(case.development))
@@ -34,7 +35,7 @@ def truncation(case: Case) -> Cause | None:
     )
 
 
-def duplicates(case: Case) -> Cause | None:
+def duplicates(case: "Case | SpanCase") -> Cause | None:
     """Many rows are copies of a few."""
     seen: dict[tuple[str, str], int] = {}
     copies = []

@@ -1,0 +1,67 @@
+"""Which way a network looks: back only, or both ways; found out by trying."""
+
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import nn
+
+from fucina.errors import ModelError
+from fucina.models.prefix import see_all
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["probe", "require_look_ahead"]
+
+
+def probe(
+    network: nn.Module, layers: nn.ModuleList, *, look_ahead: bool = False
+) -> tuple[bool, bool]:
+    """See by trying whether attention is causal and whether layers return tuples.
+
+    Args:
+        network: The bare transformer.
+        layers: Its layers.
+        look_ahead: Try it with a mask that lets every token see all.
+    """
+    returned: list[bool] = []
+    hook = layers[0].register_forward_hook(
+        lambda *called: returned.append(isinstance(called[2], tuple))
+    )
+    size = int(cast("PreTrainedModel", network).config.vocab_size)
+    try:
+        with torch.no_grad():
+            ids = torch.tensor([[5 % size, 6 % size, 7 % size], [5 % size, 6 % size, 8 % size]])
+            ids = ids.to(next(network.parameters()).device)
+            mask: Any = torch.ones_like(ids)
+            mask = see_all(network, mask) if look_ahead else mask
+            states = network(input_ids=ids, attention_mask=mask).last_hidden_state
+    finally:
+        hook.remove()
+    # In a causal model the first token cannot see that the last one differs.
+    causal = bool(torch.allclose(states[0, 0], states[1, 0], atol=1e-6))
+    return causal, returned[0]
+
+
+def require_look_ahead(
+    name: str, network: nn.Module, layers: nn.ModuleList, *, causal: bool
+) -> None:
+    """Refuse a network that sees what follows anyway, or cannot be made to.
+
+    Raises:
+        ModelError: It is one of these.
+    """
+    if not causal:
+        raise ModelError(
+            f"model.base: {name} reads both ways already: model.look_ahead does nothing.",
+            fix="Leave out model.look_ahead.",
+        )
+    try:
+        still = probe(network, layers, look_ahead=True)[0]
+    except (RuntimeError, TypeError, ValueError, KeyError, AttributeError):
+        still = True  # a network that takes no masks of this shape
+    if still:
+        raise ModelError(
+            f"model.base: {name} cannot be made to see the words that follow.",
+            fix="Leave out model.look_ahead, or use an encoder.",
+        )

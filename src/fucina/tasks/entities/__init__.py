@@ -1,0 +1,64 @@
+"""Entities: who, where, which organization: stretches of a text, each with a type.
+
+As spans they are marked by a head on every word; `entities.text` and `entities.json` are the same
+rows for a decoder that writes them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from fucina.records import Example
+from fucina.tasks import Task
+from fucina.tasks.entities.baselines import by_gazetteer, by_spacy, by_word, spacy_models
+from fucina.tasks.entities.written import (
+    as_json,
+    as_text,
+    baselines_of,
+    examples_of,
+    scores_of,
+    spans_of,
+)
+
+__all__ = ["TASK"]
+
+
+def to_example(row: Mapping[str, Any]) -> Example:
+    """Read a text and what is marked in it."""
+    spans = spans_of(row["spans"], row["text"])
+    target = as_text.write(row["text"], spans) if spans else ""
+    return Example(row["text"], target, row.get("group", ""), spans=spans)
+
+
+MARKED = Task(
+    name="entities",
+    summary="Names in a text and their types: persons, places, organizations.",
+    answer="spans",
+    columns={"text": "the text", "spans": "what is marked: start, end, label"},
+    to_example=to_example,
+    headline="f1",
+    baselines={
+        "majority": by_word,
+        "gazetteer": by_gazetteer,
+        **({"spacy": by_spacy} if spacy_models() else {}),
+    },
+)
+TEXT = replace(
+    MARKED,
+    name="entities.text",
+    summary="The same, written as a line: PER: Giulia Ferri; ORG: Comune di Lucca.",
+    answer="text",
+    to_example=examples_of(as_text),
+    scores=scores_of(as_text),
+    baselines=baselines_of(as_text, MARKED.baselines),
+)
+JSON = replace(
+    MARKED,
+    name="entities.json",
+    summary='The same, written as JSON: [{"PER": "Giulia Ferri"}].',
+    answer="text",
+    to_example=examples_of(as_json),
+    scores=scores_of(as_json),
+    baselines=baselines_of(as_json, MARKED.baselines),
+)
+TASK = replace(MARKED, forms={"text": TEXT, "json": JSON})
