@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from fucina import evaluate, prepare, run, tasks
+from fucina import evaluate, prepare, run
 from fucina.reading import read, read_file, settle
 from fucina.records import (
     Finding,
@@ -21,6 +21,7 @@ from fucina.records import (
     Split,
     silent,
 )
+from fucina.tasks.settings import learnt_as
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -131,9 +132,9 @@ def forge(
     from fucina.train.cross_validate import cross_validate
 
     demands = _demands(recipe, root, split, progress)
-    answer = tasks.get(recipe.task).answer
-    base = bases.load(recipe.model, precision.choose(recipe), answer)
-    if answer == "text":
+    form = learnt_as(recipe)
+    base = bases.load(recipe.model, precision.choose(recipe), form)
+    if form == "text":
         base = bases.with_template(base, recipe.chat, root / recipe.chat.template)
     folder = (
         run.reopen(recipe, split)

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fucina import forecast, plan, reading, run, tasks
+from fucina import forecast, plan, reading, run
 from fucina.probing import LIMIT_S, TEST_ROWS, probe, shortened
 from fucina.recipe import PRESETS, load
 from fucina.records import Progress, Split, silent
+from fucina.tasks.settings import learnt_as
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -158,9 +159,9 @@ def plan_recipe(
     overrides = [*overrides, f"model.base={recipe.model.base}"]
     laps.end("rows")
     progress("drawing the base model", 0, 0)
-    answer = tasks.get(recipe.task).answer
-    drawn = blueprint.draw(recipe.model, answer)
-    if answer == "text":
+    form = learnt_as(recipe)
+    drawn = blueprint.draw(recipe.model, form)
+    if form == "text":
         template = path.resolve().parent / recipe.chat.template
         drawn = blueprint.with_template(drawn, recipe.chat, template)
     chosen = precision.choose(recipe)
@@ -173,7 +174,7 @@ def plan_recipe(
     here = blueprint.weights_at_hand(recipe.model.base)
     known, note = _corrected(case, recipe, work, laps, progress, probing=with_probe and here)
     notes = [note, "Times are for all epochs; early stopping may end sooner."]
-    if answer == "text":
+    if form == "text" and not split.labels:
         notes.append("Every answer is counted as long as chat.max_new_tokens lets it become.")
     if drawn.tokenizer is None:
         notes.append(f"{drawn.name} has no tokenizer here: tokens are guessed from characters.")

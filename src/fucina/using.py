@@ -22,6 +22,7 @@ from fucina.records import (
     Texts,
     silent,
 )
+from fucina.tasks.settings import learnt_as
 
 if TYPE_CHECKING:
     from fucina.config import ChatConfig, Recipe
@@ -52,11 +53,12 @@ def _load(
     from fucina.models import saved
 
     precision = run.read_json(folder / "environment.json")["precision"]
-    answer = tasks.get(recipe.task).answer
-    base = bases.load(recipe.model, precision, answer)
-    if answer == "text":
+    form = learnt_as(recipe)
+    base = bases.load(recipe.model, precision, form)
+    if form == "text":
         kept = chat_of(recipe, as_in or folder, halves=base.halves is not None)
         base = bases.with_template(base, *kept)
+    if tasks.get(recipe.task).answer == "text":
         return saved.load_writer(folder, recipe, base, workers=workers)
     labels = run.read_json(folder / "data.json")["labels"]
     return saved.load(folder, recipe, base, labels, workers=workers)

@@ -135,10 +135,9 @@ def load(
     layers, stack = find_layers(network, body if writes_apart else "")
     causal, tuple_output = _probe(network.get_submodule(body), stack)
     if answer == "text" and not causal:
-        raise ModelError(
-            f"model.base: {config.base} reads both ways, so it cannot write text.",
-            fix="Give a decoder, such as a folder or hub id of SmolLM2, Qwen3 or Gemma.",
-        )
+        raise _both_ways(config, "write text")
+    if writes_apart and config.head == "words":
+        raise _both_ways(config, "weigh the names of labels")
     positions = _positions(network, tokenizer)
     halves = None
     if writes_apart:
@@ -161,6 +160,15 @@ def load(
         head=head,
         halves=halves,
         cap=getattr(network.config, "final_logit_softcapping", None) or 0.0,
+    )
+
+
+def _both_ways(config: "ModelConfig", job: str) -> ModelError:
+    """The base looks ahead where the job needs one that does not."""
+    instead = ", or set model.head: classes" if config.head == "words" else ""
+    return ModelError(
+        f"model.base: {config.base} reads both ways, so it cannot {job}.",
+        fix=f"Give a decoder, such as a folder or hub id of SmolLM2, Qwen3 or Gemma{instead}.",
     )
 
 

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fucina.errors import DataError
+from fucina.models.prefix import Branches
 from fucina.models.template import Rendered, Template
+from fucina.models.trie import Trie
 from fucina.records import Example, Progress, silent
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class Written:
         cut: Rows that were too long and lost what stood between their beginning and their end.
         lost: Rows whose answer alone is too long; nothing is learnt of them.
         longest_tokens: Tokens of the longest row before it was cut.
+        trie: What all rows end with, where several answers are weighed; None for straight rows.
     """
 
     ids: tuple[np.ndarray, ...]
@@ -51,6 +54,7 @@ class Written:
     cut: tuple[int, ...]
     lost: tuple[int, ...]
     longest_tokens: int
+    trie: Trie | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -79,9 +83,10 @@ class TextBatch:
         mask: k*b x L, 1 where there is a token.
         hidden: k*b x L x d trunk activations; None when the trunk has to run.
         places: T places in k*b*L from which a learnt token is foretold: the one before it.
-        targets: T learnt tokens.
+        targets: T learnt tokens; none where rows branch, whose places foretell several.
         rows: T numbers of the row, 0 to k*b - 1, that each belongs to.
         members: k.
+        branches: Where rows end with a trie; None for straight rows.
     """
 
     ids: Tensor
@@ -91,14 +96,18 @@ class TextBatch:
     targets: Tensor
     rows: Tensor
     members: int
+    branches: Branches | None = None
 
     def to(self, device: torch.device) -> "TextBatch":
         """The same batch where the network computes."""
-        moved = {
+        moved: dict[str, Any] = {
             name: value.to(device)
             for name, value in vars(self).items()
             if isinstance(value, Tensor)
         }
+        if self.branches is not None:
+            there = self.branches
+            moved["branches"] = Branches(there.positions.to(device), there.seen.to(device))
         return replace(self, **moved)
 
     def with_hidden(self, hidden: Tensor) -> "TextBatch":
@@ -272,6 +281,11 @@ def assemble_texts(
         places.append(i * longest + learnt_at - 1)
         targets.append(tokens[learnt_at])
         whose.append(np.full(len(learnt_at), i))
+    branches = None
+    if written.trie is not None:
+        ends = np.array([len(tokens) - len(written.trie) for tokens in own])
+        places, whose = written.trie.places(ends, longest)
+        branches = Branches(*map(torch.from_numpy, written.trie.branches(ends, longest)))
     hidden = None if store is None else store.padded(order, mask)
     at, learnt_ids, numbers = (
         torch.from_numpy(np.concatenate(part)) for part in (places, targets, whose)
@@ -284,4 +298,5 @@ def assemble_texts(
         learnt_ids,
         numbers,
         rows.shape[0],
+        branches,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -11,7 +11,10 @@ from torch import Tensor
 from fucina import run
 from fucina.errors import RunError
 from fucina.models.build import build
+from fucina.models.by_class import ByClass
+from fucina.models.by_name import ByName
 from fucina.models.ensemble import Ensemble
+from fucina.models.label_words import spell
 from fucina.models.lexical import Lexicon, Table
 from fucina.models.peft_format import adapter_config, from_tensors, to_tensors
 from fucina.models.stack import Stack
@@ -20,6 +23,7 @@ from fucina.models.writer import Writer
 if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.models.base import Base
+    from fucina.models.template import Template
 
 __all__ = [
     "load",
@@ -95,12 +99,25 @@ def load(
     Raises:
         RunError: A file is missing or broken, or the base is not the one it was trained on.
     """
-    lexicon = _lexicon(folder)
+    if recipe.model.head == "words":
+        names = spell(labels, cast("Template", base.template))
+        weigher = ByName(base, _unheaded(folder, recipe, base, workers), names)
+    else:
+        weigher = _by_class(folder, recipe, base, len(labels), workers)
+    temperature, threshold = _calibration(folder)
+    how = recipe.folds.ensemble
+    return Ensemble(base, tuple(labels), weigher, how, temperature, threshold)
+
+
+def _by_class(
+    folder: Path, recipe: "Recipe", base: "Base", labels: int, workers: int
+) -> ByClass:
+    """The members of a run that have heads of classes."""
     stacks: list[Stack] = []
     lexical: list[Table | None] = []
     for group in _groups(recipe):
         stack = build(
-            base, recipe.adapter, members=len(group), labels=len(labels), seed=0, workers=workers
+            base, recipe.adapter, members=len(group), labels=labels, seed=0, workers=workers
         )
         adapters, heads = [], []
         for member in group:
@@ -112,17 +129,7 @@ def load(
             lexical.append(_table(tensors))
         stack.bind(torch.stack(adapters).to(stack.device), torch.stack(heads).to(stack.device))
         stacks.append(stack)
-    temperature, threshold = _calibration(folder)
-    return Ensemble(
-        base,
-        tuple(stacks),
-        tuple(labels),
-        lexicon,
-        tuple(lexical),
-        recipe.folds.ensemble,
-        temperature,
-        threshold,
-    )
+    return ByClass(base, tuple(stacks), _lexicon(folder), tuple(lexical))
 
 
 def load_writer(folder: Path, recipe: "Recipe", base: "Base", *, workers: int) -> Writer:
@@ -131,10 +138,18 @@ def load_writer(folder: Path, recipe: "Recipe", base: "Base", *, workers: int) -
     Raises:
         RunError: A file is missing or broken, or the base is not the one it was trained on.
     """
+    stacks = _unheaded(folder, recipe, base, workers, whole=True)
+    return Writer(base, stacks, recipe.chat.max_new_tokens)
+
+
+def _unheaded(
+    folder: Path, recipe: "Recipe", base: "Base", workers: int, *, whole: bool = False
+) -> tuple[Stack, ...]:
+    """The members of a run that have no head of their own, because they write."""
     stacks = []
     for group in _groups(recipe):
         stack = build(
-            base, recipe.adapter, members=len(group), labels=0, seed=0, workers=workers, whole=True
+            base, recipe.adapter, members=len(group), labels=0, seed=0, workers=workers, whole=whole
         )
         adapters = []
         for member in group:
@@ -143,7 +158,7 @@ def load_writer(folder: Path, recipe: "Recipe", base: "Base", *, workers: int) -
             _check_base(own / WEIGHTS[recipe.adapter.kind], base)
         stack.bind(torch.stack(adapters).to(stack.device), stack.heads)
         stacks.append(stack)
-    return Writer(base, tuple(stacks), recipe.chat.max_new_tokens)
+    return tuple(stacks)
 
 
 def untrained_writer(recipe: "Recipe", base: "Base", *, workers: int) -> Writer:

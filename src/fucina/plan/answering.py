@@ -1,5 +1,6 @@
 """What judging asks for: labels of the test rows, or texts written token by token."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from fucina.tasks.settings import BASE, baselines
 if TYPE_CHECKING:
     from fucina.config import Recipe
 
-__all__ = ["label_stages", "text_stages"]
+__all__ = ["label_stages", "name_stages", "text_stages"]
 
 SINGLE = 50  # prompts at most that the evaluation times one by one
 WARM_UP = 3  # of them are asked twice
@@ -60,6 +61,18 @@ def label_stages(
             + shapes.characters * shapes.labels * SPARSE_S,
         ),
     }
+
+
+def name_stages(
+    shapes: Shapes, network: Network, recipe: "Recipe", trained: int
+) -> dict[str, Stage]:
+    """The same where the names of all labels are weighed: more states reach a larger head."""
+    found = label_stages(replace(shapes, labels=shapes.texts.labels), network, recipe, trained)
+    each = shapes.texts.test / max(1, shapes.test_rows)
+    asked = shapes.test_rows + min(SINGLE, shapes.test_rows) + WARM_UP
+    head = 2.0 * shapes.members * asked * each * network.head
+    answering = replace(found["answering"], flops=found["answering"].flops + head)
+    return {**found, "answering": answering}
 
 
 def text_stages(

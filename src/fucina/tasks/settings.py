@@ -1,6 +1,6 @@
 """Settings that do nothing for a kind of answer: whoever writes one is told, not left to wonder."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.tasks import Task
 
-__all__ = ["BASE", "SCRATCH", "baselines", "refuse_idle"]
+__all__ = ["BASE", "SCRATCH", "baselines", "learnt_as", "refuse_idle"]
 
 LEAVE_OUT = "leave it out"
 # Setting to what does the same job there.
@@ -29,6 +29,7 @@ IDLE = {
         "data.text": "write data.columns: {prompt: COLUMN}",
         "data.label": "write data.columns: {answer: COLUMN}",
         "model.pooling": LEAVE_OUT,
+        "model.head": LEAVE_OUT,
         "model.lexical": LEAVE_OUT,
         "training.start": LEAVE_OUT,
         "training.loss": LEAVE_OUT,
@@ -54,8 +55,34 @@ IDLE = {
         **{f"chat.{name}": LEAVE_OUT for name in ChatConfig.model_fields},
     },
 }
+# Of labels that are answered by their names: what a head of classes hears, and words do not.
+IDLE_OF_WORDS = {
+    name: fix for name, fix in IDLE["text"].items()
+    if name.startswith(("loss.", "training.", "model.")) and name != "model.head"
+}  # fmt: skip
+HEARD_BY_WORDS = ("chat.system", "chat.template")
 SCRATCH = "scratch"  # a base of random weights, made for the rows of a recipe
 BASE = "base"  # the model without training, as a baseline of texts
+
+
+def learnt_as(recipe: "Recipe") -> Literal["label", "text"]:
+    """What a network learns to give: classes, or the words of texts and of names of labels.
+
+    Example:
+        >>> from fucina.recipe import parse
+        >>> text = "{task: classification, name: a, data: {train: a}, model: {head: words}}"
+        >>> learnt_as(parse(text)[0])
+        'text'
+    """
+    return "text" if recipe.model.head == "words" else tasks.get(recipe.task).answer
+
+
+def _idle(recipe: "Recipe", task: "Task") -> dict[str, str]:
+    """Settings that this task, learnt in this way, cannot hear."""
+    idle = IDLE[task.answer]
+    if task.answer == learnt_as(recipe):
+        return idle
+    return {k: v for k, v in idle.items() if k not in HEARD_BY_WORDS} | IDLE_OF_WORDS
 
 
 def refuse_idle(recipe: "Recipe") -> None:
@@ -79,16 +106,18 @@ def refuse_idle(recipe: "Recipe") -> None:
     task = tasks.get(recipe.task)
     found = {
         _shown(name, value): fix
-        for name, fix in IDLE[task.answer].items()
+        for name, fix in _idle(recipe, task).items()
         if (value := _written(recipe, name)) is not None
     }
     found |= _goals(recipe, task) | _baselines(recipe, task) | _columns(recipe, task)
-    if task.answer == "text" and recipe.adapter.kind == "head":
+    if learnt_as(recipe) == "text" and recipe.adapter.kind == "head":
         found["adapter.kind=head"] = "set adapter.kind: lora, or full"
     if not found:
-        _refuse_blank(recipe, task)
+        _refuse_blank(recipe)
         return
     kind = "text" if task.answer == "text" else "labels"
+    if task.answer != learnt_as(recipe):
+        kind = "names of labels"
     word = "do" if len(found) > 1 else "does"
     fixes = [
         f"{name.partition('=')[0]}: {fix}" if len(found) > 1 else fix for name, fix in found.items()
@@ -100,13 +129,14 @@ def refuse_idle(recipe: "Recipe") -> None:
     )
 
 
-def _refuse_blank(recipe: "Recipe", task: "Task") -> None:
+def _refuse_blank(recipe: "Recipe") -> None:
     """Adapters on weights that know nothing would learn next to nothing."""
     if recipe.model.base != SCRATCH:
         return
-    if task.answer == "label":
+    if learnt_as(recipe) == "label":
         raise RecipeError(
-            "model.base: scratch is for tasks that answer with text.", fix="Set model.base: minilm."
+            "model.base: scratch is for answers in words.",
+            fix="Set model.base: minilm, or model.head: words.",
         )
     if recipe.adapter.kind != "full" or recipe.adapter.layers != "all":
         raise RecipeError(

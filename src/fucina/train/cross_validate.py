@@ -5,15 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fucina import tasks
 from fucina.models.build import build
 from fucina.models.lexical import Lexicon, Table
 from fucina.models.stack import Stack
 from fucina.models.threads import count
 from fucina.records import Predictions, Split, Texts, silent
+from fucina.tasks.settings import learnt_as
 from fucina.train.checkpoint import State
 from fucina.train.fit import fit
 from fucina.train.members import Hooks, Member
+from fucina.train.prepare_label_words import prepare_label_words
 from fucina.train.prepare_labels import prepare_labels
 from fucina.train.prepare_pairs import prepare_pairs
 from fucina.train.prepare_texts import prepare_texts
@@ -86,11 +87,13 @@ def cross_validate(
         hooks: Where to report.
         memory: Where to save, and what to resume from.
     """
-    texts = tasks.get(recipe.task).answer == "text"
+    texts = learnt_as(recipe) == "text"
     ratio = max_ratio(recipe.stopping, recipe.training.loss, texts=texts)
     prepare = prepare_labels
     if texts:
         prepare = prepare_texts if base.halves is None else prepare_pairs
+    if texts and split.labels:
+        prepare = prepare_label_words
     prepared = prepare(split, base, recipe, threads=threads, hooks=hooks)
     every = range(len(split.folds))
     groups = [[i] for i in every] if recipe.adapter.kind == "full" else [list(every)]
