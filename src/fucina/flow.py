@@ -25,7 +25,10 @@ from fucina.tasks.settings import learnt_as
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
+    from fucina.journal import Journal
     from fucina.judging import Demands
+    from fucina.models.base import Base
+    from fucina.models.constrain import Held
 
 __all__ = ["forge", "learning_curve", "train"]
 
@@ -129,13 +132,14 @@ def forge(
     from fucina.judging import judge_run
     from fucina.models import base as bases
     from fucina.models import precision, threads
+    from fucina.tasks.grammars import grammar_file
     from fucina.train.cross_validate import cross_validate
 
-    demands = _demands(recipe, root, split, progress)
     form = learnt_as(recipe)
     base = bases.load(recipe.model, precision.choose(recipe), form)
     if form == "text":
         base = bases.with_template(base, recipe.chat, root / recipe.chat.template)
+    demands = _demands(recipe, root, split, base, progress)
     folder = (
         run.reopen(recipe, split)
         if resume
@@ -144,7 +148,11 @@ def forge(
     journal = Journal(folder, recipe, split, progress, say, laps or run.Laps())
     if base.template is not None and base.halves is None:
         run.keep_template(folder, base.template.source)
+    if grammar_file(recipe) is not None:
+        run.keep_grammar(folder, root / recipe.chat.constrain)
     journal.lap("loading")
+    if demands.held is not None:
+        _tell_misfits(demands.held, split, journal)
     for finding in findings:
         journal.tell(f"{finding.severity}: {finding.message}")
     journal.log(
@@ -168,9 +176,12 @@ def forge(
     return outcome
 
 
-def _demands(recipe: "Recipe", root: Path, split: Split, progress: Progress) -> "Demands":
+def _demands(
+    recipe: "Recipe", root: Path, split: Split, base: "Base", progress: Progress
+) -> "Demands":
     """Read what the model will be held against, so that a mistake in it shows before training."""
     from fucina.judging import Demands
+    from fucina.tasks.grammars import open_grammars
 
     written = recipe.evaluation.rules
     rules = evaluate.load_rules(root / written, split.labels) if written else None
@@ -178,4 +189,19 @@ def _demands(recipe: "Recipe", root: Path, split: Split, progress: Progress) -> 
     cases = read_file(recipe, root / demanded, progress=progress) if demanded else None
     if cases is not None:
         evaluate.require_known(cases, split.labels)
-    return Demands(rules, cases)
+    held = open_grammars(
+        recipe, root / recipe.chat.constrain, base.template, lambda: split.development.examples
+    )
+    return Demands(rules, cases, held)
+
+
+def _tell_misfits(held: "Held", split: Split, journal: "Journal") -> None:
+    """Say which answers could never be given under the grammar that answers are held to."""
+    rows = split.development.examples
+    wrong = held.misfits(rows)
+    if wrong:
+        journal.tell(
+            f"{len(wrong)} of {len(rows)} true answers do not fit the grammar of chat.constrain, "
+            f"so no model that is held to it can give them; the first is {wrong[0].origin}: "
+            f"{wrong[0].target[:80]!r}."
+        )

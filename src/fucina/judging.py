@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fucina.evaluate.rules import Rules
     from fucina.journal import Journal
     from fucina.models.base import Base
+    from fucina.models.constrain import Held
 
 __all__ = ["Demands", "judge_run"]
 
@@ -25,10 +26,16 @@ class Demands:
     Args:
         rules: The user's rules, judged as one more baseline.
         cases: Rows that must be right.
+        held: What answers are held to while they are written.
     """
 
-    def __init__(self, rules: "Rules | None" = None, cases: Dataset | None = None) -> None:
-        self.rules, self.cases = rules, cases
+    def __init__(
+        self,
+        rules: "Rules | None" = None,
+        cases: Dataset | None = None,
+        held: "Held | None" = None,
+    ) -> None:
+        self.rules, self.cases, self.held = rules, cases, held
 
 
 def judge_run(
@@ -53,7 +60,7 @@ def judge_run(
         pool: Where answers are computed.
     """
     if isinstance(out_of_fold, Texts):
-        outcome: Outcome[Any] = _texts(out_of_fold, split, base, recipe, journal, pool)
+        outcome: Outcome[Any] = _texts(out_of_fold, split, base, recipe, demands, journal=journal, pool=pool)
     else:
         outcome = _labels(out_of_fold, split, base, recipe, demands, journal=journal, pool=pool)
     return replace(outcome, folder=str(journal.folder))
@@ -64,12 +71,14 @@ def _texts(
     split: Split,
     base: "Base",
     recipe: "Recipe",
+    demands: Demands,
+    *,
     journal: "Journal",
     pool: "ThreadPoolExecutor",
 ) -> Outcome[Texts]:
     workers = threads.count(pool)
-    model = saved.load_writer(journal.folder, recipe, base, workers=workers)
-    plain = saved.untrained_writer(recipe, base, workers=workers)
+    model = saved.load_writer(journal.folder, recipe, base, workers=workers, held=demands.held)
+    plain = saved.untrained_writer(recipe, base, workers=workers, held=demands.held)
     return evaluate.text_outcome(
         model,
         plain,

@@ -51,6 +51,7 @@ def _load(
     """Load what a run trained; one that writes may write as in another run."""
     from fucina.models import base as bases
     from fucina.models import saved
+    from fucina.tasks.grammars import open_grammars
 
     precision = run.read_json(folder / "environment.json")["precision"]
     form = learnt_as(recipe)
@@ -59,7 +60,13 @@ def _load(
         kept = chat_of(recipe, as_in or folder, halves=base.halves is not None)
         base = bases.with_template(base, *kept)
     if tasks.get(recipe.task).answer == "text":
-        return saved.load_writer(folder, recipe, base, workers=workers)
+        held = open_grammars(
+            recipe,
+            run.grammar_of(folder, recipe.chat.constrain),
+            base.template,
+            lambda: run.read_rows(folder / "development.parquet")[0].examples,
+        )
+        return saved.load_writer(folder, recipe, base, workers=workers, held=held)
     labels = run.read_json(folder / "data.json")["labels"]
     return saved.load(folder, recipe, base, labels, workers=workers)
 

@@ -13,6 +13,7 @@ from fucina.errors import RunError
 from fucina.models.build import build
 from fucina.models.by_class import ByClass
 from fucina.models.by_name import ByName
+from fucina.models.constrain import Held
 from fucina.models.ensemble import Ensemble
 from fucina.models.label_words import spell
 from fucina.models.lexical import Lexicon, Table
@@ -132,14 +133,16 @@ def _by_class(
     return ByClass(base, tuple(stacks), _lexicon(folder), tuple(lexical))
 
 
-def load_writer(folder: Path, recipe: "Recipe", base: "Base", *, workers: int) -> Writer:
-    """Load all members of a run, ready to write.
+def load_writer(
+    folder: Path, recipe: "Recipe", base: "Base", *, workers: int, held: Held | None = None
+) -> Writer:
+    """Load all members of a run, ready to write; `held` is what their answers are held to.
 
     Raises:
         RunError: A file is missing or broken, or the base is not the one it was trained on.
     """
     stacks = _unheaded(folder, recipe, base, workers, whole=True)
-    return Writer(base, stacks, recipe.chat.max_new_tokens)
+    return Writer(base, stacks, recipe.chat.max_new_tokens, held)
 
 
 def _unheaded(
@@ -161,11 +164,13 @@ def _unheaded(
     return tuple(stacks)
 
 
-def untrained_writer(recipe: "Recipe", base: "Base", *, workers: int) -> Writer:
+def untrained_writer(
+    recipe: "Recipe", base: "Base", *, workers: int, held: Held | None = None
+) -> Writer:
     """The base alone: adapters start as the identity."""
     head = recipe.adapter.model_copy(update={"kind": "head"})
     stack = build(base, head, members=1, labels=0, seed=0, workers=workers, whole=True)
-    return Writer(base, (stack,), recipe.chat.max_new_tokens)
+    return Writer(base, (stack,), recipe.chat.max_new_tokens, held)
 
 
 def _groups(recipe: "Recipe") -> list[list[int]]:

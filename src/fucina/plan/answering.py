@@ -92,7 +92,9 @@ def text_stages(
     timed = _writing(singles, shapes, network, k)
     base_foretold, base_calls = _foretelling(shapes, network, 1)
     base = _writing(prompts, shapes, network, 1)
-    beside = BASE in baselines(recipe)
+    beside = int(BASE in baselines(recipe))
+    # A model that is held to a grammar is judged beside itself writing freely.
+    free = int(recipe.chat.constrain != "none")
     return {
         "answering": Stage(
             flops=foretold + written.flops + timed.flops,
@@ -103,13 +105,11 @@ def text_stages(
             processor_s=0.3 + resampled,
         ),
         "baselines": Stage(
-            flops=base_foretold + base.flops,
-            layers=base_calls + base.layers,
-            bytes_moved=base.bytes_moved,
-            processor_s=2 * resampled,
-        )
-        if beside
-        else Stage(),
+            flops=beside * (base_foretold + base.flops) + free * (foretold + written.flops),
+            layers=beside * (base_calls + base.layers) + free * stacks * (calls + written.layers),
+            bytes_moved=beside * base.bytes_moved + free * stacks * written.bytes_moved,
+            processor_s=2 * (beside + free) * resampled,
+        ),
     }
 
 

@@ -5,6 +5,7 @@ Arrays are numpy; shapes are written beside them (n rows, c labels, k members of
 
 from fucina.records.answers import Epoch, Predictions, Ratio, Texts
 from fucina.records.diagnosis import Cause, Diagnosis, Slice, WorstError
+from fucina.records.grammar import Grammar
 from fucina.records.judgment import (
     Calibration,
     Comparison,
@@ -28,6 +29,7 @@ __all__ = [
     "Example",
     "Finding",
     "Fold",
+    "Grammar",
     "Interval",
     "LearningCurve",
     "Message",

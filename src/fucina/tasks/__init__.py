@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fucina.errors import RecipeError, nearest
-from fucina.records import Example, Ratio
+from fucina.records import Example, Grammar, Ratio
 
-__all__ = ["Baseline", "Task", "as_text", "folder", "get", "names"]
+__all__ = ["Baseline", "Grammars", "Task", "as_text", "folder", "get", "names"]
 
 
 Baseline = Callable[[Sequence[Example], Sequence[Example]], list[str]]
+Grammars = Callable[[Sequence[Example], Sequence[Example]], Sequence[Grammar]]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Task:
             with text and have more to say than how likely an answer was.
         baselines: Name to a function of training rows and rows to answer, which answers them
             without a model; for tasks that answer with text.
+        grammars: Name to a function of training rows and rows to answer, to the grammar of each
+            answer; the first is what `chat.constrain: auto` means.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Task:
     headline: str = "balanced_accuracy"
     scores: Callable[[Sequence[str], Sequence[Example]], Mapping[str, Ratio]] | None = None
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
+    grammars: Mapping[str, Grammars] = field(default_factory=dict)
 
     @property
     def metrics(self) -> tuple[str, ...]:
