@@ -116,9 +116,7 @@ def of_names(
         counts = _guessed(split, most, config)
         tree = sum(_guess(label) for label in split.labels)
         test = counts.test - counts.test_learnt + tree
-        return replace(
-            counts, test=test, weighed=counts.lengths - counts.learnt + tree, names=tree
-        )
+        return replace(counts, test=test, weighed=counts.lengths - counts.learnt + tree, names=tree)
     names, sides = spell(split.labels, template), []
     for rows in (split.development, split.test):
         some = _sample(rows.prompts, WRITTEN)
@@ -126,9 +124,7 @@ def of_names(
         own = np.array([len(prompt) for prompt in asked.prompts], dtype=int) - asked.prefix
         sides.append((np.resize(own, len(rows)), asked.prefix, len(asked.cut) / max(1, len(some))))
     (lengths, prefix, cut), (test, begun, _) = sides
-    sizes = {
-        label: len(tokens) for label, tokens in zip(names.labels, names.tokens, strict=True)
-    }
+    sizes = {label: len(tokens) for label, tokens in zip(names.labels, names.tokens, strict=True)}
     learnt = np.array([sizes[target] for target in split.development.targets], dtype=int)
     tree = len(names.trie)
     return Counts(

@@ -60,7 +60,9 @@ def judge_run(
         pool: Where answers are computed.
     """
     if isinstance(out_of_fold, Texts):
-        outcome: Outcome[Any] = _texts(out_of_fold, split, base, recipe, demands, journal=journal, pool=pool)
+        outcome: Outcome[Any] = _texts(
+            out_of_fold, split, base, recipe, demands, journal=journal, pool=pool
+        )
     else:
         outcome = _labels(out_of_fold, split, base, recipe, demands, journal=journal, pool=pool)
     return replace(outcome, folder=str(journal.folder))

@@ -77,7 +77,7 @@ def test_names_weighed_one_after_the_other_get_the_same(kind, load_decoder, pool
     )
 
 
-def test_a_network_that_counts_positions_by_itself_is_found_out(load_decoder, pool):
+def test_a_network_that_counts_positions_by_itself_is_found_out(load_decoder):
     import transformers
 
     base = load_decoder("llama")
@@ -131,7 +131,12 @@ def test_names_that_cannot_be_told_apart_are_refused(
 def test_a_tree_holds_each_shared_beginning_once():
     trie = plant([[1, 2, 3, 9], [1, 2, 9], [1, 9], [4, 9]])
     assert trie.ids.tolist() == [1, 2, 3, 4]
-    assert trie.seen.astype(int).tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 0, 1]]
+    assert trie.seen.astype(int).tolist() == [
+        [1, 0, 0, 0],
+        [1, 1, 0, 0],
+        [1, 1, 1, 0],
+        [0, 0, 0, 1],
+    ]
     for answer, path in zip([[1, 2, 3, 9], [1, 2, 9], [1, 9], [4, 9]], trie.paths, strict=True):
         assert trie.targets[path].tolist() == answer
     positions, seen = trie.branches(np.array([2]), 7)

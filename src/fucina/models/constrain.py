@@ -7,7 +7,7 @@ a kernel, which takes 13 seconds the first time; numpy does the same at once.
 import json
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from torch import Tensor
 from fucina.errors import MissingExtraError, ModelError, RecipeError
 from fucina.models.template import Template
 from fucina.records import Example, Grammar
+
+if TYPE_CHECKING:
+    from fucina.models.pairing import Pairing
 
 __all__ = ["Choose", "GrammarMaker", "Held", "check_grammar", "likeliest"]
 
@@ -67,13 +70,7 @@ def _lark(grammar: Grammar, before: str = "") -> str:
             it is no part of the answer.
     """
     if grammar.kind == "json":
-        try:
-            schema = json.loads(grammar.text)
-        except ValueError as error:
-            raise RecipeError(
-                f"chat.constrain: the JSON schema cannot be read: {error}.", fix="Mend its JSON."
-            ) from error
-        body = f"%json {json.dumps({'x-guidance': JSON_STYLE, **schema})}"
+        body = f"%json {json.dumps({'x-guidance': JSON_STYLE, **_schema(grammar.text)})}"
     elif grammar.kind == "regex":
         body = "/" + re.sub(r"(?<!\\)/", r"\\/", grammar.text) + "/"
     else:
@@ -82,21 +79,82 @@ def _lark(grammar: Grammar, before: str = "") -> str:
     return f"start: BLANK? answer\nBLANK: {blanks}\nanswer: {body}\n"
 
 
+def _schema(text: str) -> dict[str, Any]:
+    problem = "it is no object"
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        found, problem = None, str(error)
+    if not isinstance(found, dict):
+        raise RecipeError(
+            f"chat.constrain: the JSON schema cannot be read: {problem}.",
+            fix='Mend it; a schema begins with {"type": …}.',
+        )
+    return found
+
+
+class _Pieces:
+    """The tokens of SentencePiece as bytes, in the form that the library asks for."""
+
+    def __init__(self, tokenizer: Any, end: int) -> None:
+        self.tokenizer = tokenizer
+        self.eos_token_id, self.bos_token_id = end, tokenizer.bos_token_id
+        self.special_token_ids = list(tokenizer.all_special_ids)
+        self.tokens = [
+            _piece_bytes(piece) for piece in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+        ]
+
+    def __call__(self, text: bytes) -> list[int]:
+        """The tokens of a text."""
+        said = text.decode("utf-8", "replace")
+        return self.tokenizer(said, add_special_tokens=False)["input_ids"]
+
+
+def _piece_bytes(piece: str) -> bytes:
+    """What a piece writes: a lower block is a blank, and <0x0A> stands for one byte."""
+    if re.fullmatch(r"<0x[0-9A-F]{2}>", piece):
+        return bytes([int(piece[3:5], 16)])
+    return piece.replace("▁", " ").encode()
+
+
+def _follow(tokenizer: Any, end: int) -> Any:
+    """The library's own view of a tokenizer.
+
+    Raises:
+        ModelError: There is none.
+    """
+    library = _library()
+    from llguidance.hf import from_tokenizer
+
+    try:
+        # It does not know how SentencePiece's pieces are joined again, as in T5.
+        if "Metaspace" in repr(tokenizer.backend_tokenizer.decoder):
+            return library.LLTokenizer(library.TokenizerWrapper(_Pieces(tokenizer, end)))
+        return from_tokenizer(tokenizer, eos_token=end)
+    except (ValueError, AttributeError) as error:
+        raise ModelError(
+            f"chat.constrain: the tokenizer of model.base cannot be followed ({error}).",
+            fix="Use a base with a tokenizer.json, or leave chat.constrain out.",
+        ) from error
+
+
 class Held:
     """Remembers the grammars of answers, made ready for one tokenizer.
 
     Args:
         grammars: Rows to the grammar of each.
         template: How the model wants turns; its end token ends an answer.
+
+    Raises:
+        MissingExtraError: The library that keeps answers to grammars is not installed.
+        ModelError: It cannot follow this tokenizer.
     """
 
-    def __init__(self, grammars: GrammarMaker, template: Template) -> None:
-        _library()
-        from llguidance.hf import from_tokenizer
-
+    def __init__(self, grammars: GrammarMaker, template: "Template | Pairing") -> None:
         self._grammars, self._template, self._end = grammars, template, template.end_id
-        self._tokenizer = from_tokenizer(template.tokenizer, eos_token=template.end_id)
+        self._before = template.lead if isinstance(template, Template) else ""
         self._ready: dict[Grammar, Any] = {}
+        self._tokenizer = _follow(template.tokenizer, template.end_id)
 
     def begin(self, rows: Sequence[Example]) -> Choose:
         """What chooses the tokens of the answers to some rows, called once for each token."""
@@ -111,7 +169,8 @@ class Held:
             masked = odds.masked_fill(~torch.from_numpy(allowed).to(odds.device), -1.0)
             tokens = likeliest(masked)
             for row in np.flatnonzero(~over):
-                matchers[row].consume_token(int(tokens[row]))
+                if not matchers[row].consume_token(int(tokens[row])):
+                    raise _stuck(matchers[row])
                 over[row] = int(tokens[row]) == self._end
             return tokens
 
@@ -130,8 +189,8 @@ class Held:
     def _matcher(self, grammar: Grammar) -> Any:
         if grammar not in self._ready:
             check_grammar(grammar)
-            lark = _lark(grammar, self._template.lead)
-            self._ready[grammar] = _library().LLMatcher(self._tokenizer, lark)
+            lark = _lark(grammar, self._before)
+            self._ready[grammar] = _library().LLMatcher(self._tokenizer, lark, log_level=0)
         return self._ready[grammar].deep_copy()
 
 
@@ -146,8 +205,13 @@ def _allowed(matcher: Any, vocabulary: int) -> np.ndarray:
     found = np.unpackbits(bits, bitorder="little")[:vocabulary]
     allowed[: len(found)] = found
     if not allowed.any():
-        raise ModelError(
-            f"chat.constrain: nothing may follow ({matcher.get_error() or 'no token fits'}).",
-            fix="Use a base whose tokenizer can write what the grammar wants, or mend the grammar.",
-        )
+        raise _stuck(matcher)
     return allowed
+
+
+def _stuck(matcher: Any) -> ModelError:
+    said = (matcher.get_error() or "no token fits").splitlines()[0]
+    return ModelError(
+        f"chat.constrain: nothing may follow ({said}).",
+        fix="Use a base whose tokenizer can write what the grammar wants, or mend the grammar.",
+    )

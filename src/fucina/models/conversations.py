@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -100,14 +100,11 @@ class TextBatch:
 
     def to(self, device: torch.device) -> "TextBatch":
         """The same batch where the network computes."""
-        moved: dict[str, Any] = {
+        moved = {
             name: value.to(device)
             for name, value in vars(self).items()
-            if isinstance(value, Tensor)
+            if isinstance(value, Tensor | Branches)
         }
-        if self.branches is not None:
-            there = self.branches
-            moved["branches"] = Branches(there.positions.to(device), there.seen.to(device))
         return replace(self, **moved)
 
     def with_hidden(self, hidden: Tensor) -> "TextBatch":

@@ -56,7 +56,7 @@ class Asked:
     cut: tuple[int, ...]
     longest_tokens: int
 
-    def answered(self, names: Names, codes: Sequence[int]) -> Written:
+    def answered(self, names: Names, codes: Sequence[int] | np.ndarray) -> Written:
         """The rows as a model learns them: behind each prompt the name of its label.
 
         Args:
@@ -87,9 +87,7 @@ class Asked:
         """The prompts at `rows`, in that order."""
         return replace(self, prompts=tuple(self.prompts[row] for row in rows))
 
-    def _rows(
-        self, ids: list[np.ndarray], learnt: list[np.ndarray], trie: Trie | None
-    ) -> Written:
+    def _rows(self, ids: list[np.ndarray], learnt: list[np.ndarray], trie: Trie | None) -> Written:
         return Written(
             tuple(ids), tuple(learnt), self.prefix, self.cut, (), self.longest_tokens, trie
         )
@@ -126,7 +124,7 @@ def spell(labels: Sequence[str], template: Template) -> Names:
                 f"the tokenizer of model.base writes labels {other!r} and {label!r} alike.",
                 fix="Rename one of them, or set model.head: classes.",
             )
-    return Names(tuple(labels), tuple(found), plant([tokens.tolist() for tokens in found]))
+    return Names(tuple(labels), tuple(found), plant(found))
 
 
 def ask(

@@ -61,6 +61,10 @@ class Branches:
     positions: Tensor
     seen: Tensor
 
+    def to(self, device: torch.device) -> "Branches":
+        """The same where the network computes."""
+        return Branches(self.positions.to(device), self.seen.to(device))
+
 
 def _repeated(tensor: Tensor, rows: int) -> Tensor:
     """Each of k matrices `rows` times, as a view where k is 1."""

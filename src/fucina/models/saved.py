@@ -110,9 +110,7 @@ def load(
     return Ensemble(base, tuple(labels), weigher, how, temperature, threshold)
 
 
-def _by_class(
-    folder: Path, recipe: "Recipe", base: "Base", labels: int, workers: int
-) -> ByClass:
+def _by_class(folder: Path, recipe: "Recipe", base: "Base", labels: int, workers: int) -> ByClass:
     """The members of a run that have heads of classes."""
     stacks: list[Stack] = []
     lexical: list[Table | None] = []

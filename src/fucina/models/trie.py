@@ -71,10 +71,12 @@ class Trie:
         """
         first = np.arange(len(ends)) * length + ends - 1
         steps = np.arange(len(self) + 1)
-        return [start + steps for start in first], [np.full(len(steps), i) for i in range(len(ends))]
+        return [start + steps for start in first], [
+            np.full(len(steps), i) for i in range(len(ends))
+        ]
 
 
-def plant(answers: Sequence[Sequence[int]]) -> Trie:
+def plant(answers: Sequence[Sequence[int] | np.ndarray]) -> Trie:
     """Make a tree of the tokens of c answers; each must end otherwise than any other goes on.
 
     Args:

@@ -123,8 +123,8 @@ def step_losses(
         b x E nats.
 
     Example:
-        >>> head = nn.Linear(2, 3, bias=False)
-        >>> step_losses(torch.zeros(1, 1, 2), head, torch.tensor([0, 0]), torch.tensor([0, 2])).exp()
+        >>> head, sources = nn.Linear(2, 3, bias=False), torch.tensor([0, 0])
+        >>> step_losses(torch.zeros(1, 1, 2), head, sources, torch.tensor([0, 2])).exp()
         tensor([[3., 3.]])
     """
     weight, bias = _parameters(head)

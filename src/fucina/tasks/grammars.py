@@ -11,6 +11,7 @@ from fucina.records import Example, Grammar
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
+    from fucina.models.pairing import Pairing
     from fucina.models.template import Template
 
 __all__ = ["FREE", "grammar_file", "open_grammars"]
@@ -22,7 +23,7 @@ KINDS = {".lark": "lark", ".json": "json"}
 def open_grammars(
     recipe: "Recipe",
     path: Path,
-    template: "Template | None",
+    template: "Template | Pairing | None",
     train: Callable[[], Sequence[Example]],
 ) -> Held | None:
     """Make ready what a recipe holds answers to; None where they are free.
@@ -42,9 +43,7 @@ def open_grammars(
     return Held(_maker(recipe, path, train), template)
 
 
-def _maker(
-    recipe: "Recipe", path: Path, train: Callable[[], Sequence[Example]]
-) -> GrammarMaker:
+def _maker(recipe: "Recipe", path: Path, train: Callable[[], Sequence[Example]]) -> GrammarMaker:
     """Rows to the grammar of each of their answers."""
     wanted, known = recipe.chat.constrain, tasks.get(recipe.task).grammars
     if grammar_file(recipe) is not None:

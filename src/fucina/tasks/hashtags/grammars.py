@@ -10,11 +10,11 @@ __all__ = ["any_tags", "known_tags"]
 
 
 def any_tags(train: Sequence[Example], rows: Sequence[Example]) -> list[Grammar]:
-    """Words after #, with a space between them, as many as a training row has at most.
+    r"""Words after #, with a space between them, as many as a training row has at most.
 
     Example:
         >>> any_tags([Example("Oggi si inforna.", "#pane #forno")], [Example("Vento!", "")])[0].text
-        '#\\\\w+( #\\\\w+){0,1}'
+        '#\\w+( #\\w+){0,1}'
     """
     return [Grammar("regex", _repeated(r"#\w+", r" #\w+", train))] * len(rows)
 
