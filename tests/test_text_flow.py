@@ -460,7 +460,7 @@ def test_writing_ends_where_the_base_has_no_positions_left(kind, make_decoder, s
 
 
 def test_a_long_question_is_cut_as_rows_are(load_decoder):
-    from fucina.models.conversations import asked
+    from fucina.models.shorter import asked
     from fucina.records import Example, Message
 
     template = replace(load_decoder("llama").template, system="Sei Nerina.")

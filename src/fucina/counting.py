@@ -1,12 +1,13 @@
 """How many tokens rows hold, before they are cut into passes: those read, learnt and asked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from fucina.models.conversations import LEAST_SHARED, common_beginning, write
+from fucina.models.label_words import ask, spell
 from fucina.models.pairs import pair
 from fucina.models.tokenize import encode
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from fucina.models.template import Template
     from fucina.records import Example, Split
 
-__all__ = ["Counts", "of_labels", "of_pairs", "of_texts", "token_counts"]
+__all__ = ["Counts", "of_labels", "of_names", "of_pairs", "of_texts", "token_counts"]
 
 Row = TypeVar("Row")
 
@@ -45,6 +46,8 @@ class Counts:
         begun: Tokens that all prompts begin with.
         read: Tokens that an encoder reads of the n rows; empty where one network reads all.
         test_read: Of the m test rows.
+        weighed: Of the n rows, with the names of all labels; empty where none are weighed.
+        names: N, tokens of these names as one tree.
     """
 
     lengths: np.ndarray
@@ -57,6 +60,8 @@ class Counts:
     begun: int = 0
     read: np.ndarray = field(default_factory=_none)
     test_read: np.ndarray = field(default_factory=_none)
+    weighed: np.ndarray = field(default_factory=_none)
+    names: int = 0
 
 
 def of_labels(split: "Split", tokenizer: Any | None, most: int) -> Counts:
@@ -91,6 +96,47 @@ def token_counts(texts: Sequence[str], tokenizer: Any | None, most: int) -> tupl
     share = len(texts) / max(1, len(some))
     lengths = np.resize(encoded.lengths, len(texts)) if len(encoded) else _none()
     return lengths, round(len(encoded.truncated) * share)
+
+
+def of_names(
+    split: "Split", template: "Template | None", most: int, config: "ChatConfig"
+) -> Counts:
+    """Count prompts behind which the names of all labels are weighed.
+
+    Args:
+        split: Rows and folds.
+        template: Of the base; None to guess from characters.
+        most: Tokens of a row at most.
+        config: What the system says.
+
+    Raises:
+        ModelError: The names of labels cannot be told apart, or do not fit.
+    """
+    if template is None:
+        counts = _guessed(split, most, config)
+        tree = sum(_guess(label) for label in split.labels)
+        test = counts.test - counts.test_learnt + tree
+        return replace(counts, test=test, weighed=counts.lengths - counts.learnt + tree, names=tree)
+    names, sides = spell(split.labels, template), []
+    for rows in (split.development, split.test):
+        some = _sample(rows.prompts, WRITTEN)
+        asked = ask(some, names, template, most=most)
+        own = np.array([len(prompt) for prompt in asked.prompts], dtype=int) - asked.prefix
+        sides.append((np.resize(own, len(rows)), asked.prefix, len(asked.cut) / max(1, len(some))))
+    (lengths, prefix, cut), (test, begun, _) = sides
+    sizes = {label: len(tokens) for label, tokens in zip(names.labels, names.tokens, strict=True)}
+    learnt = np.array([sizes[target] for target in split.development.targets], dtype=int)
+    tree = len(names.trie)
+    return Counts(
+        lengths=lengths + learnt,
+        test=test + tree,
+        truncated=cut,
+        prefix=prefix,
+        learnt=learnt,
+        begun=begun,
+        weighed=lengths + tree,
+        names=tree,
+    )
 
 
 def of_texts(

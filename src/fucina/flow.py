@@ -20,10 +20,14 @@ from fucina.records import (
     Split,
     silent,
 )
+from fucina.tasks.settings import learnt_as
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
+    from fucina.journal import Journal
     from fucina.judging import Demands
+    from fucina.models.base import Base
+    from fucina.models.constrain import Held
 
 __all__ = ["forge", "learning_curve", "train"]
 
@@ -137,13 +141,14 @@ def forge(
     from fucina.judging import judge_run
     from fucina.models import base as bases
     from fucina.models import precision, threads
+    from fucina.tasks.grammars import grammar_file
     from fucina.train.cross_validate import cross_validate
 
-    demands = _demands(recipe, root, split, progress, keys or {})
-    answer = tasks.get(recipe.task).answer
-    base = bases.load(recipe.model, precision.choose(recipe), answer)
-    if answer == "text":
+    form = learnt_as(recipe)
+    base = bases.load(recipe.model, precision.choose(recipe), form)
+    if form == "text":
         base = bases.with_template(base, recipe.chat, root / recipe.chat.template)
+    demands = _demands(recipe, root, split, base, progress, keys or {})
     folder = (
         run.reopen(recipe, split)
         if resume
@@ -153,7 +158,11 @@ def forge(
     if base.template is not None and base.halves is None:
         run.keep_template(folder, base.template.source)
         persona.keep(recipe, root, folder)
+    if grammar_file(recipe) is not None:
+        run.keep_grammar(folder, root / recipe.chat.constrain)
     journal.lap("loading")
+    if demands.held is not None:
+        _tell_misfits(demands.held, split, journal)
     for finding in findings:
         journal.tell(f"{finding.severity}: {finding.message}")
     journal.log(
@@ -179,11 +188,17 @@ def forge(
 
 
 def _demands(
-    recipe: "Recipe", root: Path, split: Split, progress: Progress, keys: Mapping[str, str]
+    recipe: "Recipe",
+    root: Path,
+    split: Split,
+    base: "Base",
+    progress: Progress,
+    keys: Mapping[str, str],
 ) -> "Demands":
     """Read what the model will be held against, so that a mistake in it shows before training."""
     from fucina import data, persona
     from fucina.judging import Demands
+    from fucina.tasks.grammars import open_grammars
 
     written, demanded = recipe.evaluation.rules, recipe.evaluation.must_fix
     task = tasks.get(recipe.task)
@@ -192,9 +207,24 @@ def _demands(
         columns, encoding = recipe.data.columns, recipe.data.encoding
         path = root / demanded if demanded else None
         texts = data.load_cases(path, task, columns, encoding=encoding) if path else ()
-        return Demands(texts=texts, keys=keys)
+        held = open_grammars(
+            recipe, root / recipe.chat.constrain, base.template, lambda: split.development.examples
+        )
+        return Demands(texts=texts, keys=keys, held=held)
     rules = evaluate.load_rules(root / written, split.labels) if written else None
     cases = read_file(recipe, root / demanded, progress=progress) if demanded else None
     if cases is not None:
         evaluate.require_known(cases, split.labels)
     return Demands(rules, cases)
+
+
+def _tell_misfits(held: "Held", split: Split, journal: "Journal") -> None:
+    """Say which answers could never be given under the grammar that answers are held to."""
+    rows = split.development.examples
+    wrong = held.misfits(rows)
+    if wrong:
+        journal.tell(
+            f"{len(wrong)} of {len(rows)} true answers do not fit the grammar of chat.constrain, "
+            f"so no model that is held to it can give them; the first is {wrong[0].origin}: "
+            f"{wrong[0].target[:80]!r}."
+        )

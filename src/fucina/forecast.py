@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import psutil
 
-from fucina import plan, run, tasks
-from fucina.counting import Counts, of_labels, of_pairs, of_texts
+from fucina import plan, run
+from fucina.counting import Counts, of_labels, of_names, of_pairs, of_texts
 from fucina.errors import RunError
 from fucina.models.memory import held_mib
 from fucina.models.tags import tag_names
 from fucina.models.trunk import chunks_by_length
 from fucina.models.writer import ROWS
+from fucina.tasks.settings import learnt_as
 from fucina.train.batches import at_most, chunks, epoch_batches
 from fucina.train.prepare_labels import STORE_SHARE
 from fucina.train.span_floors import MOST_WORDS
@@ -40,12 +41,13 @@ def count(split: "Split", base: "Base | Blueprint", recipe: "Recipe") -> Counts:
     Raises:
         DataError: The template refuses a row.
     """
-    if tasks.get(recipe.task).answer != "text":
+    if learnt_as(recipe) != "text":
         return of_labels(split, base.tokenizer, base.max_length_tokens)
     template, most = base.template, base.max_length_tokens
     if base.encoder:
         return of_pairs(split, cast("Pairing | None", template), most, recipe.chat)
-    return of_texts(split, cast("Template | None", template), most, recipe.chat)
+    counted = of_names if split.labels else of_texts
+    return counted(split, cast("Template | None", template), most, recipe.chat)
 
 
 def shapes(split: "Split", counts: Counts, recipe: "Recipe") -> plan.Shapes:
@@ -74,10 +76,12 @@ def shapes(split: "Split", counts: Counts, recipe: "Recipe") -> plan.Shapes:
                     table.append((part.rows.size, int(side[part.rows].max()), stands_for))
     trained = np.concatenate([np.array(fold.train, dtype=int) for fold in split.folds])
     held = np.concatenate([np.array(fold.held_out, dtype=int) for fold in split.folds])
-    rows = split.development.examples
-    marks = tasks.get(recipe.task).answer == "spans"  # with a score a tag, on every word
+    rows, words = split.development.examples, learnt_as(recipe) == "text"
+    weighed = (counts.weighed,) if counts.names else sides
+    marks = learnt_as(recipe) == "spans"  # with a score a tag, on every word
     reading = _passes(lengths, sides)
-    held_out = _passes(lengths[held], [side[held] for side in sides])
+    order = counts.weighed if counts.names else lengths
+    held_out = _passes(order[held], [side[held] for side in weighed])
     answering = _passes(counts.test, tests)
     cut = [_weighed(table) for table in training]
     sources = plan.Sources(reading[1], cut[1], held_out[1], answering[1]) if sides[1:] else None
@@ -87,9 +91,9 @@ def shapes(split: "Split", counts: Counts, recipe: "Recipe") -> plan.Shapes:
         if marks
         else len(trained),
         test_rows=len(split.test),
-        labels=len(tag_names(split.labels)) if marks else len(split.labels),
+        labels=0 if words else len(tag_names(split.labels)) if marks else len(split.labels),
         members=len(split.folds),
-        characters=sum(len(row.prompt) + len(row.target) * (not split.labels) for row in rows),
+        characters=sum(len(row.prompt) + len(row.target) * words for row in rows),
         tokens=int(lengths[trained].sum()) + counts.prefix * steps * len(split.folds),
         steps=steps,
         reading=reading[0],
@@ -97,29 +101,29 @@ def shapes(split: "Split", counts: Counts, recipe: "Recipe") -> plan.Shapes:
         held_out=held_out[0],
         answering=answering[0],
         truncated=counts.truncated,
-        texts=plan.Texts() if split.labels else _texts(counts, trained, held, recipe, sources),
+        texts=_texts(split, counts, recipe, sources) if words else plan.Texts(),
     )
 
 
 def _texts(
-    counts: Counts,
-    trained: np.ndarray,
-    held: np.ndarray,
-    recipe: "Recipe",
-    sources: plan.Sources | None,
+    split: "Split", counts: Counts, recipe: "Recipe", sources: plan.Sources | None
 ) -> plan.Texts:
+    trained = np.concatenate([np.array(fold.train, dtype=int) for fold in split.folds])
+    held = np.concatenate([np.array(fold.held_out, dtype=int) for fold in split.folds])
     asked = np.sort(counts.asked)
     batches = [asked[begin : begin + ROWS] for begin in range(0, len(asked), ROWS)]
     prompts = [(len(batch), max(1, batch.max())) for batch in batches]
+    states = counts.names + 1  # of a row with the names of all labels, that reach the head
     return plan.Texts(
         prefix=counts.prefix,
         learnt=int(counts.learnt[trained].sum()),
-        held_out=int(counts.learnt[held].sum()),
-        test=int(counts.test_learnt.sum()),
+        held_out=len(held) * states if split.labels else int(counts.learnt[held].sum()),
+        test=len(split.test) * states if split.labels else int(counts.test_learnt.sum()),
         prompts=np.array(prompts, dtype=float).reshape(-1, 2),
         begun=counts.begun,
         most=recipe.chat.max_new_tokens,
         sources=sources,
+        labels=len(split.labels),
     )
 
 

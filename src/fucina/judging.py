@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fucina.evaluate.rules import Rules
     from fucina.journal import Journal
     from fucina.models.base import Base
+    from fucina.models.constrain import Held
 
 __all__ = ["Demands", "judge_run"]
 
@@ -28,6 +29,7 @@ class Demands:
         cases: Rows that must be right.
         texts: Cases that an answer in words must get right.
         keys: Name of a variable to the key of an endpoint.
+        held: What answers are held to while they are written.
     """
 
     def __init__(
@@ -36,8 +38,10 @@ class Demands:
         cases: Dataset | None = None,
         texts: "Sequence[Case]" = (),
         keys: "Mapping[str, str] | None" = None,
+        held: "Held | None" = None,
     ) -> None:
         self.rules, self.cases, self.texts, self.keys = rules, cases, texts, keys or {}
+        self.held = held
 
 
 def judge_run(
@@ -83,8 +87,8 @@ def _texts(
     pool: "ThreadPoolExecutor",
 ) -> Outcome[Texts]:
     workers = threads.count(pool)
-    model = saved.load_writer(journal.folder, recipe, base, workers=workers)
-    plain = saved.untrained_writer(recipe, base, workers=workers)
+    model = saved.load_writer(journal.folder, recipe, base, workers=workers, held=demands.held)
+    plain = saved.untrained_writer(recipe, base, workers=workers, held=demands.held)
     against = persona.open_persona(
         Path(journal.folder), recipe, split.development.examples, split.test.examples, plain,
         keys=demands.keys, threads=pool, progress=journal.progress,

@@ -9,6 +9,7 @@ from fucina import forecast, plan, reading, run, tasks
 from fucina.probing import LIMIT_S, TEST_ROWS, probe, shortened
 from fucina.recipe import PRESETS, load
 from fucina.records import Answer, Progress, silent
+from fucina.tasks.settings import learnt_as
 from fucina.weighing import Case, change_that_fits, weighed
 
 if TYPE_CHECKING:
@@ -119,9 +120,9 @@ def plan_recipe(
     overrides = [*overrides, f"model.base={recipe.model.base}"]
     laps.end("rows")
     progress("drawing the base model", 0, 0)
-    answer = tasks.get(recipe.task).answer
-    drawn = blueprint.draw(recipe.model, answer)
-    if answer == "text":
+    form = learnt_as(recipe)
+    drawn = blueprint.draw(recipe.model, form)
+    if form == "text":
         template = path.resolve().parent / recipe.chat.template
         drawn = blueprint.with_template(drawn, recipe.chat, template)
     chosen = precision.choose(recipe)
@@ -136,7 +137,7 @@ def plan_recipe(
     probing = with_probe and here and own
     known, note = _corrected(case, recipe, work, laps, progress, probing=probing)
     notes = [note, "Times are for all epochs; early stopping may end sooner."]
-    if answer == "text":
+    if form == "text" and not split.labels:
         notes.append("Every answer is counted as long as chat.max_new_tokens lets it become.")
     if not own:
         notes.append("The plan is that of Fucina's own engine: what Unsloth takes is not known.")
@@ -159,7 +160,7 @@ def plan_recipe(
         notes=tuple(notes),
         past_error=plan.past_error(past),
         past_runs=len(past),
-        answer=answer,
+        answer=tasks.get(recipe.task).answer,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from fucina import flow, plan, run
 from fucina.records import Progress, Split
+from fucina.tasks.settings import learnt_as
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -98,8 +99,9 @@ def probe(
             return None
         record = run.read_json(folders[0])
         events = run.read_events(folders[0].parent)
-    # Texts are also judged before the first step.
-    return _seen(record, events, watch, judged=EPOCHS if split.labels else EPOCHS + 1)
+    # Words are also judged before the first step.
+    judged = EPOCHS if learnt_as(recipe) == "label" else EPOCHS + 1
+    return _seen(record, events, watch, judged=judged)
 
 
 def shortened(recipe: "Recipe") -> "Recipe":

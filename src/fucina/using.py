@@ -24,6 +24,7 @@ from fucina.records import (
     Texts,
     silent,
 )
+from fucina.tasks.settings import learnt_as
 
 if TYPE_CHECKING:
     from fucina.config import ChatConfig, Recipe
@@ -62,16 +63,24 @@ def _load(folder: Path, recipe: "Recipe", workers: int, as_in: Path | None = Non
     """Load what a run trained; one that writes may write as in another run."""
     from fucina.models import base as bases
     from fucina.models import saved
+    from fucina.tasks.grammars import open_grammars
 
     precision = run.read_json(folder / "environment.json")["precision"]
-    answer = tasks.get(recipe.task).answer
-    base = bases.load(recipe.model, precision, answer)
-    if answer == "text":
+    form = learnt_as(recipe)
+    base = bases.load(recipe.model, precision, form)
+    if form == "text":
         kept = chat_of(recipe, as_in or folder, halves=base.halves is not None)
         base = bases.with_template(base, *kept)
-        return saved.load_writer(folder, recipe, base, workers=workers)
+    if tasks.get(recipe.task).answer == "text":
+        held = open_grammars(
+            recipe,
+            run.grammar_of(folder, recipe.chat.constrain),
+            base.template,
+            lambda: run.read_rows(folder / "development.parquet")[0].examples,
+        )
+        return saved.load_writer(folder, recipe, base, workers=workers, held=held)
     labels = run.read_json(folder / "data.json")["labels"]
-    load = saved.load_marker if answer == "spans" else saved.load
+    load = saved.load_marker if form == "spans" else saved.load
     return load(folder, recipe, base, labels, workers=workers)
 
 

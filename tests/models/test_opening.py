@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from fucina import flow, reading, run
-from fucina.models.conversations import asked, write
+from fucina.models.conversations import write
 from fucina.models.opening import opening
+from fucina.models.shorter import asked
 from fucina.models.template import open_template
 from fucina.recipe import parse
 from fucina.records import Example, Message

@@ -34,6 +34,13 @@ class ChatConfig(Settings):
     max_new_tokens: Annotated[
         int, Field(ge=1, le=32768, description="Tokens of an answer at most.")
     ] = 256
+    constrain: Annotated[
+        str,
+        Field(
+            description="What answers are held to while they are written: none; auto, what the "
+            "task knows of its answers; or a Lark grammar (.lark) or JSON schema (.json)."
+        ),
+    ] = "none"
     constitution: Annotated[
         str | None, Field(description="YAML file of rules that every answer must keep.")
     ] = None

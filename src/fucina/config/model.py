@@ -19,6 +19,13 @@ class ModelConfig(Settings):
         Literal["auto", "mean", "cls", "last"],
         Field(description="Which tokens make the vector; auto reads the model's own file."),
     ] = "auto"
+    head: Annotated[
+        Literal["classes", "words"],
+        Field(
+            description="How labels are answered: classes, a new layer with one output a label; "
+            "words, by how likely a decoder finds the name of each label."
+        ),
+    ] = "classes"
     max_length_tokens: Annotated[
         int, Field(ge=4, le=32768, description="Longer inputs are cut here (and counted).")
     ] = 256

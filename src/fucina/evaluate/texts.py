@@ -31,6 +31,7 @@ from fucina.records import (
     silent,
 )
 from fucina.tasks import Task
+from fucina.tasks.grammars import FREE
 from fucina.tasks.settings import BASE, baselines
 
 if TYPE_CHECKING:
@@ -156,6 +157,8 @@ def text_outcome(
 ) -> Outcome:
     """Judge the saved model beside its base, which was asked the same without training.
 
+    A model whose answers are held to a grammar is judged beside itself writing freely too.
+
     Args:
         model: As it was saved and loaded again, so that what is judged is what is kept.
         plain: The base alone.
@@ -176,10 +179,12 @@ def text_outcome(
     learned = sorted({row for fold in split.folds for row in fold.train})
     learned = split.development.take(learned).examples
     found = []
-    for name in baselines(recipe):
+    free = () if model.held is None else (FREE,)
+    for name in (*baselines(recipe), *free):
         progress(f"baseline {name}", 0, 0)
-        if name == BASE:
-            answered = plain.predict(split.test.examples, threads=threads, progress=progress)
+        if name in {BASE, FREE}:
+            writer = plain if name == BASE else replace(model, held=None)
+            answered = writer.predict(split.test.examples, threads=threads, progress=progress)
         else:
             answered = _free(task.baselines[name](learned, split.test.examples), split.test)
         answered = marked(answered, split.test.examples, task, persona)
@@ -259,4 +264,5 @@ def text_verdict(
 
 
 def _called(baseline: str) -> str:
-    return "the base alone" if baseline == BASE else f"the baseline {baseline}"
+    own = {BASE: "the base alone", FREE: "the model that writes freely"}
+    return own.get(baseline, f"the baseline {baseline}")

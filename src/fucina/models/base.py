@@ -151,11 +151,7 @@ def load(config: "ModelConfig", precision: str = "float32", answer: Answer = "la
         body = name_of(network, network.get_decoder())
     layers, stack = find_layers(network, body if writes_apart else "")
     causal, tuple_output = probe(network.get_submodule(body), stack)
-    if answer == "text" and not causal:
-        raise ModelError(
-            f"model.base: {config.base} reads both ways, so it cannot write text.",
-            fix="Give a decoder, such as a folder or hub id of SmolLM2, Qwen3 or Gemma.",
-        )
+    _require_one_way(config, answer, causal=causal, apart=writes_apart)
     if config.look_ahead:
         require_look_ahead(config.base, network, stack, causal=causal)
     positions = _positions(network, tokenizer)
@@ -182,6 +178,23 @@ def load(config: "ModelConfig", precision: str = "float32", answer: Answer = "la
         cap=getattr(network.config, "final_logit_softcapping", None) or 0.0,
         causal=causal and not config.look_ahead,
         look_ahead=config.look_ahead,
+    )
+
+
+def _require_one_way(config: "ModelConfig", answer: Answer, *, causal: bool, apart: bool) -> None:
+    """Refuse a base that cannot foretell the words that a recipe wants of it."""
+    if answer == "text" and not causal:
+        raise _both_ways(config, "write text")
+    if apart and config.head == "words":
+        raise _both_ways(config, "weigh the names of labels")
+
+
+def _both_ways(config: "ModelConfig", job: str) -> ModelError:
+    """The base looks ahead where the job needs one that does not."""
+    instead = ", or set model.head: classes" if config.head == "words" else ""
+    return ModelError(
+        f"model.base: {config.base} reads both ways, so it cannot {job}.",
+        fix=f"Give a decoder, such as a folder or hub id of SmolLM2, Qwen3 or Gemma{instead}.",
     )
 
 

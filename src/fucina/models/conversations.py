@@ -1,6 +1,6 @@
 """Conversations as rows of tokens: cut to what a model reads, and what they share told apart."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,11 +10,13 @@ from torch import Tensor
 
 from fucina.errors import DataError
 from fucina.models.opening import cut_middle, opening
+from fucina.models.prefix import Branches
+from fucina.models.shorter import shorter
 from fucina.models.template import Rendered, Template
+from fucina.models.trie import Trie
 from fucina.records import Example, Progress, silent
 
 if TYPE_CHECKING:
-    from fucina.models.pairing import Pairing
     from fucina.models.pairs import Pairs
     from fucina.models.trunk import Activations
 
@@ -22,10 +24,8 @@ __all__ = [
     "LEAST_SHARED",
     "TextBatch",
     "Written",
-    "asked",
     "assemble_texts",
     "common_beginning",
-    "ever_shorter",
     "refuse_lost",
     "write",
 ]
@@ -44,6 +44,7 @@ class Written:
         cut: Rows that were too long and lost what stood between their beginning and their end.
         lost: Rows whose answer alone is too long; nothing is learnt of them.
         longest_tokens: Tokens of the longest row before it was cut.
+        trie: What all rows end with, where several answers are weighed; None for straight rows.
     """
 
     ids: tuple[np.ndarray, ...]
@@ -52,6 +53,7 @@ class Written:
     cut: tuple[int, ...]
     lost: tuple[int, ...]
     longest_tokens: int
+    trie: Trie | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -80,9 +82,10 @@ class TextBatch:
         mask: k*b x L, 1 where there is a token.
         hidden: k*b x L x d trunk activations; None when the trunk has to run.
         places: T places in k*b*L from which a learnt token is foretold: the one before it.
-        targets: T learnt tokens.
+        targets: T learnt tokens; none where rows branch, whose places foretell several.
         rows: T numbers of the row, 0 to k*b - 1, that each belongs to.
         members: k.
+        branches: Where rows end with a trie; None for straight rows.
     """
 
     ids: Tensor
@@ -92,13 +95,14 @@ class TextBatch:
     targets: Tensor
     rows: Tensor
     members: int
+    branches: Branches | None = None
 
     def to(self, device: torch.device) -> "TextBatch":
         """The same batch where the network computes."""
         moved = {
             name: value.to(device)
             for name, value in vars(self).items()
-            if isinstance(value, Tensor)
+            if isinstance(value, Tensor | Branches)
         }
         return replace(self, **moved)
 
@@ -137,7 +141,7 @@ def write(
         longest = max(longest, len(rendered.ids))
         if len(rendered.ids) > max_length_tokens:
             cut.append(row)
-            rendered = _shorter(example, template, max_length_tokens)
+            rendered = shorter(example, template, max_length_tokens)
         found.append(rendered)
         if (row + 1) % 1000 == 0:
             progress("writing conversations", row + 1, len(examples))
@@ -191,44 +195,6 @@ def _last_answer(marks: np.ndarray) -> int:
     return int(steps[-1]) if len(steps) else len(marks)
 
 
-def _shorter(example: Example, template: Template, most: int) -> Rendered:
-    """The row without its oldest exchanges, as many as must go."""
-    rendered = None
-    for rest in ever_shorter(example, template):
-        rendered = template.render(rest)
-        if len(rendered.ids) <= most:
-            break
-    return rendered or template.render(example)
-
-
-def ever_shorter(example: Example, template: "Template | Pairing") -> Iterator[Example]:
-    """The row without its oldest exchange, without the two oldest, and so on to the last one."""
-    turns = template.conversation(example)
-    opening = turns[:1] if turns[0].role == "system" else ()
-    starts = [i for i, turn in enumerate(turns) if turn.role == "user" and i > len(opening)]
-    for start in starts:
-        yield replace(example, messages=(*opening, *turns[start:]))
-
-
-def asked(example: Example, template: Template, *, most: int) -> np.ndarray:
-    """What a model is given to answer a row, cut as `write` cuts it.
-
-    Args:
-        example: The row; its last answer is not given.
-        template: How the model wants turns.
-        most: Tokens that the model reads.
-    """
-    tokens = template.asked(example)
-    for rest in ever_shorter(example, template):
-        if len(tokens) <= most:
-            break
-        tokens = template.asked(rest)
-    if len(tokens) <= most:
-        return tokens
-    kept = min(opening(example, template), most // 2)
-    return cut_middle(tokens, kept, most)
-
-
 def common_beginning(rows: Sequence[np.ndarray]) -> int:
     """How many tokens n rows begin with, at least one less than the shortest has; 0 where few.
 
@@ -280,6 +246,11 @@ def assemble_texts(
         places.append(i * longest + learnt_at - 1)
         targets.append(tokens[learnt_at])
         whose.append(np.full(len(learnt_at), i))
+    branches = None
+    if written.trie is not None:
+        ends = np.array([len(tokens) - len(written.trie) for tokens in own])
+        places, whose = written.trie.places(ends, longest)
+        branches = Branches(*map(torch.from_numpy, written.trie.branches(ends, longest)))
     hidden = None if store is None else store.padded(order, mask)
     at, learnt_ids, numbers = (
         torch.from_numpy(np.concatenate(part)) for part in (places, targets, whose)
@@ -292,4 +263,5 @@ def assemble_texts(
         learnt_ids,
         numbers,
         rows.shape[0],
+        branches,
     )

@@ -1,26 +1,32 @@
-"""Trained members that answer together: one pass of the trunk, one of the stacked adapters."""
+"""Trained members that answer together: the probabilities of each, made one answer."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from fucina.metrics import apply_temperature
-from fucina.models.lexical import Lexicon, Table, counts
-from fucina.models.stack import Stack
-from fucina.models.threads import across
-from fucina.models.tokenize import encode
-from fucina.models.trunk import Batch, assemble, chunks_by_length
 from fucina.records import Predictions, Progress, silent
 
 if TYPE_CHECKING:
     from fucina.models.base import Base
 
-__all__ = ["Ensemble", "combine"]
+__all__ = ["Ensemble", "Weigher", "combine"]
+
+
+class Weigher(Protocol):
+    """k members that weigh labels: by a head of classes, or by the names of the labels."""
+
+    @property
+    def members(self) -> int:
+        """K."""
+
+    def scores(
+        self, prompts: Sequence[str], *, threads: ThreadPoolExecutor, progress: Progress
+    ) -> np.ndarray:
+        """What every member makes of n prompts, k x n x c; softmax makes them probabilities."""
 
 
 @dataclass(frozen=True)
@@ -29,20 +35,16 @@ class Ensemble:
 
     Attributes:
         base: The frozen model.
-        stacks: One stack of k members, or k stacks of one when all weights were trained.
         labels: The c label names.
-        lexicon: The n-grams; None without a lexical part.
-        lexical: What the n-grams say, for each member; None without.
+        weigher: The members.
         how: `average` of probabilities, or `vote`.
         temperature: Divides the log of the probabilities; 1 changes nothing.
         threshold: The confidence below which no answer is given; 0 to answer all.
     """
 
     base: "Base"
-    stacks: tuple[Stack, ...]
     labels: tuple[str, ...]
-    lexicon: Lexicon | None
-    lexical: tuple[Table | None, ...]
+    weigher: Weigher
     how: Literal["average", "vote"]
     temperature: float = 1.0
     threshold: float = 0.0
@@ -50,7 +52,7 @@ class Ensemble:
     @property
     def members(self) -> int:
         """K."""
-        return sum(stack.members for stack in self.stacks)
+        return self.weigher.members
 
     def predict(
         self,
@@ -80,52 +82,12 @@ class Ensemble:
         self, prompts: Sequence[str], *, threads: ThreadPoolExecutor, progress: Progress = silent
     ) -> np.ndarray:
         """The answer of every member apart, k x n x c."""
-        encoded = encode(
-            prompts, self.base.tokenizer, max_length_tokens=self.base.max_length_tokens
-        )
-        scores = np.zeros((self.members, len(prompts), len(self.labels)))
-        rows = chunks_by_length(encoded.lengths, np.arange(len(prompts))) if prompts else []
-
-        def run(part: np.ndarray) -> Tensor:
-            batch = assemble(encoded, part[None], self.base.tokenizer.pad_token_id)
-            return self._logits(batch)
-
-        for done, (part, logits) in enumerate(
-            zip(rows, across(threads, run, rows), strict=True), start=1
-        ):
-            scores[:, part] = logits.double().numpy()
-            progress("answering", done, len(rows))
-        if self.lexicon is not None and prompts:
-            ngrams = counts(prompts, self.lexicon)
-            for member, table in enumerate(self.lexical):
-                if table is not None:
-                    scores[member] += table.scores(ngrams)
-        scores -= scores.max(axis=2, keepdims=True)
+        if not prompts:
+            return np.zeros((self.members, 0, len(self.labels)))
+        scores = self.weigher.scores(prompts, threads=threads, progress=progress)
+        scores = scores - scores.max(axis=2, keepdims=True)
         powers = np.exp(scores)
         return powers / powers.sum(axis=2, keepdims=True)
-
-    def _logits(self, batch: Batch) -> Tensor:
-        """Scores of all members for one batch of rows, k x b x c."""
-        parts = []
-        first = self.stacks[0]
-        batch = batch.to(first.device)
-        hidden = first.trunk.run(batch) if first.trunk is not None else None
-        for stack in self.stacks:
-            k = stack.members
-            # Rows are copied k times only above the trunk, where the members differ.
-            wide = Batch(
-                batch.ids.repeat(k, 1),
-                batch.mask.repeat(k, 1),
-                None if hidden is None else hidden.repeat(k, 1, 1),
-                k,
-            )
-            worker = stack.borrow()
-            try:
-                with torch.no_grad():
-                    parts.append(stack.logits(wide, worker).cpu())
-            finally:
-                stack.give_back(worker)
-        return torch.cat(parts)
 
 
 def combine(each: np.ndarray, how: Literal["average", "vote"]) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fucina.errors import ModelError
-from fucina.models.conversations import ever_shorter
+from fucina.models.shorter import ever_shorter
 from fucina.models.template import Rendered
 from fucina.records import Example, Message
 

@@ -12,7 +12,16 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-__all__ = ["Prefix", "agrees", "attend", "begin", "run_after", "see_all", "window_of"]
+__all__ = [
+    "Branches",
+    "Prefix",
+    "agrees",
+    "attend",
+    "begin",
+    "run_after",
+    "see_all",
+    "window_of",
+]
 
 
 AGREES = 1e-4  # of the length of the states; sums in another order differ by a hundredth of it
@@ -49,33 +58,57 @@ class Prefix:
         return cache
 
 
+@dataclass(frozen=True)
+class Branches:
+    """Rows of L tokens whose ends branch, so that tokens do not all follow one another.
+
+    Attributes:
+        positions: b x L, how far each token is behind the first of its row.
+        seen: b x L x L, whether a token follows another on its own branch.
+    """
+
+    positions: Tensor
+    seen: Tensor
+
+    def to(self, device: torch.device) -> "Branches":
+        """The same where the network computes."""
+        return Branches(self.positions.to(device), self.seen.to(device))
+
+
 def _repeated(tensor: Tensor, rows: int) -> Tensor:
     """Each of k matrices `rows` times, as a view where k is 1."""
     k, *rest = tensor.shape
     return tensor[:, None].expand(k, rows, *rest).reshape(k * rows, *rest)
 
 
-def attend(mask: Tensor, past: int, window: int | None = None) -> Tensor:
+def attend(
+    mask: Tensor, past: int, window: int | None = None, branches: Branches | None = None
+) -> Tensor:
     """Who may look at whom, b x 1 x L x (past + L) booleans.
 
     Args:
         mask: b x L, 1 where there is a token.
         past: Tokens before the first of these; all of them may be seen.
         window: A token sees only so many tokens, itself included; None for all.
+        branches: Where tokens do not all follow one another.
 
     Example:
         >>> attend(torch.tensor([[1, 1]]), 1).int().tolist()
         [[[[1, 1, 0], [1, 1, 1]]]]
     """
-    length = mask.shape[1]
-    here = torch.arange(past, past + length, device=mask.device)[:, None]
-    there = torch.arange(past + length, device=mask.device)[None]
-    seen = there <= here
+    column = torch.arange(-past, mask.shape[1], device=mask.device)
+    own = column[past:]
+    at, seen = own[None], (column <= own[:, None])[None]
+    if branches is not None:
+        at = branches.positions
+        before = seen[:, :, :past].expand(len(mask), -1, -1)
+        seen = torch.cat([before, branches.seen], dim=2)
     if window is not None:
-        seen = seen & (here - there < window)
+        there = torch.cat([column[:past].expand(len(at), -1), at], dim=1)
+        seen = seen & (at[:, :, None] - there[:, None] < window)
     real = torch.cat([mask.new_ones(mask.shape[0], past), mask], dim=1).bool()
     # What fills up sees itself, or attention would divide by nothing.
-    return (seen & real[:, None, None, :]) | (here == there)
+    return (seen[:, None] & real[:, None, None, :]) | (own[:, None] == column)
 
 
 def begin(body: nn.Module, ids: Tensor) -> Prefix:
@@ -97,7 +130,13 @@ def begin(body: nn.Module, ids: Tensor) -> Prefix:
 
 
 def run_after(
-    body: nn.Module, ids: Tensor, mask: Tensor, prefix: Prefix | None, cache: Any | None = None
+    body: nn.Module,
+    ids: Tensor,
+    mask: Tensor,
+    prefix: Prefix | None,
+    cache: Any | None = None,
+    *,
+    branches: Branches | None = None,
 ) -> Tensor:
     """Run a decoder over rows, behind a shared beginning where there is one.
 
@@ -107,23 +146,25 @@ def run_after(
         mask: b x L, 1 where there is a token.
         prefix: The beginning; None for none.
         cache: Where keys and values are added; None to use that of the beginning.
+        branches: Where tokens do not all follow one another.
 
     Returns:
         Hidden states, b x L x d.
     """
-    if prefix is None and cache is None:
+    if prefix is None and cache is None and branches is None:
         return body(input_ids=ids, attention_mask=mask).last_hidden_state
     past = prefix.length if prefix else 0
     if cache is None and prefix is not None:
         members = prefix.tensors[0].shape[0]
         cache = prefix.cache(ids.shape[0] // members)
-    positions = torch.arange(past, past + ids.shape[1], device=ids.device)[None]
+    straight = torch.arange(ids.shape[1], device=ids.device)[None]
+    positions = past + (straight if branches is None else branches.positions)
     return body(
         input_ids=ids,
-        attention_mask=masks(body, mask, past),
+        attention_mask=masks(body, mask, past, branches),
         position_ids=positions.expand(len(ids), -1),
         past_key_values=cache,
-        use_cache=True,
+        use_cache=cache is not None,
     ).last_hidden_state
 
 
@@ -159,13 +200,17 @@ def window_of(body: nn.Module) -> tuple[int | None, bool]:
     return window, "sliding_attention" in (getattr(config, "layer_types", None) or ())
 
 
-def masks(body: nn.Module, mask: Tensor, past: int) -> Tensor | dict[str, Tensor]:
+def masks(
+    body: nn.Module, mask: Tensor, past: int, branches: Branches | None = None
+) -> Tensor | dict[str, Tensor]:
     """The mask of a network, or one for each kind of layer where it has several."""
     window, several = window_of(body)
     if window is None:
-        return attend(mask, past)
-    near = attend(mask, past, window)
-    return {"full_attention": attend(mask, past), "sliding_attention": near} if several else near
+        return attend(mask, past, None, branches)
+    near = attend(mask, past, window, branches)
+    if not several:
+        return near
+    return {"full_attention": attend(mask, past, None, branches), "sliding_attention": near}
 
 
 def see_all(body: nn.Module, mask: Tensor) -> Tensor | dict[str, Tensor]:

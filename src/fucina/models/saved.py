@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -11,7 +11,11 @@ from torch import Tensor
 from fucina import run
 from fucina.errors import RunError
 from fucina.models.build import build
+from fucina.models.by_class import ByClass
+from fucina.models.by_name import ByName
+from fucina.models.constrain import Held
 from fucina.models.ensemble import Ensemble
+from fucina.models.label_words import spell
 from fucina.models.lexical import Lexicon, Table
 from fucina.models.marker import Marker
 from fucina.models.peft_format import adapter_config, from_tensors, to_tensors
@@ -22,6 +26,7 @@ from fucina.models.writer import Writer
 if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.models.base import Base
+    from fucina.models.template import Template
 
 __all__ = [
     "load",
@@ -98,18 +103,14 @@ def load(
     Raises:
         RunError: A file is missing or broken, or the base is not the one it was trained on.
     """
-    stacks, lexical = _headed(folder, recipe, base, len(labels), workers)
+    if recipe.model.head == "words":
+        names = spell(labels, cast("Template", base.template))
+        weigher = ByName(base, _unheaded(folder, recipe, base, workers), names)
+    else:
+        weigher = _by_class(folder, recipe, base, len(labels), workers)
     temperature, threshold = _calibration(folder)
-    return Ensemble(
-        base,
-        tuple(stacks),
-        tuple(labels),
-        _lexicon(folder),
-        tuple(lexical),
-        recipe.folds.ensemble,
-        temperature,
-        threshold,
-    )
+    how = recipe.folds.ensemble
+    return Ensemble(base, tuple(labels), weigher, how, temperature, threshold)
 
 
 def load_marker(
@@ -120,14 +121,12 @@ def load_marker(
     Raises:
         RunError: A file is missing or broken, or the base is not the one it was trained on.
     """
-    stacks, lexical = _headed(folder, recipe, base, len(tag_names(types)), workers)
-    return Marker(base, tuple(stacks), tuple(types), _lexicon(folder), tuple(lexical))
+    headed = _by_class(folder, recipe, base, len(tag_names(types)), workers)
+    return Marker(base, headed.stacks, tuple(types), headed.lexicon, headed.lexical)
 
 
-def _headed(
-    folder: Path, recipe: "Recipe", base: "Base", labels: int, workers: int
-) -> tuple[list[Stack], list[Table | None]]:
-    """The stacks of members that have heads, and what the n-grams say for each."""
+def _by_class(folder: Path, recipe: "Recipe", base: "Base", labels: int, workers: int) -> ByClass:
+    """The members of a run that have heads of classes."""
     stacks: list[Stack] = []
     lexical: list[Table | None] = []
     for group in _groups(recipe):
@@ -144,19 +143,29 @@ def _headed(
             lexical.append(_table(tensors))
         stack.bind(torch.stack(adapters).to(stack.device), torch.stack(heads).to(stack.device))
         stacks.append(stack)
-    return stacks, lexical
+    return ByClass(base, tuple(stacks), _lexicon(folder), tuple(lexical))
 
 
-def load_writer(folder: Path, recipe: "Recipe", base: "Base", *, workers: int) -> Writer:
-    """Load all members of a run, ready to write.
+def load_writer(
+    folder: Path, recipe: "Recipe", base: "Base", *, workers: int, held: Held | None = None
+) -> Writer:
+    """Load all members of a run, ready to write; `held` is what their answers are held to.
 
     Raises:
         RunError: A file is missing or broken, or the base is not the one it was trained on.
     """
+    stacks = _unheaded(folder, recipe, base, workers, whole=True)
+    return Writer(base, stacks, recipe.chat.max_new_tokens, held)
+
+
+def _unheaded(
+    folder: Path, recipe: "Recipe", base: "Base", workers: int, *, whole: bool = False
+) -> tuple[Stack, ...]:
+    """The members of a run that have no head of their own, because they write."""
     stacks = []
     for group in _groups(recipe):
         stack = build(
-            base, recipe.adapter, members=len(group), labels=0, seed=0, workers=workers, whole=True
+            base, recipe.adapter, members=len(group), labels=0, seed=0, workers=workers, whole=whole
         )
         adapters = []
         for member in group:
@@ -165,14 +174,16 @@ def load_writer(folder: Path, recipe: "Recipe", base: "Base", *, workers: int) -
             _check_base(own / WEIGHTS[recipe.adapter.kind], base)
         stack.bind(torch.stack(adapters).to(stack.device), stack.heads)
         stacks.append(stack)
-    return Writer(base, tuple(stacks), recipe.chat.max_new_tokens)
+    return tuple(stacks)
 
 
-def untrained_writer(recipe: "Recipe", base: "Base", *, workers: int) -> Writer:
+def untrained_writer(
+    recipe: "Recipe", base: "Base", *, workers: int, held: Held | None = None
+) -> Writer:
     """The base alone: adapters start as the identity."""
     head = recipe.adapter.model_copy(update={"kind": "head"})
     stack = build(base, head, members=1, labels=0, seed=0, workers=workers, whole=True)
-    return Writer(base, (stack,), recipe.chat.max_new_tokens)
+    return Writer(base, (stack,), recipe.chat.max_new_tokens, held)
 
 
 def _groups(recipe: "Recipe") -> list[list[int]]:

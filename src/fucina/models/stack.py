@@ -163,7 +163,7 @@ class Stack:
         if own.inject is not None:
             own.inject.hidden = batch.hidden
         body = own.network.get_submodule(self.base.body)
-        states = run_after(body, batch.ids, batch.mask, prefix)
+        states = run_after(body, batch.ids, batch.mask, prefix, branches=batch.branches)
         return states.flatten(0, 1)[batch.places], own.network.get_submodule(self.base.head)
 
     def ready(self, worker: int, noise_seed: int | None) -> Replica:

@@ -184,7 +184,9 @@ class Trunk:
 
     def run_after(self, batch: "TextBatch", prefix: Prefix | None) -> Tensor:
         """Hidden states after the trunk of rows behind a shared beginning, b x L x d."""
-        return self._kept(lambda body: run_after(body, batch.ids, batch.mask, prefix))[1]
+        return self._kept(
+            lambda body: run_after(body, batch.ids, batch.mask, prefix, branches=batch.branches)
+        )[1]
 
     def _kept(self, run: Callable[[nn.Module], Any]) -> tuple[Any, Tensor]:
         """Run the trunk in whichever replica is free; returns what came of it and its states."""

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from fucina.models.product import linear
 
-__all__ = ["BLOCK_BYTES", "token_losses", "token_scores"]
+__all__ = ["BLOCK_BYTES", "step_losses", "token_losses", "token_scores"]
 
 BLOCK_BYTES = 64 << 20  # of logits at once
 
@@ -105,3 +105,40 @@ def token_scores(
             logits = cap * torch.tanh(logits / cap) if cap else logits
             losses[part] = functional.cross_entropy(logits, targets[part], reduction="none")
     return losses, hits
+
+
+def step_losses(
+    hidden: Tensor, head: nn.Module, sources: Tensor, targets: Tensor, *, cap: float = 0.0
+) -> Tensor:
+    """Cross entropy of steps of which several are foretold from one state, without gradients.
+
+    Args:
+        hidden: b x S x d states.
+        head: The layer that writes tokens.
+        sources: E numbers of the state that each step is foretold from, the same in all rows.
+        targets: E tokens.
+        cap: As in `token_losses`.
+
+    Returns:
+        b x E nats.
+
+    Example:
+        >>> head, sources = nn.Linear(2, 3, bias=False), torch.tensor([0, 0])
+        >>> step_losses(torch.zeros(1, 1, 2), head, sources, torch.tensor([0, 2])).exp()
+        tensor([[3., 3.]])
+    """
+    weight, bias = _parameters(head)
+    block = max(1, BLOCK_BYTES // (4 * len(weight)))
+    states, count = hidden.flatten(0, 1), hidden.shape[1]
+    rows = torch.arange(len(hidden), device=hidden.device)[:, None]
+    places = (rows * count + sources).flatten()
+    wanted = targets.repeat(len(hidden))
+    losses = torch.empty(len(places), dtype=torch.float32, device=hidden.device)
+    with torch.no_grad():
+        for begin in range(0, len(states), block):
+            logits = linear(states[begin : begin + block], weight, bias).float()
+            logits = cap * torch.tanh(logits / cap) if cap else logits
+            here = ((places >= begin) & (places < begin + block)).nonzero()[:, 0]
+            own = places[here] - begin
+            losses[here] = logits.logsumexp(dim=-1)[own] - logits[own, wanted[here]]
+    return losses.view(len(hidden), -1)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
+from fucina.models.constrain import Choose, Held, likeliest
 from fucina.models.conversations import (
-    asked,
     assemble_texts,
     common_beginning,
     refuse_lost,
@@ -20,6 +20,7 @@ from fucina.models.conversations import (
 from fucina.models.manner import Manner
 from fucina.models.pair_voice import PairVoice, asked_of_pair, foretold_pairs, rows_of_pairs
 from fucina.models.prefix import Prefix, run_after, window_of
+from fucina.models.shorter import asked
 from fucina.models.stack import Stack
 from fucina.models.template import Template
 from fucina.models.trunk import chunks_by_length
@@ -44,11 +45,13 @@ class Writer:
         base: The frozen model, with its template.
         stacks: One stack of k members, or k stacks of one when all weights were trained.
         max_new_tokens: Tokens of an answer at most.
+        held: What answers are held to; None to write freely.
     """
 
     base: "Base"
     stacks: tuple[Stack, ...]
     max_new_tokens: int
+    held: Held | None = None
 
     @property
     def template(self) -> "Template | Pairing":
@@ -133,7 +136,8 @@ class Writer:
         begun = [None if first is None else self._begin(stack, first) for stack in self.stacks]
 
         def run(part: np.ndarray) -> list[list[int]]:
-            return self._answer([prompts[row][shared:] for row in part], begun)
+            choose = self.held.begin([examples[row] for row in part]) if self.held else likeliest
+            return self._answer([prompts[row][shared:] for row in part], begun, choose)
 
         answers, ended = [""] * len(examples), [False] * len(examples)
         for done, (part, found) in enumerate(zip(parts, threads.map(run, parts), strict=True), 1):
@@ -157,7 +161,9 @@ class Writer:
         with torch.no_grad():
             return stack.begin(torch.from_numpy(tokens).to(stack.device))
 
-    def _answer(self, prompts: list[np.ndarray], begun: Sequence[Prefix | None]) -> list[list[int]]:
+    def _answer(
+        self, prompts: list[np.ndarray], begun: Sequence[Prefix | None], choose: Choose
+    ) -> list[list[int]]:
         """The tokens of the answers to some prompts, each up to its end token."""
         voices = [
             self.manner.voice(stack, prompts, prefix, self.base)
@@ -167,7 +173,7 @@ class Writer:
         going = np.ones(len(prompts), dtype=bool)
         odds = torch.cat([voice.first() for voice in voices]).mean(dim=0)
         for number in range(self.max_new_tokens):
-            tokens = odds.argmax(dim=-1)
+            tokens = choose(odds)
             for row in np.flatnonzero(going):
                 answers[row].append(int(tokens[row]))
                 full = len(answers[row]) == voices[0].room[row]

@@ -1,5 +1,6 @@
 """What judging asks for: labels of the test rows, or texts written token by token."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from fucina.tasks.settings import BASE, baselines
 if TYPE_CHECKING:
     from fucina.config import Recipe
 
-__all__ = ["label_stages", "text_stages"]
+__all__ = ["label_stages", "name_stages", "text_stages"]
 
 SINGLE = 50  # prompts at most that the evaluation times one by one
 WARM_UP = 3  # of them are asked twice
@@ -62,6 +63,18 @@ def label_stages(
     }
 
 
+def name_stages(
+    shapes: Shapes, network: Network, recipe: "Recipe", trained: int
+) -> dict[str, Stage]:
+    """The same where the names of all labels are weighed: more states reach a larger head."""
+    found = label_stages(replace(shapes, labels=shapes.texts.labels), network, recipe, trained)
+    each = shapes.texts.test / max(1, shapes.test_rows)
+    asked = shapes.test_rows + min(SINGLE, shapes.test_rows) + WARM_UP
+    head = 2.0 * shapes.members * asked * each * network.head
+    answering = replace(found["answering"], flops=found["answering"].flops + head)
+    return {**found, "answering": answering}
+
+
 def text_stages(
     shapes: Shapes, network: Network, recipe: "Recipe", trained: int
 ) -> dict[str, Stage]:
@@ -79,7 +92,9 @@ def text_stages(
     timed = _writing(singles, shapes, network, k)
     base_foretold, base_calls = _foretelling(shapes, network, 1)
     base = _writing(prompts, shapes, network, 1)
-    beside = BASE in baselines(recipe)
+    beside = int(BASE in baselines(recipe))
+    # A model that is held to a grammar is judged beside itself writing freely.
+    free = int(recipe.chat.constrain != "none")
     return {
         "answering": Stage(
             flops=foretold + written.flops + timed.flops,
@@ -90,13 +105,11 @@ def text_stages(
             processor_s=0.3 + resampled,
         ),
         "baselines": Stage(
-            flops=base_foretold + base.flops,
-            layers=base_calls + base.layers,
-            bytes_moved=base.bytes_moved,
-            processor_s=2 * resampled,
-        )
-        if beside
-        else Stage(),
+            flops=beside * (base_foretold + base.flops) + free * (foretold + written.flops),
+            layers=beside * (base_calls + base.layers) + free * stacks * (calls + written.layers),
+            bytes_moved=beside * base.bytes_moved + free * stacks * written.bytes_moved,
+            processor_s=2 * (beside + free) * resampled,
+        ),
     }
 
 

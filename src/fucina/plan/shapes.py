@@ -31,13 +31,14 @@ class Texts:
     Attributes:
         prefix: P, tokens that all rows begin with: run once a step for each member.
         learnt: Learnt tokens of one epoch, all members together; only they reach the head.
-        held_out: Those of the held-out rows.
-        test: Those of the test rows.
+        held_out: Tokens that reach the head of the held-out rows.
+        test: The same of the test rows.
         prompts: Passes over the prompts that are answered, p x 2: rows, and padded length.
         begun: Tokens that all of these prompts begin with.
         most: Tokens of an answer at most.
         sources: What an encoder reads; None where one network reads and writes. The passes of
             `Shapes` are then over what is written.
+        labels: c, where the answers are names of labels and all of them are weighed; else 0.
     """
 
     prefix: int = 0
@@ -48,6 +49,7 @@ class Texts:
     begun: int = 0
     most: int = 0
     sources: Sources | None = None
+    labels: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Shapes:
         rows: Development rows.
         learned: Training rows of all members together, of spans the words that floors learn from.
         test_rows: Rows of the test set.
-        labels: c, of spans the tags; 0 where texts are learnt.
+        labels: c classes of the head, of spans the tags; 0 where texts, or names of labels, are
+            learnt.
         members: k.
         characters: Of the development rows.
         tokens: Of the training rows of all members, without padding: one epoch. What rows share

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fucina.plan.answering import label_stages, text_stages
+from fucina.plan.answering import label_stages, name_stages, text_stages
 from fucina.plan.arithmetic import PACK_S, UNPACK_BYTES, Stage, backward, forward, once
 from fucina.plan.network import Network
 from fucina.plan.pairs import pair_stages, with_reading
@@ -65,7 +65,7 @@ def work(network: Network, shapes: Shapes, recipe: "Recipe", *, stored: bool = T
     begun = beginning * np.array([len(shapes.training), 1])
     again = forward(shapes.training, network, trunk, texts.prefix) + forward(begun, network, trunk)
     seen = forward(once(1, texts.prefix), network, trunk)
-    judging = epochs if labels else epochs + 1  # texts are also judged before the first step
+    judging = epochs if labels else epochs + 1  # words are also judged before the first step
     turns = 4 if recipe.engine.checkpointing is True else 3  # there, once more, and back
     passes = turns * len(shapes.training) + len(shapes.held_out)
     passes += len(beginning) * (turns * shapes.steps + 1)
@@ -100,19 +100,21 @@ def work(network: Network, shapes: Shapes, recipe: "Recipe", *, stored: bool = T
         "checkpoints": Stage(bytes_written=_written(trained * shapes.members, epochs, recipe)),
         "saving": Stage(bytes_written=trained * shapes.members * 4, processor_s=0.05),
         "calibrating": Stage(processor_s=0.05 + shapes.rows * 1e-4),
-        **_answering(network, labels)(shapes, network, recipe, trained),
+        **_answering(network, shapes)(shapes, network, recipe, trained),
         "report": Stage(processor_s=1.0),
     }
     if not labels:
-        del stages["floor"], stages["calibrating"]
+        del stages["floor"]
+        if not texts.labels:
+            del stages["calibrating"]
         stages = with_reading(stages, shapes, network, recipe, stored=stored)
     return Work(shapes, network, trained * shapes.members, epochs, stages)
 
 
-def _answering(network: Network, labels: int) -> Callable[..., dict[str, Stage]]:
+def _answering(network: Network, shapes: Shapes) -> Callable[..., dict[str, Stage]]:
     """What counts judging, for a kind of answer and of network."""
-    if labels:
-        return label_stages
+    if shapes.labels or shapes.texts.labels:
+        return label_stages if shapes.labels else name_stages
     return text_stages if network.encoder is None else pair_stages
 
 

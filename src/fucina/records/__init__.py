@@ -6,6 +6,7 @@ Arrays are numpy; shapes are written beside them (n rows, c labels, k members of
 from fucina.records.answers import Epoch, Predictions, Ratio, Spans, Texts
 from fucina.records.compared import Change, Contest, Leaderboard, Standing
 from fucina.records.diagnosis import Cause, Diagnosis, Slice, WorstError
+from fucina.records.grammar import Grammar
 from fucina.records.judgment import (
     Calibration,
     Case,
@@ -45,6 +46,7 @@ __all__ = [
     "Example",
     "Finding",
     "Fold",
+    "Grammar",
     "Interval",
     "Leaderboard",
     "LearningCurve",

@@ -29,6 +29,8 @@ from fucina.run.files import (
 from fucina.run.folder import (
     begin,
     find,
+    grammar_of,
+    keep_grammar,
     keep_template,
     latest,
     latest_out_of_fold,
@@ -56,6 +58,8 @@ __all__ = [
     "begin",
     "clean",
     "find",
+    "grammar_of",
+    "keep_grammar",
     "keep_template",
     "latest",
     "latest_out_of_fold",

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = [
     "begin",
     "find",
+    "grammar_of",
+    "keep_grammar",
     "keep_template",
     "latest",
     "latest_out_of_fold",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 TEMPLATE = "chat_template.jinja"
+GRAMMAR = "grammar"
 PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "tokenizers")
 
 
@@ -135,6 +138,16 @@ def template_of(folder: Path) -> Path:
     if not path.is_file():
         raise RunError(f"{path} is missing.", fix="Restore the run folder, or train again.")
     return path
+
+
+def keep_grammar(folder: Path, path: Path) -> None:
+    """Keep the grammar file that answers of a run are held to."""
+    write_text(folder / f"{GRAMMAR}{path.suffix}", path.read_text(encoding="utf-8"))
+
+
+def grammar_of(folder: Path, name: str) -> Path:
+    """Where a run keeps the grammar that its recipe calls by a name."""
+    return folder / f"{GRAMMAR}{Path(name).suffix}"
 
 
 def latest(parent: Path) -> Path | None:

@@ -14,17 +14,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fucina.errors import RecipeError, nearest
-from fucina.records import Answer, Dataset, Example, Finding, Ratio
+from fucina.records import Answer, Dataset, Example, Finding, Grammar, Ratio
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
 
-__all__ = ["Baseline", "Check", "Slices", "Task", "as_text", "folder", "get", "names", "of"]
+__all__ = [
+    "Baseline",
+    "Check",
+    "Grammars",
+    "Slices",
+    "Task",
+    "as_text",
+    "folder",
+    "get",
+    "names",
+    "of",
+]
 
 
 Baseline = Callable[[Sequence[Example], Sequence[Example]], Sequence[Any]]
 Check = Callable[[Dataset], list[Finding]]
 Slices = Callable[[Sequence[str], Sequence[Example]], Mapping[str, Sequence[str]]]
+Grammars = Callable[[Sequence[Example], Sequence[Example]], Sequence[Grammar]]
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,8 @@ class Task:
         checks: Looked at with every check of the rows of one file, before each training; an error
             stops it.
         forms: Other ways to answer the same rows, by what a recipe writes behind the name.
+        grammars: Name to a function of training rows and rows to answer, to the grammar of each
+            answer; the first is what `chat.constrain: auto` means.
     """
 
     name: str
@@ -72,6 +86,7 @@ class Task:
     evidence: Callable[[str, Example], Mapping[str, str]] | None = None
     checks: tuple[Check, ...] = ()
     forms: "Mapping[str, Task]" = field(default_factory=dict)
+    grammars: Mapping[str, Grammars] = field(default_factory=dict)
 
     @property
     def metrics(self) -> tuple[str, ...]:

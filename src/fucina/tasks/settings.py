@@ -16,12 +16,13 @@ from fucina.config import (
     LossConfig,
 )
 from fucina.errors import RecipeError, nearest
+from fucina.records import Answer
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.tasks import Task
 
-__all__ = ["BASE", "SCRATCH", "baselines", "refuse_idle"]
+__all__ = ["BASE", "SCRATCH", "baselines", "learnt_as", "refuse_idle"]
 
 LEAVE_OUT = "leave it out"
 EXPECTED = {
@@ -35,6 +36,7 @@ IDLE = {
         "data.text": "write data.columns: {prompt: COLUMN}",
         "data.label": "write data.columns: {answer: COLUMN}",
         "model.pooling": LEAVE_OUT,
+        "model.head": LEAVE_OUT,
         "model.lexical": LEAVE_OUT,
         "training.start": LEAVE_OUT,
         "training.loss": LEAVE_OUT,
@@ -83,8 +85,34 @@ TOGETHER = (
     ("training.precision", "engine.backend", ("unsloth",)),
     ("stopping.save_every_epoch", "engine.backend", ("unsloth",)),
 )
+# Of labels that are answered by their names: what a head of classes hears, and words do not.
+IDLE_OF_WORDS = {
+    name: fix for name, fix in IDLE["text"].items()
+    if name.startswith(("loss.", "training.", "model.")) and name != "model.head"
+}  # fmt: skip
+HEARD_BY_WORDS = ("chat.system", "chat.template")
 SCRATCH = "scratch"  # a base of random weights, made for the rows of a recipe
 BASE = "base"  # the model without training, as a baseline of texts
+
+
+def learnt_as(recipe: "Recipe") -> Answer:
+    """What a network learns to give: classes, or the words of texts and of names of labels.
+
+    Example:
+        >>> from fucina.recipe import parse
+        >>> text = "{task: classification, name: a, data: {train: a}, model: {head: words}}"
+        >>> learnt_as(parse(text)[0])
+        'text'
+    """
+    return "text" if recipe.model.head == "words" else tasks.get(recipe.task).answer
+
+
+def _idle(recipe: "Recipe", task: "Task") -> dict[str, str]:
+    """Settings that this task, learnt in this way, cannot hear."""
+    idle = IDLE[task.answer]
+    if task.answer == learnt_as(recipe):
+        return idle
+    return {k: v for k, v in idle.items() if k not in HEARD_BY_WORDS} | IDLE_OF_WORDS
 
 
 def refuse_idle(recipe: "Recipe") -> None:
@@ -108,17 +136,19 @@ def refuse_idle(recipe: "Recipe") -> None:
     task = tasks.get(recipe.task)
     found = {
         _shown(name, value): fix
-        for name, fix in IDLE[task.answer].items()
+        for name, fix in _idle(recipe, task).items()
         if (value := _written(recipe, name)) is not None
     }
     found |= _goals(recipe, task) | _baselines(recipe, task) | _columns(recipe, task)
-    if task.answer == "text" and recipe.adapter.kind == "head":
+    if learnt_as(recipe) == "text" and recipe.adapter.kind == "head":
         found["adapter.kind=head"] = "set adapter.kind: lora, or full"
     if not found:
-        _refuse_blank(recipe, task)
+        _refuse_blank(recipe)
         _refuse_together(recipe)
         return
     kind = {"text": "text", "label": "labels", "spans": "spans"}[task.answer]
+    if task.answer != learnt_as(recipe):
+        kind = "names of labels"
     word = "do" if len(found) > 1 else "does"
     fixes = [
         f"{name.partition('=')[0]}: {fix}" if len(found) > 1 else fix for name, fix in found.items()
@@ -130,13 +160,14 @@ def refuse_idle(recipe: "Recipe") -> None:
     )
 
 
-def _refuse_blank(recipe: "Recipe", task: "Task") -> None:
+def _refuse_blank(recipe: "Recipe") -> None:
     """Adapters on weights that know nothing would learn next to nothing."""
     if recipe.model.base != SCRATCH:
         return
-    if task.answer != "text":
+    if learnt_as(recipe) != "text":
         raise RecipeError(
-            "model.base: scratch is for tasks that answer with text.", fix="Set model.base: minilm."
+            "model.base: scratch is for answers in words.",
+            fix="Set model.base: minilm, or model.head: words.",
         )
     if recipe.adapter.kind != "full" or recipe.adapter.layers != "all":
         raise RecipeError(

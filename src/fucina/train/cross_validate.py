@@ -5,16 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from fucina import tasks
 from fucina.models.build import build
 from fucina.models.lexical import Lexicon, Table
 from fucina.models.stack import Stack
 from fucina.models.threads import count
 from fucina.records import Predictions, Spans, Split, Texts, silent
+from fucina.tasks.settings import learnt_as
 from fucina.train.checkpoint import State
 from fucina.train.elsewhere import require, take_over, teach
 from fucina.train.fit import fit
 from fucina.train.members import Hooks, Member
+from fucina.train.prepare_label_words import prepare_label_words
 from fucina.train.prepare_labels import prepare_labels
 from fucina.train.prepare_pairs import prepare_pairs
 from fucina.train.prepare_spans import prepare_spans
@@ -94,9 +95,11 @@ def cross_validate(
     outside = recipe.engine.backend == "unsloth"
     if outside:
         require(recipe.engine.python, base)
-    answer = tasks.get(recipe.task).answer
-    ratio = max_ratio(recipe.stopping, recipe.training.loss, labels=answer == "label")
-    prepare = PREPARE[answer] if base.halves is None else prepare_pairs
+    form = learnt_as(recipe)
+    ratio = max_ratio(recipe.stopping, recipe.training.loss, labels=form == "label")
+    prepare = PREPARE[form] if base.halves is None else prepare_pairs
+    if form == "text" and split.labels:
+        prepare = prepare_label_words
     prepared = prepare(split, base, recipe, threads=threads, hooks=hooks)
     every = range(len(split.folds))
     groups = [[i] for i in every] if recipe.adapter.kind == "full" else [list(every)]

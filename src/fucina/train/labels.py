@@ -18,7 +18,7 @@ from fucina.train.batches import Chunk
 from fucina.train.members import Gradients, HeldOut, Kind, Loop
 from fucina.train.step import summed
 
-__all__ = ["LABELS", "LabelMaterial", "first_logits", "held_out_logits"]
+__all__ = ["LABELS", "LabelMaterial", "first_logits", "held_out_logits", "label_scores"]
 
 
 @dataclass(frozen=True)
@@ -156,20 +156,29 @@ def _judge(loop: Loop, threads: Executor, untrained: bool) -> list[HeldOut]:
         targets = material.targets[list(material.folds[member.index].held_out)]
         scores = torch.from_numpy(logits)
         losses = material.losses[member.index](scores, torch.from_numpy(targets))
-        answers = logits.argmax(axis=1)
-        balanced = float(balanced_accuracy(targets, answers, loop.stack.labels))
-        found.append(
-            HeldOut(
-                loss=float(losses.mean()),
-                score=balanced,
-                scores={
-                    "balanced_accuracy": balanced,
-                    "accuracy": float((answers == targets).mean()),
-                },
-                answers=torch.softmax(scores.double(), dim=-1).numpy(),
-            )
-        )
+        found.append(label_scores(logits, targets, float(losses.mean())))
     return found
+
+
+def label_scores(logits: np.ndarray, targets: np.ndarray, loss: float) -> HeldOut:
+    """What a member did on n rows.
+
+    Args:
+        logits: n x c scores of labels; softmax makes them probabilities.
+        targets: n label indices.
+        loss: Of these rows.
+    """
+    answers = logits.argmax(axis=1)
+    balanced = float(balanced_accuracy(targets, answers, logits.shape[1]))
+    return HeldOut(
+        loss=loss,
+        score=balanced,
+        scores={
+            "balanced_accuracy": balanced,
+            "accuracy": float((answers == targets).mean()),
+        },
+        answers=torch.softmax(torch.from_numpy(logits).double(), dim=-1).numpy(),
+    )
 
 
 LABELS = Kind(gradients=_step, judge=_judge)

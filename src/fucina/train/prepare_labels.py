@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.models.base import Base
 
-__all__ = ["STORE_SHARE", "fits_in_memory", "prepare_labels", "stored"]
+__all__ = ["STORE_SHARE", "fits_in_memory", "label_predictions", "prepare_labels", "stored"]
 
 STORE_SHARE = 0.4  # of the free memory that stored activations may take
 
@@ -106,13 +106,14 @@ def prepare_labels(
         material=material,
         lexicon=lexicon,
         lexical=tuple(lexical),
-        out_of_fold=lambda members: _out_of_fold(split, members),
+        out_of_fold=lambda members: label_predictions(split, members),
         truncated=encoded.truncated,
         longest_tokens=encoded.longest_tokens,
     )
 
 
-def _out_of_fold(split: Split, members: Sequence[Member]) -> Predictions:
+def label_predictions(split: Split, members: Sequence[Member]) -> Predictions:
+    """Every held-out row, answered by the member that did not train on it."""
     held = [row for fold in split.folds for row in fold.held_out]
     return Predictions(
         split.labels,

@@ -4,8 +4,9 @@ Only positions that foretell a learnt token reach the head, and the beginning th
 runs once a step: its gradients are gathered from the passes and sent back through it at the end.
 """
 
+from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from fucina.models.conversations import TextBatch, Written, assemble_texts
 from fucina.models.prefix import Prefix
+from fucina.models.stack import Stack
 from fucina.models.threads import across_cores
 from fucina.models.trunk import Activations
 from fucina.records import Fold
@@ -22,7 +24,7 @@ from fucina.train.members import Gradients, HeldOut, Kind, Loop
 from fucina.train.step import summed
 from fucina.train.words import Foretold, judge_words, word_gradients
 
-__all__ = ["TEXTS", "TextMaterial"]
+__all__ = ["TEXTS", "TextMaterial", "foreteller"]
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,17 @@ class TextMaterial:
         folds: Training and held-out rows of each of the k members.
         store: Trunk activations of the rows; None to run the trunk each time.
         first: P x d, trunk activations of the beginning they share; None without.
+        weighed: Where the answers are names of labels, the held-out rows with all names behind
+            them, once or once for each name; `folds` there count these rows.
+        codes: Where the answers are names of labels, the n labels.
     """
 
     written: Written
     folds: tuple[Fold, ...]
     store: Activations | None = None
     first: Tensor | None = None
+    weighed: "tuple[TextMaterial, ...]" = ()
+    codes: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
 
     @property
     def lengths(self) -> np.ndarray:
@@ -61,7 +68,7 @@ def _step(
 ) -> Gradients:
     """The gradients of one step."""
     stack = loop.stack
-    whole = _begin(loop, threads, noise)
+    whole = _begin(_material(loop), stack, threads, noise)
     # The passes see copies of the keys and values; what they want changed is summed behind them.
     seen = None if whole is None else whole.replaced([_leaf(tensor) for tensor in whole.tensors])
     wanted: dict[int, tuple[Tensor, ...]] = {}
@@ -101,9 +108,10 @@ def _leaf(tensor: Tensor) -> Tensor:
     return tensor.detach().requires_grad_(tensor.requires_grad)
 
 
-def _begin(loop: Loop, threads: Executor, noise: int | None) -> Prefix | None:
+def _begin(
+    material: TextMaterial, stack: Stack, threads: Executor, noise: int | None
+) -> Prefix | None:
     """Run the shared beginning, on all cores because nothing else runs meanwhile."""
-    material, stack = _material(loop), loop.stack
     if not material.written.prefix:
         return None
     ids = torch.from_numpy(material.written.ids[0][: material.written.prefix]).to(stack.device)
@@ -126,7 +134,7 @@ def _gradients(
     stack, seen = loop.stack, prefix.tensors if prefix is not None else []
     worker = stack.borrow()
     try:
-        batch = _assemble(loop, part.rows, prefix)
+        batch = _assemble(_material(loop), stack, part.rows, prefix)
         foretold = batch, *stack.foretelling(batch, worker, noise, prefix=prefix)
         beside = [tensor for tensor in seen if tensor.requires_grad]
         return word_gradients(loop, part, weights, foretold, beside)
@@ -134,8 +142,9 @@ def _gradients(
         stack.give_back(worker)
 
 
-def _assemble(loop: Loop, rows: np.ndarray, prefix: Prefix | None) -> TextBatch:
-    material, stack = _material(loop), loop.stack
+def _assemble(
+    material: TextMaterial, stack: Stack, rows: np.ndarray, prefix: Prefix | None
+) -> TextBatch:
     pad = stack.base.tokenizer.pad_token_id
     batch = assemble_texts(material.written, rows, pad, store=material.store).to(stack.device)
     if batch.hidden is None and stack.trunk is not None:
@@ -147,17 +156,24 @@ def _assemble(loop: Loop, rows: np.ndarray, prefix: Prefix | None) -> TextBatch:
     return batch
 
 
+def foreteller(
+    material: TextMaterial, stack: Stack, threads: Executor
+) -> Callable[[np.ndarray, int], Foretold]:
+    """What runs rows without gradients, behind their shared beginning, which is run here."""
+    with torch.no_grad():
+        prefix = _begin(material, stack, threads, None)
+
+    def foretell(rows: np.ndarray, worker: int) -> Foretold:
+        batch = _assemble(material, stack, rows, prefix)
+        return batch, *stack.foretelling(batch, worker, prefix=prefix)
+
+    return foretell
+
+
 def _judge(loop: Loop, threads: Executor, untrained: bool) -> list[HeldOut]:
     """An untrained stack is judged like any other: its adapters are the identity."""
     del untrained
-    with torch.no_grad():
-        prefix = _begin(loop, threads, None)
-
-    def foretell(rows: np.ndarray, worker: int) -> Foretold:
-        batch = _assemble(loop, rows, prefix)
-        return batch, *loop.stack.foretelling(batch, worker, prefix=prefix)
-
-    return judge_words(loop, threads, foretell)
+    return judge_words(loop, threads, foreteller(_material(loop), loop.stack, threads))
 
 
 TEXTS = Kind(gradients=_step, judge=_judge)

@@ -13,9 +13,9 @@ from fucina.models.pairs import PairBatch
 from fucina.models.trunk import chunks_by_length
 from fucina.models.word_loss import token_losses, token_scores
 from fucina.train.batches import Chunk
-from fucina.train.members import HeldOut, Loop
+from fucina.train.members import HeldOut, Loop, Material
 
-__all__ = ["Foretold", "judge_words", "word_gradients"]
+__all__ = ["Foretold", "held_out_rows", "judge_words", "word_gradients"]
 
 # The rows of a pass, the states that foretell their learnt tokens, and the head that reads those.
 Foretold = tuple[TextBatch | PairBatch, Tensor, nn.Module]
@@ -49,17 +49,24 @@ def word_gradients(
     return found, sums.double().cpu().numpy()
 
 
-def judge_words(
-    loop: Loop, threads: Executor, foretell: Callable[[np.ndarray, int], Foretold]
-) -> list[HeldOut]:
-    """Loss and perplexity of each active member on its held-out rows, given the true words before.
+def held_out_rows(
+    loop: Loop,
+    material: Material,
+    threads: Executor,
+    score: Callable[[np.ndarray, int], Tensor],
+) -> list[np.ndarray]:
+    """Run the rows held out for each active member.
 
     Args:
         loop: The members.
+        material: Their rows.
         threads: Where passes run.
-        foretell: k x b rows and a worker, to what the members make of them.
+        score: k x b rows and a worker, to s numbers for each of the k*b rows.
+
+    Returns:
+        Rows x s for each member.
     """
-    material, stack = loop.material, loop.stack
+    stack = loop.stack
     owns = [np.array(material.folds[member.index].held_out) for member in loop.active]
     width = max(map(len, owns))
     table = np.stack([np.concatenate([np.full(width - len(own), own[0]), own]) for own in owns])
@@ -70,29 +77,45 @@ def judge_words(
         worker = stack.borrow()
         try:
             with torch.no_grad():
-                batch, hidden, head = foretell(table[:, part], worker)
-                losses, hits = token_scores(hidden, head, batch.targets, cap=stack.base.cap)
-            sums = torch.zeros(2, len(owns) * len(part), device=stack.device)
-            sums.index_add_(1, batch.rows, torch.stack([losses, hits.float()]))
-            return sums.view(2, len(owns), len(part)).cpu().numpy()
+                scores = score(table[:, part], worker)
+            return scores.view(len(owns), len(part), -1).cpu().numpy()
         finally:
             stack.give_back(worker)
 
-    sums = np.zeros((2, len(owns), width))
-    for part, found in zip(columns, threads.map(run, columns), strict=True):
-        sums[:, :, part] = found
-    return [
-        _held_out(sums[:, i, width - len(own) :], material.weights[own])
-        for i, own in enumerate(owns)
-    ]
+    found = np.concatenate(list(threads.map(run, columns)), axis=1)
+    back = np.argsort(np.concatenate(columns), kind="stable")
+    return [found[i, back][width - len(own) :] for i, own in enumerate(owns)]
+
+
+def judge_words(
+    loop: Loop, threads: Executor, foretell: Callable[[np.ndarray, int], Foretold]
+) -> list[HeldOut]:
+    """Loss and perplexity of each active member on its held-out rows, given the true words before.
+
+    Args:
+        loop: The members.
+        threads: Where passes run.
+        foretell: k x b rows and a worker, to what the members make of them.
+    """
+    material, cap = loop.material, loop.stack.base.cap
+
+    def score(rows: np.ndarray, worker: int) -> Tensor:
+        batch, hidden, head = foretell(rows, worker)
+        losses, hits = token_scores(hidden, head, batch.targets, cap=cap)
+        sums = torch.zeros(rows.size, 2, device=losses.device)
+        return sums.index_add_(0, batch.rows, torch.stack([losses, hits.float()], dim=1))
+
+    each = held_out_rows(loop, material, threads, score)
+    owns = [list(material.folds[member.index].held_out) for member in loop.active]
+    return [_held_out(sums, material.weights[own]) for sums, own in zip(each, owns, strict=True)]
 
 
 def _held_out(sums: np.ndarray, tokens: np.ndarray) -> HeldOut:
-    """Sums over learnt tokens of n rows, 2 x n losses and hits, as what a member did."""
-    total = max(float(tokens.sum()), 1.0)
-    loss = float(sums[0].sum() / total)
+    """Losses and hits of n rows, n x 2 sums over their learnt tokens, as what a member did."""
+    sums, total = sums.astype(np.float64), max(float(tokens.sum()), 1.0)
+    loss = float(sums[:, 0].sum() / total)
     scores = {
-        "token_accuracy": float(sums[1].sum() / total),
+        "token_accuracy": float(sums[:, 1].sum() / total),
         "perplexity": math.exp(min(loss, 700.0)),
     }
-    return HeldOut(loss, -loss, scores, np.stack([sums[0], tokens], axis=1))
+    return HeldOut(loss, -loss, scores, np.stack([sums[:, 0], tokens], axis=1))

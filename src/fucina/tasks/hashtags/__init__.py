@@ -6,6 +6,7 @@ from typing import Any
 from fucina.records import Example
 from fucina.tasks import Task
 from fucina.tasks.hashtags.baselines import frequent, keywords, nearest
+from fucina.tasks.hashtags.grammars import any_tags, known_tags
 from fucina.tasks.hashtags.scores import read_tags, scores, written
 
 __all__ = ["TASK"]
@@ -25,4 +26,5 @@ TASK = Task(
     headline="f1",
     scores=scores,
     baselines={"frequent": frequent, "keywords": keywords, "nearest": nearest},
+    grammars={"tags": any_tags, "known": known_tags},
 )
