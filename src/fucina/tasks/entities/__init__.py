@@ -14,7 +14,6 @@ from fucina.tasks.entities.written import (
     baselines_of,
     examples_of,
     scores_of,
-    spans_of,
 )
 
 __all__ = ["TASK"]
