@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import get_args, get_origin
 
-from fucina.config import ALIASES, Recipe, section
-from fucina.recipe import PRESETS
+from fucina.config import ALIASES, section
+from fucina.recipe import PRESETS, recipe_of
 
 BAR = "\\|"  # in a table of Markdown a bar alone ends the cell
 REFERENCE = Path(__file__).parent / "reference"
@@ -27,7 +27,7 @@ def recipe_page() -> str:
         "| --- | --- | --- |",
     ]
     sections = []
-    for name, field in Recipe.model_fields.items():
+    for name, field in recipe_of(None).model_fields.items():
         kind = section(field.annotation)
         if kind is None:
             lines.append(_row(name, field))

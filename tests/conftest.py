@@ -110,7 +110,7 @@ def make_decoder(decoder_tokenizer, tmp_path_factory):
     vocabulary = len(tokenizer)
     size = {"vocab_size": vocabulary, "hidden_size": 32, "num_hidden_layers": 4,
             "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 64,
-            "max_position_embeddings": 256, "head_dim": 8}  # fmt: skip
+            "max_position_embeddings": 1536, "head_dim": 8}  # fmt: skip
     own = {"vocab_size": vocabulary, "n_embd": 32, "n_layer": 4, "n_head": 4, "n_positions": 256}
     kinds = {
         "llama": lambda: transformers.LlamaConfig(**size, tie_word_embeddings=True),
@@ -316,12 +316,14 @@ class Served:
     """What a server was asked, and what it shall do next.
 
     `script` holds for each coming request what it gets: a list of texts or rows, the content of a
-    message as a string, a tuple (status, headers, body), "hang" or "close"; then `texts` goes on.
+    message as a string, a tuple (status, headers, body), "hang" or "close"; then `judge` is asked
+    about what is no order to write, and `texts` goes on.
     """
 
     def __init__(self):
         self.texts = []
         self.script = []
+        self.judge = None
         self.requests = []
         self.headers = []
         self.most_at_once = 0
@@ -331,10 +333,13 @@ class Served:
         self.slow_s = 0.0
         self.url = ""
 
-    def next(self, count):
+    def next(self, content):
         with self.lock:
             if self.script:
                 return self.script.pop(0)
+            if self.judge is not None:
+                return self.judge(json.loads(content))
+            count = int(content.split("Write ")[-1].split()[0])
             taken, self.texts = self.texts[:count], self.texts[count:]
             return taken
 
@@ -352,9 +357,9 @@ class _Handler(BaseHTTPRequestHandler):
             served.most_at_once = max(served.most_at_once, served.at_once)
         try:
             served.free.wait(served.slow_s)
-            count = int(body["messages"][-1]["content"].split("Write ")[-1].split()[0])
+            content = body["messages"][-1]["content"]
             self._answer(
-                served, served.next(count) if self.path == "/v1/chat/completions" else None
+                served, served.next(content) if self.path == "/v1/chat/completions" else None
             )
         finally:
             with served.lock:

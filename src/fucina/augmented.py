@@ -43,7 +43,7 @@ def augment(
             fix="Write augment: with slots: and cases:, or surface: (docs/how-to/augment.md).",
         )
     refuse_existing(out)
-    task = tasks.get(recipe.task)
+    task = tasks.of(recipe).at((root / recipe.data.train).parent)
     cases = [
         _case(row, task, f"augment.cases.{number}")
         for number, row in enumerate(config.cases, start=1)

@@ -4,7 +4,7 @@
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,6 +38,7 @@ def train(
     say: Callable[[str], None] = silent,
     resume: bool = False,
     laps: run.Laps | None = None,
+    keys: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Take a recipe to a trained and judged run.
 
@@ -48,6 +49,7 @@ def train(
         say: Shows messages.
         resume: Go on with the newest unfinished run of this recipe.
         laps: What came before took this long; None counts from here.
+        keys: Name of a variable to the key of an endpoint, for rules that a model judges.
 
     Raises:
         FucinaError: Whatever is wrong with recipe, data, model or machine.
@@ -60,8 +62,9 @@ def train(
     recipe = settle(recipe, split.development)
     laps.end("rows")
     return forge(
-        recipe, root, split, findings=findings, progress=progress, say=say, resume=resume, laps=laps
-    )
+        recipe, root, split, findings=findings, progress=progress, say=say, resume=resume,
+        laps=laps, keys=keys,
+    )  # fmt: skip
 
 
 def learning_curve(
@@ -83,9 +86,14 @@ def learning_curve(
     recipe = settle(recipe, split.development)
     answered: list[Any] = []
     sizes: list[int] = []
-    quick = recipe.evaluation.model_copy(update={"baselines": (), "rules": None, "must_fix": None})
+    quick = {
+        "evaluation": recipe.evaluation.model_copy(
+            update={"baselines": (), "rules": None, "must_fix": None, "goals": {}}
+        ),
+        "chat": recipe.chat.model_copy(update={"constitution": None, "others": None}),
+    }
     with TemporaryDirectory() as scratch:
-        small = recipe.model_copy(update={"output": scratch, "evaluation": quick})
+        small = recipe.model_copy(update={"output": scratch, **quick})
         for share in SHARES:
             part = prepare.thin(split, share, seed=recipe.seed)
             sizes.append(round(sum(len(fold.train) for fold in part.folds) / len(part.folds)))
@@ -109,6 +117,7 @@ def forge(
     say: Callable[[str], None],
     resume: bool = False,
     laps: run.Laps | None = None,
+    keys: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Train and judge rows that are divided already.
 
@@ -121,15 +130,16 @@ def forge(
         say: Shows messages.
         resume: Go on with the newest unfinished run of this recipe.
         laps: What was done before took this long; None counts from here.
+        keys: Name of a variable to the key of an endpoint.
     """
-    from fucina import forecast
+    from fucina import forecast, persona
     from fucina.journal import Journal
     from fucina.judging import judge_run
     from fucina.models import base as bases
     from fucina.models import precision, threads
     from fucina.train.cross_validate import cross_validate
 
-    demands = _demands(recipe, root, split, progress)
+    demands = _demands(recipe, root, split, progress, keys or {})
     answer = tasks.get(recipe.task).answer
     base = bases.load(recipe.model, precision.choose(recipe), answer)
     if answer == "text":
@@ -142,6 +152,7 @@ def forge(
     journal = Journal(folder, recipe, split, progress, say, laps or run.Laps())
     if base.template is not None and base.halves is None:
         run.keep_template(folder, base.template.source)
+        persona.keep(recipe, root, folder)
     journal.lap("loading")
     for finding in findings:
         journal.tell(f"{finding.severity}: {finding.message}")
@@ -150,7 +161,8 @@ def forge(
         f"member(s), {len(split.test)} test rows; {base.name} in {base.precision}"
     )
     with threads.start() as pool:
-        journal.plan(*forecast.estimate(split, base, recipe, pool), resumed=resume)
+        recipe, estimate, record = forecast.estimate(split, base, recipe, pool)
+        journal.plan(recipe, estimate, record, resumed=resume)
         fit = cross_validate(
             split, base, recipe, threads=pool, hooks=journal.hooks(), memory=journal.memory()
         )
@@ -166,13 +178,22 @@ def forge(
     return outcome
 
 
-def _demands(recipe: "Recipe", root: Path, split: Split, progress: Progress) -> "Demands":
+def _demands(
+    recipe: "Recipe", root: Path, split: Split, progress: Progress, keys: Mapping[str, str]
+) -> "Demands":
     """Read what the model will be held against, so that a mistake in it shows before training."""
+    from fucina import data, persona
     from fucina.judging import Demands
 
-    written = recipe.evaluation.rules
+    written, demanded = recipe.evaluation.rules, recipe.evaluation.must_fix
+    task = tasks.get(recipe.task)
+    if task.answer == "text":
+        persona.check(recipe, root, keys)
+        columns, encoding = recipe.data.columns, recipe.data.encoding
+        path = root / demanded if demanded else None
+        texts = data.load_cases(path, task, columns, encoding=encoding) if path else ()
+        return Demands(texts=texts, keys=keys)
     rules = evaluate.load_rules(root / written, split.labels) if written else None
-    demanded = recipe.evaluation.must_fix
     cases = read_file(recipe, root / demanded, progress=progress) if demanded else None
     if cases is not None:
         evaluate.require_known(cases, split.labels)

@@ -13,6 +13,7 @@ import psutil
 from fucina import plan, run, tasks
 from fucina.counting import Counts, of_labels, of_pairs, of_texts
 from fucina.errors import RunError
+from fucina.models.memory import held_mib
 from fucina.models.tags import tag_names
 from fucina.models.trunk import chunks_by_length
 from fucina.models.writer import ROWS
@@ -145,33 +146,50 @@ def _passes(lengths: np.ndarray, sides: Sequence[np.ndarray]) -> list[np.ndarray
 
 def estimate(
     split: "Split", base: "Base", recipe: "Recipe", pool: ThreadPoolExecutor
-) -> tuple[plan.Estimate, dict[str, Any]]:
-    """The formula alone for a run that begins, and the record that its run folder keeps.
+) -> tuple["Recipe", plan.Estimate, dict[str, Any]]:
+    """What a run that begins will take.
 
     Returns:
-        The estimate, corrected by past runs where there are any, and the record of the formula
-        as it was without them.
+        The recipe, with checkpointing decided by the memory there is; the estimate, corrected by
+        past runs where there are any; and the record that the run folder keeps, of the formula as
+        it was without them.
     """
     network = plan.measure(
-        base.network, base.layers, base.width, recipe.adapter, base.head, base.encoder
-    )
+        base.network, base.layers, base.width, recipe.adapter, base.head, base.encoder,
+        quantize=recipe.model.quantize,
+    )  # fmt: skip
     cut = shapes(split, count(split, base, recipe), recipe)
     machine = plan.here(pool, base.precision)
-    asked = plan.work(network, cut, recipe, stored=fits(cut, network))
-    formula = plan.estimate(asked, machine, recipe)
     mark = plan.fingerprint(machine.workers)
     known = past(Path(recipe.output), mark)
+
+    def weighed(recipe: "Recipe") -> tuple[plan.Work, plan.Estimate, plan.Estimate]:
+        asked = plan.work(network, cut, recipe, stored=fits(cut, network))
+        formula = plan.estimate(asked, machine, recipe)
+        if not known:
+            return asked, formula, formula
+        learnt = plan.learn(known, asked.stages["training"].flops)
+        return asked, formula, plan.estimate(asked, machine, recipe, learnt)
+
+    asked, formula, corrected = weighed(recipe)
+    # The weights are loaded already: what they hold is part of the estimate, and no longer free.
+    recipe = plan.decided(recipe, corrected.peak_mib, machine.memory_mib + held_mib())
+    if recipe.engine.checkpointing is True:
+        asked, formula, corrected = weighed(recipe)
     size = asked.stages["training"].flops
-    corrected = plan.estimate(asked, machine, recipe, plan.learn(known, size)) if known else formula
-    return corrected, {
-        "machine": mark,
-        "epochs": asked.epochs,
-        "flops": size,
-        "trainable": asked.trainable,
-        "tokens": cut.tokens,
-        "estimate": asdict(formula),
-        "truth": None,
-    }
+    return (
+        recipe,
+        corrected,
+        {
+            "machine": mark,
+            "epochs": asked.epochs,
+            "flops": size,
+            "trainable": asked.trainable,
+            "tokens": cut.tokens,
+            "estimate": asdict(formula),
+            "truth": None,
+        },
+    )
 
 
 def fits(cut: plan.Shapes, network: plan.Network) -> bool:

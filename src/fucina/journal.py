@@ -88,13 +88,20 @@ class Journal:
             run.append_event(self.folder, "stage", {**asdict(lap), **_peaks()})
         self.told = len(self.laps.done)
 
-    def plan(self, estimate: Estimate, record: dict[str, Any], *, resumed: bool) -> None:
-        """Write what the run should take, before it is known.
+    def plan(
+        self, recipe: "Recipe", estimate: Estimate, record: dict[str, Any], *, resumed: bool
+    ) -> None:
+        """Write what the run should take, before it is known, and what was decided by it.
 
         The formula alone may be off by half on a machine it has not seen; a slow epoch is only
         called slow beside an estimate that past runs have corrected.
         """
-        self.planned = {**record, "resumed": resumed}
+        self.planned = {**record, "resumed": resumed, "promised_mib": estimate.peak_mib}
+        if self.recipe.engine.checkpointing == "auto" and recipe.engine.checkpointing:
+            self.tell(
+                f"about {estimate.peak_mib:.0f} MiB of memory even so: the trained layers are "
+                "computed twice instead of kept (engine.checkpointing: auto)."
+            )
         self.signs.planned_epoch_s = estimate.epoch_s if estimate.corrected else 0.0
         run.write_json(self.folder / "plan.json", self.planned)
 
@@ -155,6 +162,12 @@ class Journal:
         found["truncated"] = list(fit.truncated)
         found["longest_tokens"] = fit.longest_tokens
         found["expectations"] = self._met()
+        peaks = _peaks()
+        found["memory"] = {
+            "peak_mib": peaks["peak_vram_mib"] or peaks["peak_memory_mib"],
+            "planned_mib": self.planned["promised_mib"],
+            "where": "GPU" if peaks["peak_vram_mib"] else "RAM",
+        }
         found["environment"] = run.read_json(self.folder / "environment.json")
         page = report(found, run.read_events(self.folder), self.recipe.model_dump(mode="json"))
         rows = self.split.test.examples
@@ -163,6 +176,10 @@ class Journal:
         run.write_text(self.folder / "report.html", page)
         run.write_json(self.folder / "metrics.json", found)
         self.log(outcome.verdict)
+        self.tell(
+            f"peak memory {found['memory']['peak_mib']:.0f} MiB of {found['memory']['where']}; the "
+            f"plan said {found['memory']['planned_mib']:.0f} MiB."
+        )
 
     def _epoch(self, epoch: Epoch) -> None:
         facts = {

@@ -4,11 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fucina import evaluate
+from fucina import evaluate, persona
 from fucina.models import saved, threads
-from fucina.records import Dataset, Outcome, Predictions, Spans, Split, Texts
+from fucina.records import Case, Dataset, Outcome, Predictions, Spans, Split, Texts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from concurrent.futures import ThreadPoolExecutor
 
     from fucina.config import Recipe
@@ -25,10 +26,18 @@ class Demands:
     Args:
         rules: The user's rules, judged as one more baseline.
         cases: Rows that must be right.
+        texts: Cases that an answer in words must get right.
+        keys: Name of a variable to the key of an endpoint.
     """
 
-    def __init__(self, rules: "Rules | None" = None, cases: Dataset | None = None) -> None:
-        self.rules, self.cases = rules, cases
+    def __init__(
+        self,
+        rules: "Rules | None" = None,
+        cases: Dataset | None = None,
+        texts: "Sequence[Case]" = (),
+        keys: "Mapping[str, str] | None" = None,
+    ) -> None:
+        self.rules, self.cases, self.texts, self.keys = rules, cases, texts, keys or {}
 
 
 def judge_run(
@@ -53,7 +62,9 @@ def judge_run(
         pool: Where answers are computed.
     """
     if isinstance(out_of_fold, Texts):
-        outcome: Outcome[Any] = _texts(out_of_fold, split, base, recipe, journal, pool)
+        outcome: Outcome[Any] = _texts(
+            out_of_fold, split, base, recipe, demands, journal=journal, pool=pool
+        )
     elif isinstance(out_of_fold, Spans):
         outcome = _spans(out_of_fold, split, base, recipe, journal, pool)
     else:
@@ -66,22 +77,34 @@ def _texts(
     split: Split,
     base: "Base",
     recipe: "Recipe",
+    demands: Demands,
+    *,
     journal: "Journal",
     pool: "ThreadPoolExecutor",
 ) -> Outcome[Texts]:
     workers = threads.count(pool)
     model = saved.load_writer(journal.folder, recipe, base, workers=workers)
     plain = saved.untrained_writer(recipe, base, workers=workers)
-    return evaluate.text_outcome(
+    against = persona.open_persona(
+        Path(journal.folder), recipe, split.development.examples, split.test.examples, plain,
+        keys=demands.keys, threads=pool, progress=journal.progress,
+    )  # fmt: skip
+    outcome = evaluate.text_outcome(
         model,
         plain,
         split,
         out_of_fold,
         recipe,
+        persona=against,
         threads=pool,
         progress=journal.progress,
         lap=journal.lap,
     )
+    if not demands.texts:
+        return outcome
+    learned = set(split.development.prompts)
+    found = evaluate.must_fix_texts(model, demands.texts, learned, threads=pool)
+    return replace(outcome, must_fix=found)
 
 
 def _spans(

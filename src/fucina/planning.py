@@ -1,19 +1,18 @@
 """The verb that says beforehand what a training takes: here, elsewhere, and what would fit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fucina import forecast, plan, reading, run, tasks
 from fucina.probing import LIMIT_S, TEST_ROWS, probe, shortened
 from fucina.recipe import PRESETS, load
-from fucina.records import Answer, Progress, Split, silent
+from fucina.records import Answer, Progress, silent
+from fucina.weighing import Case, change_that_fits, weighed
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
-    from fucina.counting import Counts
-    from fucina.models.blueprint import Blueprint
 
 __all__ = ["Elsewhere", "Option", "Plan", "plan_recipe"]
 
@@ -31,13 +30,13 @@ class Elsewhere:
         estimate: What it takes there.
         memory_mib: What that machine has.
         change: Overrides that make it fit there; empty when it fits.
-        fits: Whether it fits, with `change`.
+        changed: What it takes with them; None when nothing makes it fit.
     """
 
     estimate: plan.Estimate
     memory_mib: float
     change: tuple[str, ...]
-    fits: bool
+    changed: plan.Estimate | None
 
 
 @dataclass(frozen=True)
@@ -48,15 +47,17 @@ class Option:
         name: `written` for the recipe as it is, or the preset.
         work: What it asks for.
         estimate: What it takes.
+        checkpointing: Whether the trained layers are computed twice, asked for or by need.
         change: Overrides that make it fit in the free memory; empty when it fits.
-        fits: Whether it fits, with `change`.
+        changed: What it takes with them; None when nothing makes it fit.
     """
 
     name: str
     work: plan.Work
     estimate: plan.Estimate
+    checkpointing: bool
     change: tuple[str, ...]
-    fits: bool
+    changed: plan.Estimate | None
 
 
 @dataclass(frozen=True)
@@ -84,48 +85,6 @@ class Plan:
     past_error: float | None
     past_runs: int
     answer: Answer = "label"
-
-
-@dataclass(frozen=True)
-class _Case:
-    """What all estimates of a plan share."""
-
-    path: Path
-    overrides: tuple[str, ...]
-    split: Split
-    drawn: "Blueprint"
-    machine: plan.Machine
-    past: tuple[plan.Past, ...]
-    cut: dict[int, tuple[Split, "Counts"]] = field(default_factory=dict)
-
-    @property
-    def root(self) -> Path:
-        return self.path.resolve().parent
-
-    def recipe(self, *more: str) -> "Recipe":
-        """The recipe with further overrides."""
-        return load(self.path, [*self.overrides, *more])[0]
-
-    def work(self, recipe: "Recipe", part: Split | None = None) -> plan.Work:
-        """Count a recipe, on all of its rows or on a part of them."""
-        split, counts = self._counted(recipe)
-        if part is not None:
-            split, counts = part, forecast.count(part, self.drawn, recipe)
-        drawn = self.drawn
-        network = plan.measure(
-            drawn.network, drawn.layers, drawn.width, recipe.adapter, drawn.head, drawn.encoder
-        )
-        shapes = forecast.shapes(split, counts, recipe)
-        return plan.work(network, shapes, recipe, stored=forecast.fits(shapes, network))
-
-    def _counted(self, recipe: "Recipe") -> "tuple[Split, Counts]":
-        """The rows and their tokens, counted once; a recipe with other folds divides them anew."""
-        folds = recipe.folds.count or 1
-        if folds not in self.cut:
-            same = folds == len(self.split.folds)
-            split = self.split if same else reading.read(recipe, self.root)[0]
-            self.cut[folds] = split, forecast.count(split, self.drawn, recipe)
-        return self.cut[folds]
 
 
 def plan_recipe(
@@ -170,13 +129,17 @@ def plan_recipe(
     with threads.start() as pool:
         machine = plan.here(pool, chosen, price=price or 0.0)
     past = forecast.past(Path(recipe.output), plan.fingerprint(machine.workers))
-    case = _Case(path, tuple(overrides), split, drawn, machine, tuple(past))
+    case = Case(path, tuple(overrides), split, drawn, machine, tuple(past))
     work = case.work(recipe)
     here = blueprint.weights_at_hand(recipe.model.base)
-    known, note = _corrected(case, recipe, work, laps, progress, probing=with_probe and here)
+    own = recipe.engine.backend == "fucina"
+    probing = with_probe and here and own
+    known, note = _corrected(case, recipe, work, laps, progress, probing=probing)
     notes = [note, "Times are for all epochs; early stopping may end sooner."]
     if answer == "text":
         notes.append("Every answer is counted as long as chat.max_new_tokens lets it become.")
+    if not own:
+        notes.append("The plan is that of Fucina's own engine: what Unsloth takes is not known.")
     if drawn.tokenizer is None:
         notes.append(f"{drawn.name} has no tokenizer here: tokens are guessed from characters.")
     if not here:
@@ -200,42 +163,21 @@ def plan_recipe(
     )  # fmt: skip
 
 
-def _option(case: _Case, name: str, machine: plan.Machine, known: plan.Correction) -> Option:
+def _option(case: Case, name: str, machine: plan.Machine, known: plan.Correction) -> Option:
     more = () if name == "written" else (f"preset={name}",)
-    work = case.work(case.recipe(*more))
-    found = plan.estimate(work, machine, case.recipe(*more), known)
-    change, fits = _fit(case, more, found, machine, known)
-    return Option(name, work, found, change, fits)
+    recipe, work, found = weighed(case, more, machine, known)
+    change, changed = change_that_fits(case, more, found, machine, known)
+    return Option(name, work, found, recipe.engine.checkpointing is True, change, changed)
 
 
-def _elsewhere(case: _Case, machine: plan.Machine) -> Elsewhere:
-    recipe = case.recipe()
-    found = plan.estimate(case.work(recipe), machine, recipe)
-    change, fits = _fit(case, (), found, machine, None)
-    return Elsewhere(found, machine.memory_mib, change, fits)
-
-
-def _fit(
-    case: _Case,
-    more: tuple[str, ...],
-    found: plan.Estimate,
-    machine: plan.Machine,
-    known: plan.Correction | None,
-) -> tuple[tuple[str, ...], bool]:
-    """The first change that makes a recipe fit in a machine's memory."""
-    if plan.fits_in(found.peak_mib, machine.memory_mib):
-        return (), True
-    depth = case.work(case.recipe(*more)).network.depth
-    for change in plan.changes(case.recipe(*more), depth):
-        smaller = case.recipe(*more, *change)
-        tried = plan.estimate(case.work(smaller), machine, smaller, known)
-        if plan.fits_in(tried.peak_mib, machine.memory_mib):
-            return change, True
-    return (), False
+def _elsewhere(case: Case, machine: plan.Machine) -> Elsewhere:
+    found = weighed(case, (), machine, None)[2]
+    change, changed = change_that_fits(case, (), found, machine, None)
+    return Elsewhere(found, machine.memory_mib, change, changed)
 
 
 def _corrected(
-    case: _Case,
+    case: Case,
     recipe: "Recipe",
     work: plan.Work,
     laps: run.Laps,
@@ -272,7 +214,7 @@ def _corrected(
     return plan.Correction(), f"Formula alone: {why}, so times may be off by half."
 
 
-def _probe_rows(case: _Case, recipe: "Recipe", most: int) -> int:
+def _probe_rows(case: Case, recipe: "Recipe", most: int) -> int:
     """The most rows with which a probe should end in time."""
     small = shortened(recipe)
     for rows in PROBE_ROWS:

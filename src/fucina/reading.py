@@ -76,15 +76,20 @@ def audit(
     subject = read_subject(recipe, root, progress=progress)
     recipe = settle(recipe, subject.train)
     name, place = recipe.model.base, source.locate(recipe.model.base)
-    tokenizer = source.read_tokenizer(name, place)
+    tokenizer, config = source.read_tokenizer(name, place), source.read_config(name, place)
+    positions = getattr(config, "max_position_embeddings", None)
     if subject.answer == "text":
-        halves = source.has_halves(source.read_config(name, place))
+        halves = source.has_halves(config)
         own = root / recipe.chat.template
         template = choose_template(tokenizer, recipe.chat, own, halves=halves)
         subject = replace(subject, template=template)
     subject = replace(
         subject,
-        max_length_tokens=min(recipe.model.max_length_tokens, tokenizer.model_max_length),
+        max_length_tokens=min(
+            recipe.model.max_length_tokens,
+            tokenizer.model_max_length,
+            positions or recipe.model.max_length_tokens,
+        ),
         count_tokens=lambda texts: count_tokens(texts, tokenizer),
         out_of_fold=run.latest_out_of_fold(recipe) if subject.answer == "label" else None,
     )
@@ -100,7 +105,7 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
         DataError: A file cannot be read.
     """
     refuse_idle(recipe)
-    config = recipe.data
+    config, task = recipe.data, tasks.of(recipe)
     written = recipe.chat.constitution
     given = [name for name in (config.train, config.validation, config.test) if name is not None]
     short = len({Path(name).name for name in given}) == len(given)
@@ -115,10 +120,11 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
         rows(config.train, "train", config.group),
         rows(config.validation, "validation") if config.validation is not None else None,
         rows(config.test, "test") if config.test is not None else None,
-        answer=tasks.get(recipe.task).answer,
+        answer=task.answer,
         folds=recipe.folds.count,
         allow_duplicates=config.allow_duplicates,
-        rules=data.load_constitution(root / written) if written else (),
+        rules=data.load_constitution(root / written).rules if written else (),
+        own=task.checks,
     )
     _refuse_unread(recipe, subject.sides)
     return subject
@@ -154,6 +160,7 @@ def read_file(
     name: str = "",
     origin: str = "",
     group: str | None = None,
+    answered: bool = True,
     progress: Progress = silent,
 ) -> Dataset:
     """Read one file with the columns of a recipe.
@@ -164,6 +171,7 @@ def read_file(
         name: Of the rows, for messages.
         origin: What rows are called by, with their line.
         group: Column of groups. Only rows that are divided need one, and those are train's.
+        answered: Rows must have an answer.
         progress: Shows steps.
     """
     config = recipe.data
@@ -172,11 +180,12 @@ def read_file(
         columns["group"] = group
     return data.load(
         path,
-        tasks.get(recipe.task),
+        tasks.of(recipe),
         columns,
         format=config.format,
         encoding=config.encoding,
         name=name,
         origin=origin,
+        answered=answered,
         progress=progress,
     )

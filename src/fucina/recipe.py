@@ -1,18 +1,19 @@
 """Read a recipe: YAML, presets, overrides and the names other tools use, with exact errors."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 from ruamel.yaml import YAML
 
-from fucina.config import ALIASES, Recipe
+from fucina.config import ALIASES, Recipe, task_sections
 from fucina.errors import RecipeError, nearest
 from fucina.settings_file import explain, known, lines, plain, read_yaml
 
-__all__ = ["PRESETS", "dump", "load", "parse", "schema"]
+__all__ = ["PRESETS", "dump", "load", "parse", "recipe_of", "schema"]
 
 # What a preset changes; what the recipe or the command line says wins.
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
@@ -23,6 +24,16 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "training": {"epochs": 6},
         "folds": {"count": 5},
     },
+}
+
+# Values of other tools that are called otherwise here.
+OPTIMIZERS = {"adamw_torch": "adamw", "adamw_torch_fused": "adamw", "adamw_bnb_8bit": "adamw_8bit"}
+VALUES: dict[str, dict[Any, str]] = {
+    "load_in_4bit": {True: "nf4", False: "none"},
+    "optim": OPTIMIZERS,
+    "optimizer": OPTIMIZERS,
+    "quantization_bit": {4: "nf4"},
+    "use_unsloth": {True: "unsloth", False: "fucina"},
 }
 
 
@@ -73,24 +84,28 @@ def parse(
             f"{name} holds no settings.", fix="Start with task:, name: and data: (fucina new DIR)."
         )
     places = lines(tree)
-    settings, mapped = _canonical(plain(tree))
+    given = plain(tree)
+    kind = recipe_of(str(given.get("task")))
+    settings, mapped = _canonical(given, kind)
     for override in overrides:
         key, sign, value = override.partition("=")
         if not sign:
             raise RecipeError(
                 f"{override!r} is not an override.", fix="Write section.key=value, without spaces."
             )
-        if key in ALIASES:
-            mapped.append(f"{key} is read as {ALIASES[key]}")
-            key = ALIASES[key]
-        _put(settings, key.split("."), plain(read_yaml(value, override)), override)
+        content = plain(read_yaml(value, override))
+        section, _, last = key.rpartition(".")
+        if last in ALIASES and last not in known(Recipe, [section] if section else []):
+            content = _alias(key, last, content, mapped)
+            key = ALIASES[last]
+        _put(settings, key.split("."), content, override)
     preset = settings.get("preset", "balanced")
     if preset in PRESETS:
         settings = _merge(PRESETS[preset], settings)
     try:
-        return Recipe.model_validate(settings), mapped
+        return kind.model_validate(settings), mapped
     except ValidationError as error:
-        raise explain(error, places, name, Recipe) from error
+        raise explain(error, places, name, kind) from error
 
 
 def dump(recipe: Recipe) -> str:
@@ -112,29 +127,53 @@ def dump(recipe: Recipe) -> str:
 
 def schema() -> dict[str, Any]:
     """The JSON schema of a recipe, for editors."""
-    return Recipe.model_json_schema()
+    return recipe_of(None).model_json_schema()
 
 
-def _canonical(settings: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+@cache
+def recipe_of(task: str | None) -> type[Recipe]:
+    """The recipe with the section of a task, where that has one; of None with those of all tasks.
+
+    Example:
+        >>> recipe, _ = parse("{task: text_to_sql, name: a, data: {train: a}}")
+        >>> recipe.text_to_sql.sample_rows
+        3
+    """
+    sections = task_sections(task)
+    if not sections:
+        return Recipe
+    own: dict[str, Any] = {name: (kind, kind()) for name, kind in sections.items()}
+    return create_model("Recipe", __base__=Recipe, __doc__=Recipe.__doc__, **own)
+
+
+def _canonical(settings: dict[str, Any], kind: type[Recipe]) -> tuple[dict[str, Any], list[str]]:
     """Move names of other tools to where they live here."""
     result: dict[str, Any] = {}
     mapped: list[str] = []
     for key, value in settings.items():
-        if isinstance(value, dict) and key in Recipe.model_fields:
-            own = known(Recipe, [key])
+        if isinstance(value, dict) and key in kind.model_fields:
+            own = known(kind, [key])
             for inner, content in value.items():
                 if inner in own or inner not in ALIASES:
                     _put(result, [key, inner], content, key)
                 else:
+                    content = _alias(f"{key}.{inner}", inner, content, mapped)
                     _put(result, ALIASES[inner].split("."), content, inner)
-                    mapped.append(f"{key}.{inner} is read as {ALIASES[inner]}")
             result.setdefault(key, {})
         elif key in ALIASES:
+            value = _alias(key, key, value, mapped)
             _put(result, ALIASES[key].split("."), value, key)
-            mapped.append(f"{key} is read as {ALIASES[key]}")
         else:
             result[key] = value
     return result, mapped
+
+
+def _alias(given: str, name: str, value: Any, mapped: list[str]) -> Any:
+    """Note that a name of another tool was read as ours; returns its value as it is called here."""
+    ours = VALUES.get(name, {}).get(value, value) if isinstance(value, str | int) else value
+    said = "" if ours is value else f"={ours}"
+    mapped.append(f"{given} is read as {ALIASES[name]}{said}")
+    return ours
 
 
 def _put(tree: dict[str, Any], path: Sequence[str], value: Any, given: str) -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fucina import data, prompts, reading, review, tasks
+from fucina.endpoint import Endpoint, Sleep, read_rows, require_key
 from fucina.errors import DataError, EndpointError, RecipeError
-from fucina.prepare.endpoint import Endpoint, Sleep, is_loopback
-from fucina.prepare.replies import read_rows
 from fucina.prepare.synthesize import instruction, synthesize
 from fucina.records import Example, Progress, silent
 from fucina.training_file import write_training_file
@@ -90,16 +89,11 @@ def write_examples(
         EndpointError: The endpoint refuses, or never answered; what came before is kept.
         DataError: A file cannot be read, or the review file is broken.
     """
-    config, task = _section(recipe), tasks.get(recipe.task)
-    if not key and not is_loopback(config.url):
-        raise RecipeError(
-            f"no key for {config.url}: the variable {config.key_variable} is not set.",
-            fix=f"Set it: export {config.key_variable}=…; or name another in "
-            "synthesis.key_variable.",
-        )
+    config = _section(recipe)
+    task = tasks.of(recipe).at((root / recipe.data.train).parent)
+    require_key(config, key, section="synthesis")
     subject = reading.read_subject(recipe, root, progress=progress)
     asked = (task.asked,) if task.answer == "label" else (task.asked, task.answered)
-    system = instruction(task, asked)
     examples = prompts.presented(config, task, subject)
     path = review_path(recipe, root)
     before = review.read(path, task)
@@ -126,10 +120,11 @@ def write_examples(
 
     async def run_all() -> dict[int, str]:
         have = [_have(before, prompt) for prompt in config.prompts]
-        async with Endpoint(config, key, sleep=sleep) as endpoint:
+        told = instruction(task, asked)
+        async with Endpoint(config, key, section="synthesis", sleep=sleep) as endpoint:
             return await synthesize(
                 config, have, examples,
-                ask=lambda text: endpoint.ask(system, text, lambda said: read_rows(said, asked)),
+                ask=lambda text: endpoint.ask(told, text, lambda said: read_rows(said, asked)),
                 keep=keep, seed=recipe.seed, progress=progress,
             )  # fmt: skip
 
@@ -154,7 +149,7 @@ def accept(recipe: "Recipe", root: Path, *, progress: Progress = silent) -> Acce
         DataError: Nothing waits, a line of the review file is broken, or a label is unknown.
     """
     _section(recipe)
-    task = tasks.get(recipe.task)
+    task = tasks.of(recipe).at((root / recipe.data.train).parent)
     path = review_path(recipe, root)
     subject = reading.read_subject(recipe, root, progress=progress)
     labels = set(subject.train.targets) if task.answer == "label" else ()

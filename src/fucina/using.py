@@ -3,7 +3,7 @@
 A folder is that of a run, or of a recipe's name, whose newest run is meant.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -33,7 +33,16 @@ if TYPE_CHECKING:
 
     Model = Ensemble | Marker | Writer
 
-__all__ = ["chat_of", "compare", "foretell", "judge", "load_model", "predict", "report", "test_set"]
+__all__ = [
+    "chat_of",
+    "compare",
+    "foretell",
+    "judge",
+    "load_model",
+    "predict",
+    "report",
+    "test_set",
+]
 
 
 def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Model"]:
@@ -84,25 +93,38 @@ def chat_of(recipe: "Recipe", folder: Path, *, halves: bool) -> "tuple[ChatConfi
 
 
 def predict(
-    folder: Path, prompts: Sequence[str], *, progress: Progress = silent
+    folder: Path, asked: Sequence[str | Example], *, progress: Progress = silent
 ) -> Predictions | Texts | Spans:
-    """Answer prompts with the model of a run."""
+    """Answer prompts, or rows, with the model of a run."""
+    # The answer is not known; it only stands for where the model begins to write.
+    rows = [Example(one, "") if isinstance(one, str) else one for one in asked]
     from fucina.models.ensemble import Ensemble
     from fucina.models.marker import Marker
 
     with _threads() as pool:
         _, model = load_model(folder, workers=_count(pool))
         if isinstance(model, Ensemble):
+            prompts = [row.prompt for row in rows]
             return model.predict(prompts, threads=pool, progress=progress)
-        # The answer is not known; it only stands for where a model begins to write.
-        asked = [Example(prompt, "") for prompt in prompts]
         if isinstance(model, Marker):
-            return model.predict(asked, threads=pool, progress=progress)
-        return model.predict(asked, threads=pool, foretell=False, progress=progress)
+            return model.predict(rows, threads=pool, progress=progress)
+        return model.predict(rows, threads=pool, foretell=False, progress=progress)
 
 
-def judge(folder: Path, path: Path | None = None, *, progress: Progress = silent) -> Evaluation:
+def judge(
+    folder: Path,
+    path: Path | None = None,
+    *,
+    progress: Progress = silent,
+    keys: Mapping[str, str] | None = None,
+) -> Evaluation:
     """Judge the model of a run on its own test set, or on another labelled file.
+
+    Args:
+        folder: The run.
+        path: The file; None for the test set.
+        progress: Shows steps.
+        keys: Name of a variable to the key of an endpoint, for rules that a model judges.
 
     Raises:
         RunError: The stored test set is not the one the run was locked to.
@@ -124,10 +146,44 @@ def judge(folder: Path, path: Path | None = None, *, progress: Progress = silent
             return evaluate.measure_spans(
                 model, rows, config, seed=seed, threads=pool, name="model", progress=progress
             )[0]
-        return evaluate.measure_texts(
-            model, rows, config, seed=seed, threads=pool, name="model",
-            task=tasks.get(recipe.task), progress=progress,
-        )[0]  # fmt: skip
+        return _judge_texts(
+            run.find(folder), recipe, model, rows, keys or {}, threads=pool, progress=progress
+        )
+
+
+def _judge_texts(
+    folder: Path,
+    recipe: "Recipe",
+    model: "Writer",
+    rows: Dataset,
+    keys: Mapping[str, str],
+    *,
+    threads: ThreadPoolExecutor,
+    progress: Progress,
+) -> Evaluation:
+    """Judge what a model writes; a persona beside its base, which has to write for it too."""
+    from fucina import persona
+    from fucina.models import saved
+
+    config, seed, task = recipe.evaluation, recipe.seed, tasks.of(recipe)
+    plain = saved.untrained_writer(recipe, model.base, workers=_count(threads))
+    learned = run.read_rows(folder / "development.parquet")[0].examples
+    against = persona.open_persona(
+        folder, recipe, learned, rows.examples, plain, keys=keys, threads=threads,
+        progress=progress,
+    )  # fmt: skip
+    judged, _ = evaluate.measure_texts(
+        model, rows, config, seed=seed, threads=threads, name="model", task=task,
+        persona=against, progress=progress,
+    )  # fmt: skip
+    if against is None:
+        return judged
+    written = plain.predict(rows.examples, threads=threads, progress=progress)
+    base = evaluate.marked(written, rows.examples, task, against)
+    judged = evaluate.beside(
+        judged, "base", evaluate.judge_texts(base, config, name="base", seed=seed)
+    )
+    return replace(judged, persona=against.facts())
 
 
 def test_set(folder: Path) -> Dataset:

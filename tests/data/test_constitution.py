@@ -8,7 +8,7 @@ from fucina.errors import RecipeError
 
 def _load(folder, text):
     (folder / "rules.yaml").write_text(text, encoding="utf-8")
-    return load_constitution(folder / "rules.yaml")
+    return load_constitution(folder / "rules.yaml").rules
 
 
 def test_rules_are_read_with_lists_and_single_expressions(tmp_path):

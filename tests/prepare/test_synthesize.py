@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from fucina import reading, review, tasks
+from fucina.endpoint import read_rows
 from fucina.errors import DataError, EndpointError, RecipeError
-from fucina.prepare.replies import read_rows
 from fucina.recipe import dump, load, parse
 from fucina.synthesized import accept, write_examples
 

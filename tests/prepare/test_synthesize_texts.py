@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fucina.prepare.replies import read_rows
 
 from fucina import reading, review, tasks
 from fucina.errors import DataError, EndpointError, RecipeError
-from fucina.prepare.replies import read_rows
 from fucina.recipe import dump, parse
 from fucina.synthesized import accept, write_examples
 

@@ -52,7 +52,8 @@ def test_golden_rows_become_the_written_prompt_and_target(task):
     golden = _golden(task)
     assert len(golden) >= 3
     for case in golden:
-        example = task.to_example(case["row"])
+        folder = str(tasks.folder(task.name))
+        example = task.to_example({**case["row"], "folder": folder})
         assert (example.prompt, example.target) == (case["prompt"], case["target"])
 
 
@@ -127,8 +128,8 @@ def _job(task, folder, *overrides):
 def test_cases_and_rows_are_varied_and_train_again(task, tmp_path):
     if "augment" in IDLE[task.answer]:
         pytest.skip("refused for this kind of answer")
-    recipe, _ = load(tasks.folder(task.name) / "recipe.yaml")
-    before = reading.read_file(recipe, tasks.folder(task.name) / recipe.data.train)
+    job, recipe = _job(task, tmp_path)
+    before = reading.read_file(recipe, job / recipe.data.train)
     # Golden rows are written by columns; the sample has the labels.
     known = [{"row": e.fields, "target": e.target} for e in before.examples[:3]]
     known = _golden(task) if task.answer == "text" else known
@@ -138,7 +139,7 @@ def test_cases_and_rows_are_varied_and_train_again(task, tmp_path):
         cases.append({**case["row"], task.asked: f"{asked} {{chi}}[, ok]"})
     section = {"slots": {"chi": ["Ada", "Ugo"]}, "cases": cases, "surface": ["typo"]}
     override = f"augment={json.dumps(section, ensure_ascii=False)}"
-    job, recipe = _job(task, tmp_path, override, "data.validation=null")
+    recipe, _ = load(job / "recipe.yaml", [override, "data.validation=null"])
     found = augmented.augment(recipe, job, job / "new.jsonl")
     rows = reading.read_file(recipe, job / "new.jsonl", group=recipe.data.group or "group")
     assert rows.targets == found.rows.targets
@@ -200,7 +201,7 @@ def test_what_a_model_writes_waits_and_trains_beside_the_rows_there_were(task, e
 def test_a_chat_file_is_read_by_every_task(task, tmp_path):
     """As turns, or as the last question and the last answer."""
     golden = _golden(task)
-    if set(task.columns) - {task.asked, task.answered}:
+    if any(set(case["row"]) - {task.asked, task.answered} for case in golden):
         pytest.skip("rows need more than a question and an answer")
     turns = [
         [{"role": "user", "content": case["row"][task.asked]},

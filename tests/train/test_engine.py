@@ -165,7 +165,7 @@ def _train(base, pool, *, members=2, save=lambda state: None, resume=None, **tra
     stopping = StoppingConfig(patience=2, max_ratio="off", keep="rollback")
     return fit(
         stack, _material(base, folds), LABELS, config, stopping, run=(5, float("inf"), pool),
-        hooks=Hooks(), save=save, resume=resume,
+        hooks=Hooks(save=save), resume=resume,
     )  # fmt: skip
 
 

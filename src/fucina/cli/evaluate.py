@@ -16,15 +16,24 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Judge a trained model on its test set, or on another file."""
+    import os
     from dataclasses import asdict
 
-    from fucina import using
-    from fucina.cli.screen import console, per_label_table, print_json, reporting, score_table
-    from fucina.run import find
+    from fucina import tasks, using
+    from fucina.cli.screen import (
+        console,
+        per_label_table,
+        print_json,
+        reporting,
+        score_table,
+        show_traits,
+        slice_tables,
+    )
+    from fucina.run import find, read_recipe
 
     folder = find(run)
     with reporting(quiet=as_json) as (progress, _):
-        evaluation = using.judge(folder, data, progress=progress)
+        evaluation = using.judge(folder, data, progress=progress, keys=os.environ)
     if as_json:
         print_json({"run": str(folder), **asdict(evaluation)})
         return
@@ -32,9 +41,13 @@ def command(
     title = f"{folder} on {evaluation.rows} rows of {name}"
     console.print(title, style="italic", markup=False, soft_wrap=True)
     console.print(score_table(evaluation))
+    show_traits(evaluation)
     if evaluation.per_label:
         console.print()
         console.print(per_label_table(evaluation.per_label, spans="f1" in evaluation.scores))
+    for table in slice_tables(evaluation, tasks.get(read_recipe(folder).task).headline):
+        console.print()
+        console.print(table)
     cost = evaluation.cost
     console.print(
         f"\none prompt takes {cost['latency_mean_ms']:.1f} ms "

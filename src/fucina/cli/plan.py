@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from fucina.plan import Shapes
+    from fucina.plan import Estimate, Shapes
     from fucina.planning import Option, Plan
     from fucina.records import Answer
 
@@ -59,8 +59,10 @@ def _show(found: "Plan") -> None:
     console.print(_option_table(found))
     console.print()
     for option in found.options:
-        if not option.fits or option.change:
-            console.print(f"{option.name}: {_advice(option.fits, option.change)}", markup=False)
+        if option.changed is None or option.change:
+            console.print(f"{option.name}: {_advice(option.changed, option.change)}", markup=False)
+        if option.checkpointing and option.changed:
+            console.print(f"{option.name}: its layers are computed twice, for memory", markup=False)
     console.print(_elsewhere_table(found))
     console.print()
     for note in found.notes:
@@ -153,15 +155,16 @@ def _elsewhere_table(found: "Plan") -> "Table":
             _size(estimate.peak_mib),
             _size(other.memory_mib),
             _money(estimate.cost),
-            "yes" if other.fits and not other.change else _advice(other.fits, other.change),
+            "yes" if other.changed and not other.change else _advice(other.changed, other.change),
         )
     return table
 
 
-def _advice(fits: bool, change: tuple[str, ...]) -> str:
-    if not fits:
+def _advice(changed: "Estimate | None", change: tuple[str, ...]) -> str:
+    """What makes a recipe fit, and its price."""
+    if changed is None:
         return "does not fit: choose a smaller model.base"
-    return f"fits with {' '.join(change)}"
+    return f"fits with {' '.join(change)} ({_size(changed.peak_mib)}, {_time(changed.total_s)})"
 
 
 def _time(seconds: float) -> str:
@@ -208,8 +211,7 @@ def _facts(found: "Plan") -> dict[str, Any]:
                 "total_s": other.estimate.total_s,
                 "peak_mib": other.estimate.peak_mib,
                 "memory_mib": other.memory_mib,
-                "change": other.change,
-                "fits": other.fits,
+                **_change_facts(other.change, other.changed),
             }
             for other in found.elsewhere
         ],
@@ -245,6 +247,16 @@ def _option_facts(option: "Option") -> dict[str, Any]:
         "peak_mib": estimate.peak_mib,
         "disk_mib": estimate.disk_mib,
         "export_mib": estimate.export_mib,
-        "change": option.change,
-        "fits": option.fits,
+        "checkpointing": option.checkpointing,
+        **_change_facts(option.change, option.changed),
+    }
+
+
+def _change_facts(change: tuple[str, ...], changed: "Estimate | None") -> dict[str, Any]:
+    """What makes it fit, and what it takes then."""
+    return {
+        "change": change,
+        "fits": changed is not None,
+        "changed_peak_mib": changed and changed.peak_mib,
+        "changed_total_s": changed and changed.total_s,
     }

@@ -1,4 +1,4 @@
-"""fucina predict RUN TEXT|FILE|-: answer texts."""
+"""fucina predict RUN TEXT|FILE|-: answer texts, or the rows of a file."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from fucina.records import Predictions, Spans, Texts
+    from fucina.records import Example, Predictions, Spans, Texts
 
 __all__ = ["command"]
 
@@ -15,23 +15,57 @@ __all__ = ["command"]
 def command(
     run: Annotated[Path, typer.Argument(help="A run folder, or the folder of a recipe's name.")],
     source: Annotated[
-        str, typer.Argument(help="A text, a file with one text a line, or - for standard input.")
+        str,
+        typer.Argument(
+            help="A text, a file with one text a line or of rows (.jsonl, .csv…), or - for "
+            "standard input."
+        ),
     ],
+    fields: Annotated[
+        list[str] | None,
+        typer.Option("--field", help="NAME=VALUE: another field of the task, such as database=F."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Answer texts with a trained model."""
     from fucina import using
     from fucina.cli.screen import reporting
-    from fucina.errors import DataError
     from fucina.records import Spans, Texts
     from fucina.run import find
 
     folder = find(run)
+    rows = _rows(folder, source, fields or [])
+    with reporting(quiet=as_json or len(rows) == 1) as (progress, _):
+        predictions = using.predict(folder, rows, progress=progress)
+    texts = [row.prompt for row in rows]
+    if isinstance(predictions, Texts):
+        _show_texts(texts, predictions, as_json=as_json)
+    elif isinstance(predictions, Spans):
+        _show_spans(predictions, as_json=as_json)
+    else:
+        _show_labels(texts, predictions, as_json=as_json)
+
+
+def _rows(folder: Path, source: str, fields: list[str]) -> "list[Example]":
+    """What is asked: the rows of a file, or one row a text."""
+    from fucina import asking
+    from fucina.data import SUFFIXES
+    from fucina.errors import DataError
+
+    path = Path(source)
+    is_file = len(source) < 256 and source != "-" and path.is_file()
+    if is_file and path.suffix.lower() in SUFFIXES:
+        if fields:
+            raise DataError(
+                f"--field beside {source}: its rows have fields of their own.",
+                fix="Write the field into the rows, or leave out --field.",
+            )
+        return asking.read_questions(folder, path)
     if source == "-":
         texts = sys.stdin.read().splitlines()
-    elif len(source) < 256 and Path(source).is_file():
+    elif is_file:
         try:
-            texts = Path(source).read_text(encoding="utf-8").splitlines()
+            texts = path.read_text(encoding="utf-8").splitlines()
         except UnicodeDecodeError as error:
             raise DataError(f"{source} is not UTF-8: {error}.", fix="Save it as UTF-8.") from error
     else:
@@ -41,14 +75,13 @@ def command(
         raise DataError(
             "there is no text to answer.", fix="Give a text, or a file with one a line."
         )
-    with reporting(quiet=as_json or len(texts) == 1) as (progress, _):
-        predictions = using.predict(folder, texts, progress=progress)
-    if isinstance(predictions, Texts):
-        _show_texts(texts, predictions, as_json=as_json)
-    elif isinstance(predictions, Spans):
-        _show_spans(predictions, as_json=as_json)
-    else:
-        _show_labels(texts, predictions, as_json=as_json)
+    given = {}
+    for field in fields:
+        name, sign, value = field.partition("=")
+        if not sign:
+            raise DataError(f"--field {field!r} has no value.", fix="Write --field NAME=VALUE.")
+        given[name] = value
+    return asking.questions(folder, texts, given)
 
 
 def _show_texts(asked: list[str], texts: "Texts", *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from fucina.config import metric_name
 from fucina.records import silent
@@ -28,7 +29,9 @@ __all__ = [
     "print_json",
     "reporting",
     "score_table",
+    "show_traits",
     "signed",
+    "slice_tables",
 ]
 
 console = Console(highlight=False)
@@ -93,17 +96,46 @@ def _titled(title: str | None) -> Table:
 
 
 def score_table(evaluation: "Evaluation", *, title: str | None = None) -> Table:
-    """The scores of one model, each with its interval."""
+    """The scores of one model, each with its interval; those of `show_traits` apart."""
     table = _titled(title)
     table.add_column("metric")
     table.add_column("value", justify="right")
     table.add_column("95 % interval", justify="right")
+    apart = {name for scores in evaluation.beside.values() for name in scores}
     for name, score in evaluation.scores.items():
+        if name in apart:
+            continue
         table.add_row(
             metric_name(name),
             f"{score.value:.3f}",
             f"{score.low:.3f} to {score.high:.3f}",
         )
+    return table
+
+
+def show_traits(evaluation: "Evaluation") -> None:
+    """Print what answers are like without looking at the true ones, and how it was judged."""
+    from fucina.evaluate import persona_sentences
+
+    if evaluation.beside:
+        console.print()
+        console.print(_trait_table(evaluation))
+    for sentence in persona_sentences(evaluation.persona):
+        console.print(sentence, markup=False)
+
+
+def _trait_table(evaluation: "Evaluation") -> Table:
+    from fucina.evaluate import TRUE, trait_name
+
+    columns = {"model": evaluation.scores, **evaluation.beside}
+    table = _titled("What the answers are like")
+    table.add_column("", overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in columns[TRUE]:
+        found = [scores.get(name) for scores in columns.values()]
+        cells = [f"{s.value:.2f} [{s.low:.2f}, {s.high:.2f}]" if s else "" for s in found]
+        table.add_row(Text(trait_name(name)), *map(Text, cells))
     return table
 
 
@@ -152,6 +184,26 @@ def baseline_table(
             f"{comparison.p_value:.3f}" if comparison.p_value >= 0.001 else "<0.001",
         )
     return table
+
+
+def slice_tables(evaluation: "Evaluation", headline: str) -> list[Table]:
+    """How good a model is on each part of the rows: a table a way of dividing them."""
+    found = []
+    for way, parts in evaluation.slices.items():
+        table = _titled(f"By {way}")
+        table.add_column(way, overflow="fold")
+        for name in ("rows", "share", metric_name(headline).partition(" (")[0], "interval"):
+            table.add_column(name, justify="right")
+        for name, part in parts.items():
+            table.add_row(
+                name,
+                f"{part['rows']:.0f}",
+                f"{part['rows'] / evaluation.rows:.1%}",
+                f"{part['value']:.3f}",
+                f"{part['low']:.3f} to {part['high']:.3f}",
+            )
+        found.append(table)
+    return found
 
 
 def per_label_table(per_label: Mapping[str, Mapping[str, float]], *, spans: bool = False) -> Table:

@@ -41,6 +41,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Train and judge what a recipe describes."""
+    import os
     from dataclasses import asdict
 
     from fucina import flow, run, using
@@ -74,6 +75,7 @@ def command(
                 say=say,
                 resume=resume,
                 laps=run.Laps.of_process(),
+                keys=os.environ,
             )
     missed = missed_goals(outcome, settings.evaluation)
     if as_json:
@@ -134,12 +136,15 @@ def _show(outcome: "Outcome", curve: "LearningCurve | None", missed: "Sequence[s
         interval,
         per_label_table,
         score_table,
+        show_traits,
+        slice_tables,
     )
     from fucina.evaluate import facts, sentences
 
     console.print(outcome.verdict, markup=False)
     console.print()
     console.print(score_table(outcome.model, title=f"On {outcome.model.rows} test rows"))
+    show_traits(outcome.model)
     if outcome.folds:
         console.print()
         console.print(fold_table(outcome.folds))
@@ -147,6 +152,9 @@ def _show(outcome: "Outcome", curve: "LearningCurve | None", missed: "Sequence[s
     console.print(
         baseline_table(outcome.model, outcome.baselines, outcome.against, outcome.headline)
     )
+    for table in slice_tables(outcome.model, outcome.headline):
+        console.print()
+        console.print(table)
     console.print()
     if outcome.headline == "f1" and outcome.model.per_label:
         console.print(per_label_table(outcome.model.per_label, spans=True))

@@ -5,8 +5,9 @@ The command line, the JSON schema and the docs read the settings from these clas
 """
 
 from fucina.config.chat import ChatConfig
-from fucina.config.constitution import ConstitutionConfig, RuleConfig
+from fucina.config.constitution import ConstitutionConfig, JudgeConfig, RuleConfig
 from fucina.config.data import DataConfig
+from fucina.config.engine import EngineConfig
 from fucina.config.evaluation import (
     LABEL_BASELINES,
     LABEL_METRICS,
@@ -26,7 +27,8 @@ from fucina.config.prepare import (
     SynthesisConfig,
 )
 from fucina.config.recipe import Recipe
-from fucina.config.settings import section
+from fucina.config.settings import Settings, section
+from fucina.config.tasks import task_sections
 from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, TrainingConfig
 
 __all__ = [
@@ -42,9 +44,11 @@ __all__ = [
     "ChatConfig",
     "ConstitutionConfig",
     "DataConfig",
+    "EngineConfig",
     "EvaluationConfig",
     "ExpectationsConfig",
     "FoldsConfig",
+    "JudgeConfig",
     "LossConfig",
     "ModelConfig",
     "Names",
@@ -52,9 +56,11 @@ __all__ = [
     "PromptConfig",
     "Recipe",
     "RuleConfig",
+    "Settings",
     "StoppingConfig",
     "SynthesisConfig",
     "TrainingConfig",
     "metric_name",
     "section",
+    "task_sections",
 ]

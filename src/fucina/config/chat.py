@@ -37,3 +37,10 @@ class ChatConfig(Settings):
     constitution: Annotated[
         str | None, Field(description="YAML file of rules that every answer must keep.")
     ] = None
+    others: Annotated[
+        str | None,
+        Field(
+            description="File of other answers (prompt, answer) that those of train are told from; "
+            "without one, with a constitution, the base alone answers questions of train."
+        ),
+    ] = None

@@ -1,4 +1,4 @@
-"""The rules that every answer must keep: the file that `chat.constitution` names."""
+"""The rules that every answer must keep, and their judge: the file of `chat.constitution`."""
 
 import re
 from typing import Annotated
@@ -7,9 +7,9 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from fucina.config.settings import Settings
 
-__all__ = ["ConstitutionConfig", "RuleConfig"]
+__all__ = ["ConstitutionConfig", "JudgeConfig", "RuleConfig"]
 
-DEMANDS = ("must", "must_not", "max_words", "min_words", "max_sentences", "language")
+DEMANDS = ("must", "must_not", "max_words", "min_words", "max_sentences", "language", "judge")
 Patterns = Annotated[
     tuple[str, ...], Field(min_length=1, description="Regular expressions, one or a list.")
 ]
@@ -30,6 +30,10 @@ class RuleConfig(Settings):
     max_sentences: Annotated[int | None, Field(ge=1, description="The most sentences.")] = None
     language: Annotated[
         str | None, Field(pattern="^[a-z]{2,3}$", description="Code of the language, such as it.")
+    ] = None
+    judge: Annotated[
+        str | None,
+        Field(min_length=1, description="A rule in words, which the model of judge: decides."),
     ] = None
     when: Annotated[
         str | None,
@@ -65,6 +69,34 @@ class RuleConfig(Settings):
         return self
 
 
+class JudgeConfig(Settings):
+    """A model behind an OpenAI-compatible endpoint that decides rules written in words."""
+
+    url: Annotated[
+        str, Field(description="Base address, up to /v1, such as http://localhost:11434/v1.")
+    ]
+    model: Annotated[str, Field(min_length=1, description="Name of the model at the endpoint.")]
+    key_variable: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+            description="Environment variable that holds the key; the key is never written.",
+        ),
+    ] = "FUCINA_API_KEY"
+    temperature: Annotated[
+        float, Field(ge=0, le=2, description="How freely it answers; 0 judges alike each time.")
+    ] = 0.0
+    timeout_s: Annotated[
+        float, Field(gt=0, le=3600, description="Seconds to wait for one answer.")
+    ] = 60.0
+    retries: Annotated[
+        int, Field(ge=0, le=20, description="Tries after a failed request, with growing pauses.")
+    ] = 3
+    requests_at_once: Annotated[
+        int, Field(ge=1, le=64, description="Requests that wait for an answer together.")
+    ] = 4
+
+
 class ConstitutionConfig(Settings):
     """The rules that every answer must keep."""
 
@@ -72,6 +104,9 @@ class ConstitutionConfig(Settings):
         tuple[RuleConfig, ...],
         Field(description=f"A list of rules; each has a name and one of {', '.join(DEMANDS)}."),
     ]
+    judge: Annotated[
+        JudgeConfig | None, Field(description="The model that decides rules in words.")
+    ] = None
 
     @field_validator("rules")
     @classmethod

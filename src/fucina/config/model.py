@@ -30,6 +30,13 @@ class ModelConfig(Settings):
         bool,
         Field(description="Add n-grams of characters to the head: what the base does not know."),
     ] = True
+    quantize: Annotated[
+        Literal["none", "nf4"],
+        Field(
+            description="nf4: the frozen layers are kept in 4 bits, with double quantization "
+            "(QLoRA); needs bitsandbytes."
+        ),
+    ] = "none"
 
 
 class AdapterConfig(Settings):
@@ -45,6 +52,13 @@ class AdapterConfig(Settings):
     alpha: Annotated[
         float, Field(gt=0, description="Strength of the adapter; it is scaled by alpha / rank.")
     ] = 32.0
+    rslora: Annotated[
+        bool,
+        Field(description="Scale by alpha / √rank: high ranks then learn as fast as low ones."),
+    ] = False
+    dora: Annotated[
+        bool, Field(description="Learn the length of each row of the adapted weights apart (DoRA).")
+    ] = False
     dropout: Annotated[
         float, Field(ge=0, lt=1, description="Share of adapter inputs dropped while training.")
     ] = 0.0

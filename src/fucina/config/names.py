@@ -51,5 +51,20 @@ NAMES = (
     Names("seed", "seed", "seed", "seed"),
 )  # fmt: skip
 
+# Names that are read; their values are called otherwise here, so that they are not written as such.
+READ = (
+    Names("model.quantize", "load_in_4bit", "quantization_bit", "load_in_4bit"),
+    Names("adapter.rslora", "peft_use_rslora", "use_rslora", "use_rslora"),
+    Names("adapter.dora", "peft_use_dora", "use_dora", "use_dora"),
+    Names("engine.optimizer", "optimizer", "optim", "optim"),
+    Names("engine.checkpointing", "gradient_checkpointing", trl="gradient_checkpointing"),
+    Names("engine.backend", llamafactory="use_unsloth"),
+)
+
 # Any of these names to where it lives here.
-ALIASES = {name: row.setting for row in NAMES for name in row[1:] if name not in ("", row.setting)}
+ALIASES = {
+    name: row.setting
+    for row in (*NAMES, *READ)
+    for name in row[1:]
+    if name not in ("", row.setting)
+}

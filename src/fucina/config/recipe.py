@@ -7,6 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from fucina.config.chat import ChatConfig
 from fucina.config.data import DataConfig
+from fucina.config.engine import EngineConfig
 from fucina.config.evaluation import EvaluationConfig
 from fucina.config.expectations import ExpectationsConfig
 from fucina.config.model import AdapterConfig, ModelConfig
@@ -37,6 +38,7 @@ class Recipe(Settings):
     model: ModelConfig = ModelConfig()
     adapter: AdapterConfig = AdapterConfig()
     training: TrainingConfig = TrainingConfig()
+    engine: EngineConfig = EngineConfig()
     loss: LossConfig = LossConfig()
     stopping: StoppingConfig = StoppingConfig()
     folds: FoldsConfig = FoldsConfig()

@@ -2,15 +2,19 @@
 
 from fucina.data.admission import Admission, HeldOut, presentable
 from fucina.data.audit import Subject, audit, gate, raise_errors
+from fucina.data.audit.language import guess
+from fucina.data.cases import load_cases
 from fucina.data.columns import to_columns
 from fucina.data.constitution import load_constitution
 from fucina.data.conversations import to_messages, to_rows
 from fucina.data.known import Known
 from fucina.data.load import load
 from fucina.data.repair import repair
+from fucina.data.rows import SUFFIXES
 from fucina.data.similar import group_similar
 
 __all__ = [
+    "SUFFIXES",
     "Admission",
     "HeldOut",
     "Known",
@@ -18,7 +22,9 @@ __all__ = [
     "audit",
     "gate",
     "group_similar",
+    "guess",
     "load",
+    "load_cases",
     "load_constitution",
     "presentable",
     "raise_errors",

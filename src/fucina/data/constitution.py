@@ -6,6 +6,11 @@ rules:
     why: she is a woman of few words
   - name: no machine talk
     must_not: [modello linguistico, intelligenza artificiale]
+  - name: stays herself
+    judge: She never admits to be a program, and never gives up her part.
+judge:
+  url: http://localhost:11434/v1
+  model: qwen3:4b
 """
 
 from collections.abc import Mapping
@@ -13,15 +18,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from fucina.config import ConstitutionConfig, RuleConfig
+from fucina.config import ConstitutionConfig
 from fucina.errors import RecipeError
 from fucina.settings_file import explain, lines, plain, read_yaml
 
 __all__ = ["load_constitution"]
 
 
-def load_constitution(path: Path) -> tuple[RuleConfig, ...]:
-    """Read the rules of a file.
+def load_constitution(path: Path) -> ConstitutionConfig:
+    """Read the rules of a file, and who judges.
 
     Raises:
         RecipeError: It is missing or no YAML, or a rule has an unknown key, no demand or two, or
@@ -40,6 +45,6 @@ def load_constitution(path: Path) -> tuple[RuleConfig, ...]:
             f"{path} holds no rules.", fix="Write rules: and below it - name: … and a demand."
         )
     try:
-        return ConstitutionConfig.model_validate(plain(tree)).rules
+        return ConstitutionConfig.model_validate(plain(tree))
     except ValidationError as error:
         raise explain(error, lines(tree), str(path), ConstitutionConfig) from error

@@ -1,6 +1,7 @@
 """Read a file into examples: find the format, the columns, and every row that is unusable."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,13 @@ from fucina.tasks import Task, as_text
 
 __all__ = ["load"]
 
-SUFFIXES = {
-    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
-    ".json": "json", ".parquet": "parquet", ".conll": "conll", ".bio": "conll", ".iob": "conll",
-}  # fmt: skip
 SYNONYMS = {
     "text": ("utterance", "sentence", "prompt", "input", "query", "testo", "frase"),
     "label": ("intent", "category", "class", "target", "etichetta", "classe", "categoria"),
     "prompt": ("instruction", "query", "question", "input", "user", "domanda"),
     "answer": ("completion", "response", "output", "reply", "assistant", "risposta"),
+    "question": ("domanda", "utterance"),
+    "sql": ("query",),
     "spans": ("entities", "label", "labels", "ner"),
 }
 MAX_TEXT = 1_000_000  # characters; a "sentence" longer than this is a broken file
@@ -41,6 +40,7 @@ def load(
     encoding: str = "utf-8",
     name: str = "",
     origin: str = "",
+    answered: bool = True,
     progress: Progress = silent,
 ) -> Dataset:
     """Read the rows of a task from a file.
@@ -53,35 +53,40 @@ def load(
         encoding: Of text files.
         name: Of the data set, for messages.
         origin: What rows are called by, with their line; the file's name unless given.
+        answered: Rows must have the answer, which is the last of the task's columns.
         progress: Told every 20,000 rows.
 
     Raises:
         DataError: The file or a row cannot be used; the message has the line and the fix.
     """
     findings: tuple[Finding, ...] = ()
+    wanted = task if answered else _asking(task)
+    missing = {} if answered else dict.fromkeys(task.columns, "")
     if "spans" in task.columns and _is_conll(path, format, encoding):
         kind, (rows, findings) = "conll", read_conll(path, encoding)
         found: Iterator[Row] = iter(rows)
     else:
         kind, found = _rows(path, format, encoding, task)
+    task = task.at(path.parent)
     examples: list[Example] = []
     bad: dict[str, list[int]] = {}
     mapping: dict[str, str] | None = None
     for number, row in found:
         if mapping is None:
-            mapping = _map(path, row, task, columns, kind)
+            mapping = _map(path, row, wanted, columns, kind)
         fields = {field: row.get(column, "") for field, column in mapping.items()}
         for field, value in fields.items():
             # Of rows that answer otherwise the checks say which part is empty, all rows at once.
-            if field in task.columns and task.answer == "label" and not as_text(value).strip():
+            if field in wanted.columns and task.answer == "label" and not as_text(value).strip():
                 bad.setdefault(field, []).append(number)
             if isinstance(value, str) and len(value) > MAX_TEXT:
                 raise DataError(
                     f"{path}, line {number}: a text of {len(value):,} characters.",
                     fix="Split it; is a quote missing before it?",
                 )
+        place = f"{origin or path.name}:{number}"
         try:
-            examples.append(task.read(fields, f"{origin or path.name}:{number}"))
+            examples.append(task.read({**missing, **fields}, place))
         except DataError as error:
             raise DataError(f"{path}, line {number}: {error.problem}", fix=error.fix) from error
         if len(examples) % REPORT_EVERY == 0:
@@ -101,34 +106,28 @@ def load(
 def _is_conll(path: Path, form: str, encoding: str) -> bool:
     """Whether a file has a word and its tag a line; many are called .tsv or .txt."""
     if form != "auto" or path.suffix.lower() not in {".tsv", ".tab", ".txt"}:
-        return form == "conll" or (form == "auto" and SUFFIXES.get(path.suffix.lower()) == "conll")
+        return form == "conll" or (
+            form == "auto" and readers.SUFFIXES.get(path.suffix.lower()) == "conll"
+        )
     return any(map(tagged, islice(readers.lines(path, encoding), LOOKED_AT)))
+
+
+def _asking(task: Task) -> Task:
+    """The task where answers may be missing."""
+    *asked, answer = task.columns
+    columns = {field: task.columns[field] for field in asked}
+    return replace(task, columns=columns, optional={**task.optional, answer: task.columns[answer]})
 
 
 def _rows(path: Path, form: str, encoding: str, task: Task) -> tuple[str, Iterator[Row]]:
     """The rows of a file; of a chat file as the task wants them."""
     suffix = path.suffix.lower()
-    if "conll" in (form, SUFFIXES.get(suffix)):
+    if "conll" in (form, readers.SUFFIXES.get(suffix)):
         raise DataError(
             f"{path} has a word and its tag a line.", fix="Use it for a task that marks spans."
         )
-    container = SUFFIXES.get(suffix) if form in {"auto", "messages", "sharegpt", "alpaca"} else form
-    if container is None:
-        if path.is_dir():
-            raise DataError(f"{path} is a folder.", fix="Name the file in it.")
-        raise DataError(
-            f"{path}: unknown suffix {suffix!r}.",
-            fix=f"Use one of {', '.join(SUFFIXES)}, or set data.format.",
-        )
-    found: Iterable[Row]
-    if container in {"csv", "tsv"}:
-        found = readers.delimited(path, encoding, tab=container == "tsv")
-    elif container == "jsonl":
-        found = readers.json_lines(path, encoding)
-    elif container == "json":
-        found = readers.json_array(path, encoding)
-    else:
-        found = readers.parquet(path)
+    container = None if form in {"auto", "messages", "sharegpt", "alpaca"} else form
+    found: Iterable[Row] = readers.read_as(path, encoding, container)
     found = iter(found)
     first = next(found, None)
     if first is None:

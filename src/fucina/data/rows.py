@@ -9,9 +9,40 @@ from typing import Any
 from fucina.data.text import lines, require_file
 from fucina.errors import DataError, MissingExtraError
 
-__all__ = ["delimited", "json_array", "json_lines", "parquet"]
+__all__ = ["SUFFIXES", "delimited", "json_array", "json_lines", "parquet", "read_as"]
+
+SUFFIXES = {
+    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
+    ".json": "json", ".parquet": "parquet", ".conll": "conll", ".bio": "conll", ".iob": "conll",
+}  # fmt: skip
 
 Row = tuple[int, dict[str, Any]]
+
+
+def read_as(path: Path, encoding: str, container: str | None = None) -> Iterator[Row]:
+    """Rows of a file by the kind it is, or by its suffix.
+
+    Args:
+        path: The file.
+        encoding: Of text files.
+        container: One of csv, tsv, jsonl, json, parquet; None to go by the suffix.
+
+    Raises:
+        DataError: The suffix says nothing, or the file cannot be read.
+    """
+    kind = container or SUFFIXES.get(path.suffix.lower())
+    if kind is None:
+        if path.is_dir():
+            raise DataError(f"{path} is a folder.", fix="Name the file in it.")
+        raise DataError(
+            f"{path}: unknown suffix {path.suffix.lower()!r}.",
+            fix=f"Use one of {', '.join(SUFFIXES)}, or set data.format.",
+        )
+    if kind in {"csv", "tsv"}:
+        return delimited(path, encoding, tab=kind == "tsv")
+    if kind == "parquet":
+        return parquet(path)
+    return (json_lines if kind == "jsonl" else json_array)(path, encoding)
 
 
 def delimited(path: Path, encoding: str, *, tab: bool = False) -> Iterator[Row]:

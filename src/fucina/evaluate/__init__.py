@@ -8,33 +8,46 @@ from fucina.evaluate.judge import judge
 from fucina.evaluate.leaderboard import as_html, as_markdown, as_table, contest
 from fucina.evaluate.learning_curve import learning_curve
 from fucina.evaluate.measure import measure
-from fucina.evaluate.must_fix import must_fix, require_known
+from fucina.evaluate.must_fix import must_fix, must_fix_texts, require_known
+from fucina.evaluate.opinions import Judge
 from fucina.evaluate.order import labels_like, spans_like, texts_like
 from fucina.evaluate.outcome import facts, outcome
+from fucina.evaluate.persona import Persona, idle, lines_of, persona_sentences
 from fucina.evaluate.report import report
 from fucina.evaluate.rules import load_rules
 from fucina.evaluate.spans import compare_spans, judge_spans, measure_spans, span_outcome
 from fucina.evaluate.summary import as_csv, missed_goals, verdict
 from fucina.evaluate.texts import judge_texts, marked, measure_texts, text_outcome
+from fucina.evaluate.true_answers import TRUE, beside, trait_name
 from fucina.evaluate.trust import sentences
+from fucina.evaluate.voice import FEWEST, Line, listen
 
 __all__ = [
+    "FEWEST",
+    "TRUE",
+    "Judge",
+    "Line",
+    "Persona",
     "as_csv",
     "as_html",
     "as_markdown",
     "as_table",
     "baseline",
+    "beside",
     "calibrate",
     "compare",
     "compare_spans",
     "compare_texts",
     "contest",
     "facts",
+    "idle",
     "judge",
     "judge_spans",
     "judge_texts",
     "labels_like",
     "learning_curve",
+    "lines_of",
+    "listen",
     "load_rules",
     "marked",
     "measure",
@@ -42,7 +55,9 @@ __all__ = [
     "measure_texts",
     "missed_goals",
     "must_fix",
+    "must_fix_texts",
     "outcome",
+    "persona_sentences",
     "report",
     "require_known",
     "sentences",
@@ -50,5 +65,6 @@ __all__ = [
     "spans_like",
     "text_outcome",
     "texts_like",
+    "trait_name",
     "verdict",
 ]

@@ -85,7 +85,12 @@ def compare_texts(
 def _marks(pair: _Pair, headline: str) -> dict[str, Interval]:
     """Differences of the scores that both have, the headline first."""
     one, two = pair.texts
-    names = [name for name in one.marks if name in two.marks]
+    names = [
+        name
+        for name in one.marks
+        if name == headline
+        or (name in two.marks and one.marks[name].possible.any() and two.marks[name].possible.any())
+    ]
     return {
         name: paired_ratio(
             one.marks[name], two.marks[name], samples=pair.config.bootstrap_samples,

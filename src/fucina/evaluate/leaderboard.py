@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from html import escape
 from io import StringIO
 
 from fucina.config import LOW_IS_GOOD, metric_name
@@ -17,6 +18,7 @@ COSTS = {
     "latency_p50_ms": "ms an answer", "peak_memory_mib": "peak MiB", "training_s": "training s",
     "adapter_mib": "adapter MiB",
 }  # fmt: skip
+COSTLY = '<p class="how">What each costs, on the machine that trained it.</p>'
 NOTE = "p is of the paired test against the best; of many runs some differ by chance alone."
 
 
@@ -107,9 +109,26 @@ def as_html(board: Leaderboard) -> str:
     for one in board.contests:
         drawn = [(standing.run, asdict(standing.score)) for standing in one.standings]
         header, rows = _standings(one)
-        body = figure(charts.dots(drawn, metric_name(one.metric))) + table(header, rows, numbers=2)
-        parts.append(section(_title(one), f"{_capital(one.verdict)}. {NOTE}", body))
+        scores, costs = _beside(header, rows)
+        body = (
+            f'<p class="lead">{escape(_capital(one.verdict))}.</p>'
+            + figure(charts.dots(drawn, metric_name(one.metric)))
+            + table(*scores, numbers=2)
+            + (COSTLY + table(*costs, numbers=1) if len(costs[0]) > 1 else "")
+        )
+        parts.append(section(_title(one), NOTE, body))
     return page("Leaderboard", parts)
+
+
+Table = tuple[list[str], list[list[str]]]
+SCORES = 5  # columns of a contest before those of costs
+
+
+def _beside(header: list[str], rows: list[list[str]]) -> tuple[Table, Table]:
+    """Scores and costs as two tables, for a page that is narrower than both together."""
+    scores = header[:SCORES], [row[:SCORES] for row in rows]
+    costs = [header[0], *header[SCORES:]], [[row[0], *row[SCORES:]] for row in rows]
+    return scores, costs
 
 
 def _title(one: Contest) -> str:
@@ -120,7 +139,7 @@ def _capital(sentence: str) -> str:
     return sentence[0].upper() + sentence[1:]
 
 
-def _standings(one: Contest) -> tuple[list[str], list[list[str]]]:
+def _standings(one: Contest) -> Table:
     """A table of one contest; of costs those that some run knows."""
     costs = [name for name in COSTS if any(name in s.cost for s in one.standings)]
     header = ["run", "model", one.metric.replace("_", " "), "interval", "p",
@@ -148,7 +167,7 @@ def _number(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
-def _matrix(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
+def _matrix(board: Leaderboard) -> Table:
     """The best run of each model at each task."""
     models = dict.fromkeys(s.model for one in board.contests for s in one.standings)
     repeated = len({one.task for one in board.contests}) < len(board.contests)

@@ -9,12 +9,12 @@ import numpy as np
 
 from fucina.evaluate.baselines import baseline
 from fucina.evaluate.compare import compare
+from fucina.evaluate.hardest import text_errors
 from fucina.evaluate.judge import codes, judge
 from fucina.evaluate.measure import measure
 from fucina.evaluate.rules import Rules
 from fucina.evaluate.spans import span_errors
 from fucina.evaluate.summary import verdict
-from fucina.evaluate.texts import text_errors
 from fucina.metrics import (
     apply_temperature,
     expected_calibration_error,
@@ -129,7 +129,8 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         "must_fix": [asdict(case) for case in outcome.must_fix],
     }
     if isinstance(predictions, Texts):
-        return {**found, "errors": text_errors(predictions, outcome.headline)}
+        errors = text_errors(predictions, outcome.headline, outcome.evidence)
+        return {**found, "errors": errors}
     if isinstance(predictions, Spans):
         return {**found, "answer": "spans", "errors": span_errors(predictions)}
     bins = reliability(predictions.probabilities, codes(predictions))

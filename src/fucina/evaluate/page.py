@@ -1,10 +1,10 @@
 """The pieces of a page: sections, tables, figures; what users wrote is always escaped."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-__all__ = ["figure", "page", "section", "table"]
+__all__ = ["figure", "folded", "page", "section", "table"]
 
 STYLE = """
 :root{color-scheme:light dark;--ink:#1f2933;--soft:#52606d;--line:#e4e7eb;--page:#fff;--hot:#b4431f}
@@ -18,6 +18,7 @@ vertical-align:top;overflow-wrap:break-word}th{font-weight:600;color:var(--soft)
 font-variant-numeric:tabular-nums;white-space:nowrap}figure{margin:.5rem 0;background:#fff;border-radius:6px;
 padding:.6rem;overflow-x:auto}figure svg{max-width:100%;height:auto;display:block;margin:auto}
 .row{display:grid;grid-template-columns:repeat(auto-fit,minmax(15rem,1fr));gap:.6rem}summary{cursor:pointer}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:.82rem;margin:0;background:none}details{margin:.4rem 0}
 @media print{body{max-width:none}h2{break-after:avoid}figure,tr{break-inside:avoid}}
 """  # noqa: E501
 
@@ -42,6 +43,16 @@ def section(title: str, how: str, body: str) -> str:
 def figure(svg: str) -> str:
     """A drawing."""
     return f"<figure>{svg}</figure>"
+
+
+def folded(title: str, blocks: Mapping[str, str]) -> str:
+    """A line that opens to blocks of text side by side, whose line ends and spaces stay."""
+    inside = "".join(
+        f'<div class="block"><p class="how">{escape(name)}</p><pre>{escape(text)}</pre></div>'
+        for name, text in blocks.items()
+    )
+    opened = f'<summary>{escape(title)}</summary><div class="row">{inside}</div>'
+    return f"<details>{opened}</details>"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: int = 0) -> str:

@@ -9,6 +9,7 @@ from fucina.evaluate import charts
 from fucina.evaluate.page import figure, page, section, table
 from fucina.evaluate.report_spans import span_parts
 from fucina.evaluate.report_texts import text_parts
+from fucina.evaluate.true_answers import TRUE
 from fucina.evaluate.trust import sentences
 
 __all__ = ["report"]
@@ -57,7 +58,7 @@ def report(
         _learning(facts.get("learning_curve")),
         _must_fix(facts.get("must_fix", [])),
         *([_errors(facts.get("errors", []))] if kind == "label" else []),
-        _cost(model["cost"]),
+        _cost(model["cost"], facts.get("memory", {})),
         _made(recipe, facts.get("environment", {})),
     ]
     return page(recipe["name"], parts)
@@ -80,7 +81,10 @@ def _label_parts(facts: Mapping[str, Any]) -> list[str]:
 
 def _scores(facts: Mapping[str, Any]) -> str:
     held, folds, rows = facts["out_of_fold"]["scores"], facts.get("folds"), []
+    apart = facts["model"].get("beside", {}).get(TRUE, {})
     for name, score in facts["model"]["scores"].items():
+        if name in apart:
+            continue
         rows.append(
             (
                 metric_name(name),
@@ -234,10 +238,11 @@ def _learning(curve: Mapping[str, Any] | None) -> str:
 def _must_fix(cases: Sequence[Mapping[str, Any]]) -> str:
     if not cases:
         return ""
+    sure = cases[0]["confidence"] is not None  # of texts nothing is known of it
     rows = [
         (
             c["prompt"], c["target"], c["answer"] if not c["right"] else "right",
-            f"{c['confidence']:.0%}", "yes" if c["seen"] else "no",
+            *([f"{c['confidence']:.0%}"] if sure else []), "yes" if c["seen"] else "no",
         )
         for c in sorted(cases, key=lambda case: case["right"])
     ]  # fmt: skip
@@ -245,7 +250,7 @@ def _must_fix(cases: Sequence[Mapping[str, Any]]) -> str:
     return section(
         "Must-fix cases",
         f"{right} of {len(cases)} are right. A case that is a training row proves nothing.",
-        table(("text", "must be", "answer", "sure", "learnt"), rows),
+        table(("text", "must be", "answer", *(["sure"] if sure else []), "learnt"), rows),
     )
 
 
@@ -257,14 +262,20 @@ def _errors(errors: Sequence[Mapping[str, Any]]) -> str:
     return section("Wrong answers", how, table(("text", "true", "answer", "sure"), rows))
 
 
-def _cost(cost: Mapping[str, float]) -> str:
+def _cost(cost: Mapping[str, float], memory: Mapping[str, Any]) -> str:
     if not cost:
         return ""
+    held = (
+        f"{memory['peak_mib']:.0f} MiB of {memory['where']}; "
+        f"the plan said {memory['planned_mib']:.0f} MiB"
+        if memory  # runs of older versions have none
+        else f"{cost['peak_memory_mib']:.0f} MiB"
+    )
     rows = [
         ("one text, mean", f"{cost['latency_mean_ms']:.1f} ms"),
         ("one text, median", f"{cost['latency_p50_ms']:.1f} ms"),
         ("one text, 95th percentile", f"{cost['latency_p95_ms']:.1f} ms"),
-        ("peak memory of the process that trained", f"{cost['peak_memory_mib']:.0f} MiB"),
+        ("peak memory of the process that trained", held),
     ]
     how = "Measured on the machine that trained, one text at a time, tokenizing included."
     return section("What an answer costs", how, table(("", ""), rows, numbers=1))

@@ -1,18 +1,87 @@
 """The parts of a report that only texts have."""
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 from fucina.config import metric_name
-from fucina.evaluate.page import section, table
+from fucina.evaluate.page import folded, section, table
+from fucina.evaluate.persona import persona_sentences
+from fucina.evaluate.true_answers import TRUE, trait_name
 from fucina.tasks.settings import BASE
 
 __all__ = ["beside", "text_parts"]
 
 
 def text_parts(facts: Mapping[str, Any]) -> list[str]:
-    """The model beside its base, and the answers that were hardest to foretell."""
-    return [beside(facts), _answers(facts.get("errors", []))]
+    """What answers are like, the model beside others, parts of the rows, the hardest answers."""
+    errors = facts.get("errors", [])
+    return [
+        _alone(facts["model"]), beside(facts), *_slices(facts), _answers(errors), _evidence(errors)
+    ]  # fmt: skip
+
+
+def _slices(facts: Mapping[str, Any]) -> list[str]:
+    """A table a way of dividing the rows."""
+    model, headline = facts["model"], metric_name(facts["headline"])
+    header = ("", "rows", "share", headline, "interval")
+    found = []
+    for way, parts in model.get("slices", {}).items():
+        rows = [
+            (name, part["rows"], f"{part['rows'] / model['rows']:.1%}", f"{part['value']:.3f}",
+             f"{part['low']:.3f} to {part['high']:.3f}")
+            for name, part in parts.items()
+        ]  # fmt: skip
+        how = f"The test rows by {way}, and the {headline} of each part."
+        found.append(section(f"By {way}", how, table(header, rows, numbers=1)))
+    return found
+
+
+def _evidence(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the task shows beside the hardest answers."""
+    shown = [row for row in rows if row.get("evidence")]
+    if not shown:
+        return ""
+    parts = [
+        folded(
+            f"{row['prompt']}{' · ' + short if (short := _short(row['evidence'])) else ''}",
+            {"true answer": row["target"], "written": row["answer"], **_long(row["evidence"])},
+        )
+        for row in shown
+    ]
+    how = "The hardest of these answers beside the truth; open one to see both."
+    return section("Answers side by side", how, "\n".join(parts))
+
+
+def _short(evidence: Mapping[str, str]) -> str:
+    return ", ".join(text for name, text in evidence.items() if name not in _long(evidence))
+
+
+def _long(evidence: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in evidence.items() if "result" in name}
+
+
+def _alone(model: Mapping[str, Any]) -> str:
+    """The scores that need no true answer, with those of the true answers."""
+    columns = {"model": model["scores"], **model.get("beside", {})}
+    if TRUE not in columns:
+        return ""
+    rows = [
+        (trait_name(name), *(_cell(scores.get(name)) for scores in columns.values()))
+        for name in columns[TRUE]
+    ]
+    persona = model.get("persona", {})
+    kept = " A rule counts in the rows whose question it is for." if persona else ""
+    how = (
+        "Of the answers alone, without looking at the true ones, which have the same scores beside "
+        f"them; with intervals. More is not better where the true answers have less.{kept}"
+    )
+    notes = "".join(f"<p>{escape(note)}</p>" for note in persona_sentences(persona))
+    return section("What the answers are like", how, table(("", *columns), rows, numbers=1) + notes)
+
+
+def _cell(score: Mapping[str, float] | None) -> str:
+    return f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]" if score else ""
 
 
 def beside(facts: Mapping[str, Any], *, above: str = "") -> str:

@@ -1,15 +1,21 @@
 """What an evaluation says, as a table and in one sentence."""
 
+import csv
 from collections.abc import Sequence
+from dataclasses import replace
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from fucina.config import LOW_IS_GOOD
-from fucina.records import Comparison, Evaluation, Outcome
+from fucina.evaluate.true_answers import TRUE
+from fucina.records import Comparison, Evaluation, MustFix, Outcome
 
 if TYPE_CHECKING:
     from fucina.config import EvaluationConfig
 
 __all__ = ["as_csv", "missed_goals", "verdict"]
+
+SHOWN = 100  # letters of a long text
 
 
 def verdict(
@@ -45,28 +51,42 @@ def verdict(
 
 def as_csv(model: Evaluation, baselines: Sequence[Evaluation]) -> str:
     """One line a model and metric: model,metric,value,low,high."""
-    lines = ["model,metric,value,low,high"]
-    for evaluation in (model, *baselines):
-        lines += [
-            f"{evaluation.name},{name},{score.value:.6f},{score.low:.6f},{score.high:.6f}"
-            for name, score in evaluation.scores.items()
-        ]
-    return "\n".join(lines) + "\n"
+    file = StringIO()
+    writer = csv.writer(file, lineterminator="\n")  # names of rules may hold commas
+    writer.writerow(["model", "metric", "value", "low", "high"])
+    true = [replace(model, name=name, scores=scores) for name, scores in model.beside.items()]
+    for evaluation in (model, *baselines, *(one for one in true if one.name == TRUE)):
+        for name, score in evaluation.scores.items():
+            numbers = [f"{number:.6f}" for number in (score.value, score.low, score.high)]
+            writer.writerow([evaluation.name, name, *numbers])
+    return file.getvalue()
 
 
 def missed_goals(outcome: Outcome, config: "EvaluationConfig") -> list[str]:
     """The goals and must-fix cases of the recipe that the model missed, a sentence each."""
     missed = []
     for name, goal in config.goals.items():
-        score = outcome.model.scores[name]
+        score = outcome.model.scores.get(name)
+        if score is None:
+            missed.append(f"{name} could not be judged, {goal:g} was asked.")
+            continue
         low_is_good = name in LOW_IS_GOOD
         if score.value > goal if low_is_good else score.value < goal:
             word = "at most" if low_is_good else "at least"
             missed.append(f"{name} is {score}, {word} {goal:g} was asked.")
-    missed += [
-        f"must-fix case {case.prompt!r} is {case.target}, answered {case.answer} "
-        f"({case.confidence:.0%})."
-        for case in outcome.must_fix
-        if not case.right
-    ]
-    return missed
+    return [*missed, *(_wrong(case) for case in outcome.must_fix if not case.right)]
+
+
+def _wrong(case: MustFix) -> str:
+    if case.confidence is None:
+        return (
+            f"must-fix case {_brief(case.prompt)!r} must be {case.target}, answered "
+            f"{_brief(case.answer)!r}."
+        )
+    sure = f"{case.confidence:.0%}"
+    return f"must-fix case {case.prompt!r} is {case.target}, answered {case.answer} ({sure})."
+
+
+def _brief(text: str) -> str:
+    said = " ".join(text.split())
+    return said if len(said) <= SHOWN else f"{said[:SHOWN]}…"

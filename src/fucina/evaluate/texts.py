@@ -4,13 +4,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fucina import tasks
 from fucina.config import metric_name
 from fucina.evaluate.compare_texts import compare_texts
+from fucina.evaluate.hardest import evidence
+from fucina.evaluate.persona import Persona
+from fucina.evaluate.slices import slice_scores
+from fucina.evaluate.true_answers import TRUE, beside, of_true_answers
 from fucina.metrics import bootstrap, ratio_interval, wilson
 from fucina.models.memory import peak_memory_mib
 from fucina.models.writer import Writer
@@ -32,10 +36,9 @@ from fucina.tasks.settings import BASE, baselines
 if TYPE_CHECKING:
     from fucina.config import EvaluationConfig, Recipe
 
-__all__ = ["judge_texts", "measure_texts", "text_errors", "text_outcome"]
+__all__ = ["judge_texts", "measure_texts", "text_outcome"]
 
 TIMED = 8  # answers that are written one by one
-SHOWN = 30
 
 
 def judge_texts(
@@ -63,6 +66,7 @@ def judge_texts(
     scores = {
         name: ratio_interval(mark, samples=samples, seed=seed, confidence=confidence)
         for name, mark in texts.marks.items()
+        if mark.possible.any() or not mark.descriptive  # of no words nothing can be said
     }
     if texts.tokens.any():  # a baseline that only writes says nothing of how likely an answer is
         losses, tokens = texts.losses, np.maximum(texts.tokens, 1e-9)
@@ -97,9 +101,13 @@ def _exponential(loss: Interval) -> Interval:
     return Interval(value, low, high)
 
 
-def marked(texts: Texts, rows: Sequence[Example], task: Task) -> Texts:
-    """Texts with the scores of their task."""
-    return replace(texts, marks=task.scores(texts.answers, rows)) if task.scores else texts
+def marked(
+    texts: Texts, rows: Sequence[Example], task: Task, persona: Persona | None = None
+) -> Texts:
+    """Texts with the scores of their task, and of the persona they are held against."""
+    marks = task.scores(texts.answers, rows) if task.scores else {}
+    own = persona.marks(texts.answers, rows) if persona is not None else {}
+    return replace(texts, marks={**marks, **own})
 
 
 def measure_texts(
@@ -111,11 +119,12 @@ def measure_texts(
     threads: ThreadPoolExecutor,
     name: str,
     task: Task,
+    persona: Persona | None = None,
     progress: Progress = silent,
 ) -> tuple[Evaluation, Texts]:
     """Write and judge the answers to all rows, and time some one by one."""
     written = model.predict(rows.examples, threads=threads, progress=progress)
-    texts = marked(written, rows.examples, task)
+    texts = marked(written, rows.examples, task, persona)
     times = []
     for example in rows.examples[:TIMED]:
         began = time.perf_counter()
@@ -127,7 +136,10 @@ def measure_texts(
         "latency_p95_ms": float(np.quantile(times, 0.95)),
         "peak_memory_mib": peak_memory_mib(),
     }
-    return judge_texts(texts, config, name=name, seed=seed, cost=cost), texts
+    judged = judge_texts(texts, config, name=name, seed=seed, cost=cost)
+    parts = slice_scores(texts, rows.examples, task, config, seed=seed)
+    true = of_true_answers(rows, task, persona, config, seed=seed)
+    return replace(judged, slices=parts, beside={TRUE: true} if true else {}), texts
 
 
 def text_outcome(
@@ -137,6 +149,7 @@ def text_outcome(
     out_of_fold: Texts,
     recipe: "Recipe",
     *,
+    persona: Persona | None = None,
     threads: ThreadPoolExecutor,
     progress: Progress = silent,
     lap: Callable[[str], None] = silent,
@@ -149,14 +162,15 @@ def text_outcome(
         split: With the test rows.
         out_of_fold: Losses of members on rows they held out.
         recipe: For the evaluation section.
+        persona: What answers are held against.
         threads: Where answers are written.
         progress: Told after each chunk.
         lap: Told that a stage ended.
     """
-    config, seed, task = recipe.evaluation, recipe.seed, tasks.get(recipe.task)
+    config, seed, task = recipe.evaluation, recipe.seed, tasks.of(recipe)
     judged, texts = measure_texts(
         model, split.test, config, seed=seed, threads=threads, name="model", task=task,
-        progress=progress,
+        persona=persona, progress=progress,
     )  # fmt: skip
     lap("answering")
     learned = sorted({row for fold in split.folds for row in fold.train})
@@ -168,13 +182,18 @@ def text_outcome(
             answered = plain.predict(split.test.examples, threads=threads, progress=progress)
         else:
             answered = _free(task.baselines[name](learned, split.test.examples), split.test)
-        answered = marked(answered, split.test.examples, task)
+        answered = marked(answered, split.test.examples, task, persona)
         headline = task.headline if task.headline in answered.marks else "perplexity"
         found.append((
             judge_texts(answered, config, name=name, seed=seed),
             compare_texts((name, answered), ("model", texts), config, seed=seed, headline=headline),
         ))  # fmt: skip
     lap("baselines")
+    for baseline, _ in found:
+        if baseline.name == BASE and judged.beside:
+            judged = beside(judged, BASE, baseline)
+    if persona is not None:
+        judged = replace(judged, persona=persona.facts())
     if task.headline in task.metrics:
         found.sort(key=lambda pair: -pair[0].scores[task.headline].value)
     return Outcome(
@@ -188,6 +207,7 @@ def text_outcome(
         against=tuple(comparison for _, comparison in found),
         verdict=text_verdict(judged, found, task.headline),
         headline=task.headline,
+        evidence=evidence(texts, split.test.examples, task),
     )
 
 
@@ -240,23 +260,3 @@ def text_verdict(
 
 def _called(baseline: str) -> str:
     return "the base alone" if baseline == BASE else f"the baseline {baseline}"
-
-
-def text_errors(texts: Texts, headline: str) -> list[Mapping[str, Any]]:
-    """The rows with the lowest headline, or whose true answers were found least likely."""
-    loss = texts.losses / np.maximum(texts.tokens, 1e-9)
-    mark, worst = texts.marks.get(headline), -loss
-    if mark is not None:
-        worst = mark.gained / np.maximum(mark.possible, 1e-9)
-    order = np.lexsort((-loss, worst))
-    return [
-        {
-            "prompt": texts.prompts[row],
-            "target": texts.targets[row],
-            "answer": texts.answers[row],
-            "token_loss": float(loss[row]),
-            "score": None if mark is None else float(worst[row]),
-            "ended": bool(texts.ended[row]),
-        }
-        for row in order[:SHOWN].tolist()
-    ]

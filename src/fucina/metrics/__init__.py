@@ -9,7 +9,7 @@ from fucina.metrics.calibration import (
     log_loss,
     reliability,
 )
-from fucina.metrics.constitution import broken
+from fucina.metrics.constitution import applies, broken
 from fucina.metrics.label_noise import flipped_share
 from fucina.metrics.labels import balanced_accuracy, confusion, per_label, scores
 from fucina.metrics.proportions import mcnemar, minimum_detectable_difference, wilson
@@ -36,6 +36,7 @@ __all__ = [
     "Bin",
     "Coverage",
     "SpanCounts",
+    "applies",
     "apply_temperature",
     "balanced_accuracy",
     "bootstrap",

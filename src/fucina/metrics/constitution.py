@@ -7,7 +7,17 @@ from functools import cache
 from fucina.config import RuleConfig
 from fucina.metrics.wording import sentences, words
 
-__all__ = ["broken"]
+__all__ = ["applies", "broken"]
+
+
+def applies(rule: RuleConfig, prompt: str) -> bool:
+    """Whether a rule is for the answer to a question.
+
+    Example:
+        >>> applies(RuleConfig(name="storm", must="no", when="mare"), "Esco in MARE?")
+        True
+    """
+    return rule.when is None or _compiled(rule.when).search(prompt) is not None
 
 
 def broken(
@@ -17,7 +27,7 @@ def broken(
     *,
     guess_language: Callable[[str], str],
 ) -> list[tuple[str, str]]:
-    """Find the rules that an answer breaks.
+    """Find the rules that an answer breaks; those in words are for a judge, not looked at here.
 
     Expressions match anywhere and in either case; `(?-i:…)` matches the case as it is written.
 
@@ -37,7 +47,7 @@ def broken(
     """
     found = []
     for rule in rules:
-        if rule.when is None or _compiled(rule.when).search(prompt):
+        if rule.judge is None and applies(rule, prompt):
             evidence = _evidence(rule, answer, guess_language)
             if evidence:
                 found.append((rule.name, evidence))

@@ -51,7 +51,7 @@ def value_of(ratio: Ratio, picks: np.ndarray | slice = slice(None)) -> float:
 def ratio_interval(
     ratio: Ratio, *, samples: int = 1000, seed: int = 0, confidence: float = 0.95
 ) -> Interval:
-    """The score with its interval: Wilson's of a share of rows, else the bootstrap's.
+    """The score with its interval: Wilson's of a share of rows that count, else the bootstrap's.
 
     Args:
         ratio: Of n rows.
@@ -62,10 +62,12 @@ def ratio_interval(
     Example:
         >>> print(ratio_interval(mean_of([1.0] * 9 + [0.0])))
         0.900 [0.596, 0.982]
+        >>> print(ratio_interval(Ratio(np.array([1.0, 0.0]), np.array([1.0, 0.0]))))  # 1 of 1
+        1.000 [0.025, 1.000]
     """
-    share = np.isin(ratio.gained, (0, 1)).all() and (ratio.possible == 1).all()
-    if share and len(ratio.gained):
-        return wilson(int(ratio.gained.sum()), len(ratio.gained), confidence)
+    whole = np.isin(ratio.gained, (0, 1)).all() and np.isin(ratio.possible, (0, 1)).all()
+    if whole and (ratio.gained <= ratio.possible).all() and ratio.possible.any():
+        return wilson(int(ratio.gained.sum()), int(ratio.possible.sum()), confidence)
     return bootstrap(
         lambda picks: value_of(ratio, picks), len(ratio.gained), samples=samples, seed=seed,
         confidence=confidence,

@@ -1,6 +1,5 @@
 """Load a base model by alias, hub id or folder, and find out what the stack must know of it."""
 
-import hashlib
 import json
 import sys
 from dataclasses import dataclass, replace
@@ -11,9 +10,11 @@ import torch
 from torch import nn
 
 from fucina.errors import ModelError
+from fucina.models.fingerprint import fingerprint_of
 from fucina.models.halves import Halves, halves_of, name_of, take_bias
 from fucina.models.prefix import see_all
 from fucina.models.product import quicken
+from fucina.models.quantize import pack
 from fucina.models.sight import probe, require_look_ahead
 from fucina.models.source import has_halves, locate, read
 from fucina.records import Answer
@@ -34,8 +35,6 @@ __all__ = [
     "load",
     "with_template",
 ]
-
-_WEIGHT_SAMPLE_BYTES = 1 << 20  # hashing whole multi-gigabyte files would cost minutes
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class Base:
 
     @property
     def encoder(self) -> str:
-        """Dotted name of the list of layers of the encoder; empty where there is no decoder."""
+        """Dotted name of the list of layers of an encoder-decoder's encoder; empty for others."""
         return self.halves.layers if self.halves else ""
 
     def seen(self, mask: torch.Tensor) -> Any:
@@ -118,23 +117,32 @@ def load(config: "ModelConfig", precision: str = "float32", answer: Answer = "la
         ('mean', 6, 384, 'encoder.layer')
     """
     source = locate(config.base)
-    network, tokenizer = read(config.base, source, answer)
+    packs = config.quantize == "nf4"
+    # What is packed anyway is not made wider first: a large model would take twice the memory.
+    network, tokenizer = read(config.base, source, answer, None if packs else torch.float32)
     writes_apart = answer == "text" and has_halves(network.config)
     if answer != "text" and has_halves(network.config):
         network = network.get_encoder()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if precision == "bfloat16":
-        network = network.to(torch.bfloat16)
-        if device.type == "cpu":
-            from fucina.models.attention import widen  # transformers takes seconds to import
-
-            widen(network)
-    network = network.to(device).eval().requires_grad_(False)
+    network.config.use_cache = False  # a cache of keys and values only serves generation
+    kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
     head = find_head(network) if answer == "text" else ""
     if writes_apart:
         take_bias(network, head)
+    fingerprint = fingerprint_of(network, kind)
+    if packs:
+        halves = (network.get_encoder(), network.get_decoder()) if writes_apart else (network,)
+        for half in halves:
+            pack(find_layers(half)[1], device)
+    if precision == "bfloat16" and device.type == "cpu":
+        from fucina.models.attention import widen  # transformers takes seconds to import
+
+        widen(network)
+    # What is in no file stays as it is: positions are counted in float32, scales of 4 bits too.
+    for tensor in network.state_dict(keep_vars=True).values():
+        tensor.data = tensor.data.to(kind) if tensor.is_floating_point() else tensor.data
+    network = network.to(device).eval().requires_grad_(False)
     quicken(network)
-    network.config.use_cache = False  # a cache of keys and values only serves generation
     if tokenizer.pad_token is None:
         # Padding is always masked, so the choice of token does not matter.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
@@ -167,7 +175,7 @@ def load(config: "ModelConfig", precision: str = "float32", answer: Answer = "la
         max_length_tokens=min(config.max_length_tokens, positions),
         positions=positions,
         precision=precision,
-        fingerprint=_fingerprint(network),
+        fingerprint=fingerprint,
         body=body,
         head=head,
         halves=halves,
@@ -275,11 +283,3 @@ def _pooling(source: str, causal: bool) -> str:
             return "cls"
         return "last" if modes.get("pooling_mode_lasttoken") else "mean"
     return "last" if causal else "mean"
-
-
-def _fingerprint(network: "PreTrainedModel") -> str:
-    digest = hashlib.sha256(network.config.to_json_string(use_diff=False).encode())
-    for name, tensor in sorted(network.state_dict().items()):
-        sample = tensor.detach().flatten()[: _WEIGHT_SAMPLE_BYTES // 4].float().cpu()
-        digest.update(name.encode() + sample.numpy().tobytes())
-    return digest.hexdigest()

@@ -1,17 +1,20 @@
 """Put adapters and heads on a base: which layers are frozen, adapted, or trained whole."""
 
 import copy
+import math
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
 from fucina.errors import TrainingError
-from fucina.models.adapter import AdapterSlot, Noise, StackedLinear, initial_a
+from fucina.models.adapter import AdapterSlot, Noise, StackedLinear, initial_a, lengths
 from fucina.models.base import Base, layers_of
+from fucina.models.checkpointing import Checkpointed
+from fucina.models.packed import Matrix, Packed
 from fucina.models.reader import Reader
 from fucina.models.stack import Replica, Stack
-from fucina.models.targets import is_transposed, resolve, resolve_halves
+from fucina.models.targets import is_transposed, resolve, resolve_halves, size
 from fucina.models.trunk import Inject, Skip, Trunk, replica
 
 if TYPE_CHECKING:
@@ -69,6 +72,7 @@ def build(
     seed: int,
     workers: int,
     whole: bool = False,
+    checkpointing: bool = False,
 ) -> Stack:
     """Put k fresh adapters and zero heads on a base.
 
@@ -80,13 +84,15 @@ def build(
         seed: Draws the adapters; member f of a stack of any size starts the same.
         workers: How many threads will compute at once.
         whole: Run the frozen layers with the others, as for writing token by token.
+        checkpointing: Compute the trained layers once more on the way back.
 
     Raises:
         ModelError: `target_modules` match nothing.
         TrainingError: More than one member with kind `full`.
     """
     depth = trunk_depth(config, base.depth)
-    stack = Stack(base, depth, labels, config.alpha / config.rank)
+    scale = config.alpha / (math.sqrt(config.rank) if config.rslora else config.rank)
+    stack = Stack(base, depth, labels, scale)
     network = replica(base.network)
     layers = layers_of(network, base.layers)
     kept = 0 if whole else _set_apart(stack, layers, config, workers)
@@ -102,6 +108,10 @@ def build(
         adapters = _adapt(stack, network, config, noise, members, seed)
     else:
         adapters = torch.zeros(members, 0, device=_device(base))
+    if checkpointing:
+        _check(layers, depth, noise)
+        if base.encoder and config.layers == "all":
+            _check(layers_of(network, base.encoder), 0, noise)
     for _ in range(workers):
         own = _copy(network, stack, noise)
         inject = cast("Inject", layers_of(own.network, base.layers)[kept - 1]) if kept else None
@@ -110,6 +120,12 @@ def build(
     heads = torch.zeros(members, (base.width + 1) * labels, device=_device(base))
     stack.bind(adapters, heads)
     return stack
+
+
+def _check(layers: nn.ModuleList, depth: int, noise: Noise) -> None:
+    """Let the layers above the frozen ones be computed twice."""
+    for index in range(depth, len(layers)):
+        layers[index] = Checkpointed(layers[index], index, noise)
 
 
 def _set_apart(stack: Stack, layers: nn.ModuleList, config: "AdapterConfig", workers: int) -> int:
@@ -191,24 +207,37 @@ def _adapt(
         for name in names:
             linear = layer.get_submodule(name)
             path = f"{place}.{name}"
-            transposed = is_transposed(linear)
-            weight = cast("Tensor", linear.weight)
-            width, out = weight.shape if transposed else weight.shape[::-1]
-            stack.slots[path] = AdapterSlot(empty, empty)
+            width, out = size(linear)
+            weight, bias = _frozen(linear)
+            slot = AdapterSlot(empty, empty, empty if config.dora else None)
+            stack.slots[path] = slot
             stack.names.append((f"{path}.a", torch.Size((config.rank, width))))
             stack.names.append((f"{path}.b", torch.Size((out, config.rank))))
+            own = [torch.zeros(out * config.rank)]
+            if config.dora:
+                stack.names.append((f"{path}.m", torch.Size((out,))))
+                own.append(lengths(weight).cpu())
             adapted = StackedLinear(
-                linear,
-                stack.slots[path],
+                weight,
+                bias,
+                slot,
                 scale=stack.rank_scale,
                 dropout=config.dropout,
                 noise=noise,
             )
             layer.set_submodule(name, adapted)
             for row, generator in zip(rows, generators, strict=True):
-                row.append(initial_a(width, config.rank, generator).flatten())
-                row.append(torch.zeros(out * config.rank))
+                row += [initial_a(width, config.rank, generator).flatten(), *own]
     return torch.stack([torch.cat(row) for row in rows]).to(_device(stack.base))
+
+
+def _frozen(layer: nn.Module) -> tuple[Matrix, Tensor | None]:
+    """Weight, out x in, and bias of a linear layer, without gradients."""
+    weight, bias = layer.weight, cast("Tensor | None", layer.bias)
+    if not isinstance(weight, Packed):
+        weight = cast("Tensor", weight).detach()
+        weight = weight.t() if is_transposed(layer) else weight
+    return weight, None if bias is None else bias.detach()
 
 
 def _unfreeze(stack: Stack, network: nn.Module, config: "AdapterConfig") -> Tensor:
@@ -235,7 +264,8 @@ def _copy(network: nn.Module, stack: Stack, noise: Noise) -> Replica:
     shared |= {id(slot): slot for slot in stack.slots.values()}
     for module in network.modules():
         if isinstance(module, StackedLinear):
-            shared |= {id(t): t for t in (module.weight, module.bias) if t is not None}
+            kept = (module.weight, module.bias, module.squares)
+            shared |= {id(t): t for t in kept if isinstance(t, Tensor)}
     own_noise = Noise(torch.Generator(noise.generator.device))
     shared[id(noise)] = own_noise
     return Replica(copy.deepcopy(network, shared), None, own_noise)

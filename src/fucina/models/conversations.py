@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fucina.errors import DataError
+from fucina.models.opening import cut_middle, opening
 from fucina.models.template import Rendered, Template
 from fucina.records import Example, Progress, silent
 
@@ -116,8 +117,8 @@ def write(
     """Write conversations as tokens.
 
     Of a row that is too long the oldest exchanges are left out; where that is not enough, the
-    beginning that it shares with the others and its end are kept. The last answer and its end
-    token are never cut.
+    beginning of the last question. What stands before its words, the last answer and its end token
+    are never cut.
 
     Args:
         examples: n rows.
@@ -140,12 +141,14 @@ def write(
         found.append(rendered)
         if (row + 1) % 1000 == 0:
             progress("writing conversations", row + 1, len(examples))
-    shared = _shared(found)
+    long = [row for row in cut if len(found[row].ids) > max_length_tokens]
+    kept = {row: opening(examples[row], template) for row in long}
+    shared = _shared(found, min(kept.values(), default=max_length_tokens))
     lost, ids, learnt = [], [], []
     for row, rendered in enumerate(found):
         tokens, marks = rendered.ids, rendered.supervised
-        if len(tokens) > max_length_tokens:
-            rest = max_length_tokens - shared
+        if row in kept:
+            rest = max_length_tokens - kept[row]
             answer = _last_answer(marks)
             if len(tokens) - answer + 1 > rest:
                 lost.append(row)
@@ -153,8 +156,8 @@ def write(
             if begin < answer:  # an earlier answer without its beginning is not worth learning
                 torn = begin + int(np.argmin(marks[begin:answer])) if marks[begin] else begin
                 marks = np.concatenate([marks[:begin], np.zeros(torn - begin, bool), marks[torn:]])
-            tokens = np.concatenate([tokens[:shared], tokens[begin:]])
-            marks = np.concatenate([marks[:shared], marks[begin:]])
+            tokens = cut_middle(tokens, kept[row], max_length_tokens)
+            marks = cut_middle(marks, kept[row], max_length_tokens)
         ids.append(tokens)
         learnt.append(np.zeros_like(marks) if row in lost else marks)
     return Written(tuple(ids), tuple(learnt), shared, tuple(cut), tuple(lost), longest)
@@ -208,7 +211,7 @@ def ever_shorter(example: Example, template: "Template | Pairing") -> Iterator[E
 
 
 def asked(example: Example, template: Template, *, most: int) -> np.ndarray:
-    """What a model is given to answer a row, cut as `write` cuts: the oldest exchanges go first.
+    """What a model is given to answer a row, cut as `write` cuts it.
 
     Args:
         example: The row; its last answer is not given.
@@ -220,7 +223,10 @@ def asked(example: Example, template: Template, *, most: int) -> np.ndarray:
         if len(tokens) <= most:
             break
         tokens = template.asked(rest)
-    return tokens[-most:]
+    if len(tokens) <= most:
+        return tokens
+    kept = min(opening(example, template), most // 2)
+    return cut_middle(tokens, kept, most)
 
 
 def common_beginning(rows: Sequence[np.ndarray]) -> int:
@@ -239,10 +245,12 @@ def common_beginning(rows: Sequence[np.ndarray]) -> int:
     return most if most >= LEAST_SHARED else 0
 
 
-def _shared(rows: Sequence[Rendered]) -> int:
-    """How many tokens all rows begin with, before any that is learnt or foretells one."""
+def _shared(rows: Sequence[Rendered], kept: int) -> int:
+    """How many tokens all rows begin with, before any that is learnt, foretells one or is cut."""
     firsts = [int(row.supervised.argmax()) for row in rows if row.supervised.any()]
-    most = min(common_beginning([row.ids for row in rows]), max(min(firsts, default=0) - 1, 0))
+    most = min(
+        common_beginning([row.ids for row in rows]), max(min(firsts, default=0) - 1, 0), kept
+    )
     return most if most >= LEAST_SHARED else 0
 
 

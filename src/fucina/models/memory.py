@@ -5,7 +5,7 @@ import gc
 import psutil
 import torch
 
-__all__ = ["free", "peak_memory_mib", "peak_vram_mib", "ran_out"]
+__all__ = ["free", "held_mib", "peak_memory_mib", "peak_vram_mib", "ran_out"]
 
 
 def ran_out(error: BaseException) -> bool:
@@ -28,6 +28,13 @@ def free() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def held_mib() -> float:
+    """What this process holds now, in MiB: of the GPU where there is one, else of RAM."""
+    if torch.cuda.is_available():
+        return torch.cuda.memory_reserved() / 2**20
+    return psutil.Process().memory_info().rss / 2**20
 
 
 def peak_memory_mib() -> float:

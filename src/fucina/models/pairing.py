@@ -32,14 +32,12 @@ class Pairing:
     Attributes:
         tokenizer: Turns text into tokens.
         system: What the system says where a row does not say it itself; None for nothing.
-        name: For people.
         source: How the text that is read is put together.
         supervise: The last answer is learnt, because only it is written.
     """
 
     tokenizer: Any
     system: str | None = None
-    name: str = "of an encoder-decoder"
     source: str = JOINED
     supervise: str = "last"
 
@@ -60,7 +58,7 @@ class Pairing:
 
     @cached_property
     def _special(self) -> dict[int, str]:
-        """Of T5's hundred extra tokens none ends or begins a text, but none is to be written."""
+        """All but the unknown token, which is not written in any text."""
         ids, tokens = self.tokenizer.all_special_ids, self.tokenizer.all_special_tokens
         unknown = self.tokenizer.unk_token_id
         pairs = zip(ids, tokens, strict=True)

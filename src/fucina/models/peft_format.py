@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fucina.errors import RunError
-from fucina.models.targets import is_transposed
+from fucina.models.targets import was_transposed
 
 if TYPE_CHECKING:
     from fucina.config import AdapterConfig
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["adapter_config", "from_tensors", "to_tensors"]
 
 PREFIX = "base_model.model."
-PARTS = {"a": "lora_A.weight", "b": "lora_B.weight"}
+PARTS = {"a": "lora_A.weight", "b": "lora_B.weight", "m": "lora_magnitude_vector"}
 
 
 def to_tensors(stack: "Stack", adapter: Tensor) -> dict[str, Tensor]:
@@ -58,7 +58,7 @@ def from_tensors(stack: "Stack", tensors: dict[str, Tensor]) -> Tensor:
 def adapter_config(stack: "Stack", config: "AdapterConfig") -> dict[str, Any]:
     """The content of adapter_config.json: modules are named one by one, so nothing is guessed."""
     modules = sorted({name.rsplit(".", 1)[0] for name, _ in stack.names})
-    transposed = any(is_transposed(stack.base.network.get_submodule(module)) for module in modules)
+    transposed = any(was_transposed(stack.base.network.get_submodule(module)) for module in modules)
     return {
         "peft_type": "LORA",
         "task_type": _task_type(stack),
@@ -67,6 +67,8 @@ def adapter_config(stack: "Stack", config: "AdapterConfig") -> dict[str, Any]:
         "lora_alpha": config.alpha,
         "lora_dropout": config.dropout,
         "target_modules": modules,
+        "use_rslora": config.rslora,
+        "use_dora": config.dora,
         "fan_in_fan_out": transposed,
         "bias": "none",
         "inference_mode": True,

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["QuickLinear", "each", "linear", "quicken"]
+from fucina.models.packed import Matrix, Packed, whole
+
+__all__ = ["PackedLinear", "QuickLinear", "each", "frozen", "linear", "quicken"]
 
 
 @cache
@@ -55,6 +57,32 @@ def each(x: Tensor, weights: Tensor) -> Tensor:
     return torch.bmm(x, weights.transpose(1, 2))
 
 
+class _Frozen(torch.autograd.Function):
+    """y = x Wᵀ + bias with W frozen: nothing but W is needed for the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Matrix, bias: Tensor | None) -> Tensor:
+        ctx.weight = weight
+        return linear(x, whole(weight, x.dtype), bias)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple:
+        grad = grads[0].contiguous()
+        return linear(grad, whole(ctx.weight, grad.dtype).t()), None, None
+
+
+def frozen(x: Tensor, weight: Matrix, bias: Tensor | None = None) -> Tensor:
+    """Map ... x in to ... x out by a frozen matrix, which may be packed.
+
+    Example:
+        >>> x = torch.tensor([[1.0, 2.0]], requires_grad=True)
+        >>> frozen(x, torch.tensor([[3.0, 4.0]])).sum().backward()
+        >>> x.grad
+        tensor([[3., 4.]])
+    """
+    return _Frozen.apply(x, weight, bias)
+
+
 class _Product(torch.autograd.Function):
     """y = x Wᵀ + bias, with gradients for whichever of the three wants one."""
 
@@ -89,6 +117,25 @@ class QuickLinear(nn.Module):
         if not torch.is_grad_enabled():
             return linear(x, self.weight, self.bias)
         return _Product.apply(x, self.weight, self.bias)
+
+
+class PackedLinear(nn.Module):
+    """A frozen linear layer with its weight in 4 bits.
+
+    Args:
+        weight: out x in.
+        bias: Of size out, or None.
+        transposed: Whether the layer it stands for keeps its weight as in x out.
+    """
+
+    def __init__(self, weight: Tensor, bias: nn.Parameter | None, *, transposed: bool) -> None:
+        super().__init__()
+        self.out_features, self.in_features = weight.shape
+        self.weight, self.bias, self.transposed = Packed(weight), bias, transposed
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ... x in to ... x out."""
+        return frozen(x, self.weight, self.bias)
 
 
 def quicken(network: nn.Module) -> None:

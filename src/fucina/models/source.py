@@ -39,8 +39,10 @@ def locate(name: str) -> str:
     return str(Path(found.submodule_search_locations[0]) / folder)
 
 
-def read(name: str, source: str, answer: str = "label") -> tuple[Any, Any]:
-    """Read network and tokenizer of a folder or hub id, in float32.
+def read(
+    name: str, source: str, answer: str = "label", dtype: torch.dtype | None = torch.float32
+) -> tuple[Any, Any]:
+    """Read network and tokenizer of a folder or hub id.
 
     Only safetensors weights are read and no code that lies beside them is run.
 
@@ -48,6 +50,7 @@ def read(name: str, source: str, answer: str = "label") -> tuple[Any, Any]:
         name: What the recipe calls it.
         source: Folder or hub id.
         answer: `text` reads the head that writes tokens too.
+        dtype: Of the numbers; None for that of the file.
 
     Raises:
         ModelError: They cannot be had.
@@ -61,7 +64,7 @@ def read(name: str, source: str, answer: str = "label") -> tuple[Any, Any]:
             place,
             trust_remote_code=False,
             use_safetensors=True,
-            dtype=torch.float32,
+            dtype=dtype or "auto",
             local_files_only=local,
         )
     return network, tokenizer

@@ -1,13 +1,14 @@
 """Which linear layers an adapter is put on, resolved from the model itself."""
 
 from collections.abc import Sequence
+from typing import cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from fucina.errors import ModelError, nearest
-from fucina.models.product import QuickLinear
+from fucina.models.product import PackedLinear, QuickLinear
 
-__all__ = ["is_linear", "is_transposed", "resolve", "resolve_halves"]
+__all__ = ["is_linear", "is_transposed", "resolve", "resolve_halves", "size", "was_transposed"]
 
 
 def is_linear(module: nn.Module) -> bool:
@@ -15,12 +16,30 @@ def is_linear(module: nn.Module) -> bool:
 
     GPT-2 style models write their linear layers as `Conv1D`, with a transposed weight.
     """
-    return isinstance(module, nn.Linear | QuickLinear) or is_transposed(module)
+    return isinstance(module, nn.Linear | QuickLinear | PackedLinear) or is_transposed(module)
 
 
 def is_transposed(module: nn.Module) -> bool:
     """Whether the weight is stored in x out instead of out x in."""
     return type(module).__name__ == "Conv1D"
+
+
+def was_transposed(module: nn.Module) -> bool:
+    """The same of the layer as it is on disk, also where it is packed now."""
+    return module.transposed if isinstance(module, PackedLinear) else is_transposed(module)
+
+
+def size(module: nn.Module) -> tuple[int, int]:
+    """How wide a linear layer is going in and coming out.
+
+    Example:
+        >>> size(nn.Linear(2, 3))
+        (2, 3)
+    """
+    if isinstance(module, PackedLinear):
+        return module.in_features, module.out_features
+    first, second = cast("Tensor", module.weight).shape
+    return (first, second) if is_transposed(module) else (second, first)
 
 
 def resolve(layer: nn.Module, target_modules: str | Sequence[str]) -> list[str]:

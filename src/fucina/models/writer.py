@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -124,7 +124,8 @@ class Writer:
     def _write(
         self, examples: Sequence[Example], threads: Executor, progress: Progress
     ) -> tuple[list[str], list[bool]]:
-        prompts = [self.manner.asked(example, self.base) for example in examples]
+        base = self._with_room()
+        prompts = [self.manner.asked(example, base) for example in examples]
         shared = common_beginning(prompts) if self.manner.shares else 0
         order = np.argsort([len(row) for row in prompts], kind="stable")
         parts = [order[begin : begin + ROWS] for begin in range(0, len(order), ROWS)]
@@ -142,6 +143,15 @@ class Writer:
                 answers[row] = self.base.tokenizer.decode(text, skip_special_tokens=True).strip()
             progress("writing answers", done, len(parts))
         return answers, ended
+
+    def _with_room(self) -> "Base":
+        """The base, reading less where its positions must hold the answer too."""
+        base = self.base
+        if base.halves is not None:
+            return base
+        # One that reads little keeps half of it for the question.
+        most = base.positions - min(self.max_new_tokens, base.positions // 2)
+        return replace(base, max_length_tokens=min(most, base.max_length_tokens))
 
     def _begin(self, stack: Stack, tokens: np.ndarray) -> Prefix:
         with torch.no_grad():

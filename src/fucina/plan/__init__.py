@@ -6,7 +6,7 @@ say how far the formula is off; other machines come from hardware.yaml.
 
 from fucina.plan.arithmetic import Stage
 from fucina.plan.estimate import TRAINING, Correction, Estimate, estimate
-from fucina.plan.fitting import changes, fits_in
+from fucina.plan.fitting import changes, decided, fits_in
 from fucina.plan.history import Past, from_record, learn, past_error
 from fucina.plan.machine import Machine, catalog, fingerprint, here
 from fucina.plan.network import Network, measure
@@ -31,6 +31,7 @@ __all__ = [
     "Work",
     "catalog",
     "changes",
+    "decided",
     "disk",
     "estimate",
     "fingerprint",

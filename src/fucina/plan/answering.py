@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fucina.plan.arithmetic import Stage, forward, once
+from fucina.plan.arithmetic import UNPACK_BYTES, Stage, forward, once
 from fucina.plan.network import Network
 from fucina.plan.shapes import Shapes
 from fucina.tasks.settings import BASE, baselines
@@ -119,8 +119,9 @@ def _writing(prompts: np.ndarray, shapes: Shapes, network: Network, members: int
         wide, seen = members * rows, begun + length + most / 2
         flops += forward(once(wide, length), network, layers, begun)
         flops += forward(once(wide * (most - 1), 1), network, layers, seen)
-        cache = 2 * wide * seen * network.width * network.depth
-        moved += most * (cache * CACHE_BYTES + weights * READ_BYTES)
+        cache = wide * seen * network.remembered * network.depth
+        again = weights * READ_BYTES + network.packed * UNPACK_BYTES
+        moved += most * (cache * CACHE_BYTES + again)
     heads = 2.0 * members * prompts[:, 0].sum() * most * network.head
     calls = float(network.depth * most * len(prompts))
     return Stage(flops=flops + heads, layers=calls, bytes_moved=moved)

@@ -6,7 +6,10 @@ import numpy as np
 
 from fucina.plan.network import Network
 
-__all__ = ["Stage", "backward", "forward", "once"]
+__all__ = ["PACK_S", "UNPACK_BYTES", "Stage", "backward", "forward", "once"]
+
+UNPACK_BYTES = 4.5  # moved for each number that is unpacked from 4 bits, whenever it multiplies
+PACK_S = 50e-9  # to put a number into 4 bits on the processor
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def catalog(*, full: bool) -> list[Machine]:
 
     Example:
         >>> [machine.name for machine in catalog(full=False)][:2]
-        ['T4', 'RTX 4090']
+        ['RTX 3050 laptop, 4 GB', 'T4']
     """
     return [_machine(entry, full=full) for entry in _hardware()]
 

@@ -1,12 +1,13 @@
 """What a plan must know of a base model, read from its modules; they may hold no numbers."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
 
 from fucina.models.build import adapted_layers, trained_whole, trunk_depth
-from fucina.models.targets import is_linear, is_transposed
+from fucina.models.product import PackedLinear
+from fucina.models.targets import is_linear, size
 
 if TYPE_CHECKING:
     from fucina.config import AdapterConfig
@@ -33,6 +34,10 @@ class Network:
         crossed: For each layer of its decoder the numbers in the products of what is read, which
             `products` leaves out.
         crossed_adapters: Those of the adapters of these products, which `adapters` leaves out.
+        packed: Numbers that are kept in 4 bits; 0 without.
+        largest: Numbers in the largest packed matrix: unpacked one at a time.
+        stored: Bytes of a number in the file of the weights.
+        remembered: Keys and values that a token leaves in one layer, in numbers.
     """
 
     parameters: int
@@ -48,6 +53,10 @@ class Network:
     encoder: "Network | None" = None
     crossed: tuple[int, ...] = ()
     crossed_adapters: int = 0
+    packed: int = 0
+    largest: int = 0
+    stored: int = 4
+    remembered: int = 0
 
 
 def measure(
@@ -57,6 +66,8 @@ def measure(
     config: "AdapterConfig",
     head: str = "",
     encoder: str = "",
+    *,
+    quantize: str = "none",
 ) -> Network:
     """Count parameters and products of a base.
 
@@ -68,6 +79,7 @@ def measure(
         config: Which layers are adapted, and how.
         head: Dotted name of the layer that writes tokens; empty without one.
         encoder: Dotted name of the list of layers of an encoder; empty without one.
+        quantize: Whether the linear layers are kept in 4 bits, as `model.quantize` says.
 
     Raises:
         ModelError: `target_modules` match nothing.
@@ -84,20 +96,28 @@ def measure(
     depth = len(stack)
     trunk = trunk_depth(config, depth)
     adapters = {"own": 0, "crossed": 0, "encoder": 0}
+    lengths = 0
     if config.kind == "lora":
         for path, layer, names in adapted_layers(network, layers, config, encoder):
             for name in names:
+                into, out = size(layer.get_submodule(name))
                 crossed = "crossed" if encoder and _crosses(name) else "own"
                 side = crossed if path.startswith(f"{layers}.") else "encoder"
-                adapters[side] += config.rank * sum(_shape(layer.get_submodule(name)))
-    trained, trains_head = sum(adapters.values()), False
+                adapters[side] += config.rank * (into + out)
+                lengths += out if config.dora else 0
+    trained, trains_head = sum(adapters.values()) + lengths, False
     writes = cast("Tensor", network.get_submodule(head).weight) if head else None
     if config.kind == "full":
         whole = [parameter for _, parameter in trained_whole(network, layers, config, encoder)]
         trained = sum(parameter.numel() for parameter in whole)
         trains_head = any(parameter is writes for parameter in whole)  # also where it is tied
+    read = list(network.get_submodule(encoder).children()) if encoder else []
+    sizes = [into * out for layer in (*stack, *read) for into, out in _shapes(layer)]
+    packs = quantize != "none"
+    held = sum(parameter.numel() for parameter in network.parameters())
+    away = [size(module) for module in network.modules() if isinstance(module, PackedLinear)]
     return Network(
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        parameters=held + sum(into * out for into, out in away),
         depth=depth,
         trunk=trunk,
         width=width,
@@ -110,7 +130,21 @@ def measure(
         encoder=_encoder(network, encoder, width, config, adapters["encoder"]) if encoder else None,
         crossed=tuple(sum(i * o for i, o in _crossed(layer)) for layer in stack) if encoder else (),
         crossed_adapters=adapters["crossed"],
+        packed=sum(sizes) if packs else 0,
+        largest=max(sizes) if packs else 0,
+        stored=next(network.parameters()).dtype.itemsize,
+        remembered=_remembered(getattr(network, "config", None), width),
     )
+
+
+def _remembered(config: Any, width: int) -> int:
+    """As many heads remember as the configuration says; some models share them."""
+    heads = getattr(config, "num_attention_heads", None)
+    if heads is None:
+        return 2 * width
+    alone = 1 if getattr(config, "multi_query", False) else heads
+    keys = getattr(config, "num_key_value_heads", None) or alone
+    return 2 * keys * (getattr(config, "head_dim", None) or width // heads)
 
 
 def _encoder(
@@ -139,7 +173,7 @@ def _crosses(name: str) -> bool:
 
 def _shapes(layer: nn.Module, decodes: bool = False) -> list[tuple[int, int]]:
     return [
-        _shape(module)
+        size(module)
         for name, module in layer.named_modules()
         if is_linear(module) and not (decodes and _crosses(name))
     ]
@@ -147,10 +181,4 @@ def _shapes(layer: nn.Module, decodes: bool = False) -> list[tuple[int, int]]:
 
 def _crossed(layer: nn.Module) -> list[tuple[int, int]]:
     found = layer.named_modules()
-    return [_shape(module) for name, module in found if is_linear(module) and _crosses(name)]
-
-
-def _shape(module: nn.Module) -> tuple[int, int]:
-    """Size in and out of a linear layer."""
-    first, second = cast("Tensor", module.weight).shape
-    return (first, second) if is_transposed(module) else (second, first)
+    return [size(module) for name, module in found if is_linear(module) and _crosses(name)]

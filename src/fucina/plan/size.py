@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fucina.models.packed import BYTES
 from fucina.models.word_loss import BLOCK_BYTES
 from fucina.plan.network import Network
 from fucina.plan.pairs import source_bytes
@@ -63,20 +64,26 @@ def memory(
     buffered = min(work.epochs, recipe.stopping.patience + 1)
     parts = len(shapes.training) / max(1, shapes.steps)  # each pass gives gradients of its own
     ends = 2 * (work.trainable - numbers)
-    # Parameters (also of the stack that reads the texts), gradients, two moments, best and last.
-    always = 7 + buffered
+    moments = _moment_bytes(recipe) / 4
+    # Parameters (also of the stack that reads the texts), gradients, best and last; a GPU holds a
+    # state only while it is taken to RAM.
+    always = 4 + moments if gpu else 5 + moments + buffered
     # A checkpoint copies parameters and moments, and a file is put into one piece twice.
-    checkpoint = 4.0 * numbers * (3 if gpu else 3 + 2 * (5 + buffered))
+    copied = 1 + moments
+    checkpoint = 4.0 * numbers * (copied if gpu else copied + 2 * (copied + 2 + buffered))
     # Of a step cut in two, the longer pass ends long after the other; only of more are two at once.
     at_once = max(1, min(workers, 2, parts / 2))
-    passing = _pass_bytes(work, weight_bytes) * at_once + _beginning_bytes(work, parts)
+    twice = recipe.engine.checkpointing is True
+    passing = _pass_bytes(work, weight_bytes, twice=twice) * at_once
+    passing += _beginning_bytes(work, parts, twice=twice)
     steps = 4.0 * numbers * parts + (passing if gpu else HOLES * passing)
     steps += _logit_bytes(work) * at_once
-    writing = _writing_bytes(work) * min(workers, len(shapes.texts.prompts))
+    writing = _writing_bytes(work, weight_bytes) * min(workers, len(shapes.texts.prompts))
     found = {
-        "weights": network.parameters
-        * (weight_bytes if gpu or weight_bytes == 4 else weight_bytes + 4),
-        "members": 4.0 * (always * numbers + ends) * (1 if gpu else COPIED),
+        "weights": (network.parameters - network.packed) * weight_bytes
+        + network.packed * BYTES
+        + network.largest * weight_bytes * workers,
+        "members": 4.0 * always * numbers if gpu else 4.0 * (always * numbers + ends) * COPIED,
         "steps or checkpoint": max(steps, checkpoint * (1 if gpu else COPIED), writing),
     }
     if gpu:
@@ -86,40 +93,52 @@ def memory(
     if recipe.model.lexical and shapes.labels:
         tables = 16.0 * shapes.members * NGRAMS * shapes.labels
         found["n-grams"] = tables + NGRAM_BYTES * shapes.characters
+    # Weights are read as they are stored, or in float32, and narrowed one after the other.
+    read = network.parameters * (network.stored if network.packed else 4)
+    found["while loading"] = max(0.0, read - sum(found.values()))
     mib = {name: size / MIB for name, size in found.items()}
     sizes = len(np.unique(shapes.training[:, 0] * shapes.training[:, 1]))
     caches = CACHES_MIB + SIZE_MIB * min(SIZES, sizes)
     return {"libraries": LIBRARIES_MIB + LATER_MIB, "caches": caches, **mib}
 
 
-def _pass_bytes(work: Work, weight_bytes: int) -> float:
-    """What the largest pass keeps for its way back; attention is kept in float32."""
+def _moment_bytes(recipe: "Recipe") -> float:
+    """Of the two moments of a number; in 8 bits, 256 share a scale."""
+    return 2 * (1 + 4 / 256) if recipe.engine.optimizer == "adamw_8bit" else 8
+
+
+def _pass_bytes(work: Work, weight_bytes: int, *, twice: bool) -> float:
+    """What the largest pass keeps for its way back; attention is kept in float32.
+
+    Layers that are computed twice keep their inputs, and one of them at a time all the rest.
+    """
     network, passes = work.network, work.shapes.training
     if not len(passes):
         return 0.0
     past = work.shapes.texts.prefix
     rows, length = passes[:, 0], passes[:, 1]
     layers = range(network.trunk, network.depth)
-    pairs = float((rows * length * (length + past)).max()) * len(layers)
+    pairs = float((rows * length * (length + past)).max()) * (1 if twice else len(layers))
     # Each row gets keys and values of its own behind those of the beginning.
-    behind = float(rows.max()) * past * 2 * network.width * len(layers)
+    behind = float(rows.max()) * past * network.remembered * len(layers)
     tokens = float((rows * length).max())
-    own = (tokens * _kept(network) + behind) * (weight_bytes + 4) / 2 + pairs * 4
+    own = (tokens * _kept(network, twice=twice) + behind) * (weight_bytes + 4) / 2 + pairs * 4
     return own + source_bytes(work.shapes, network, SAVED, weight_bytes)
 
 
-def _kept(network: Network) -> float:
+def _kept(network: Network, *, twice: bool) -> float:
     """Numbers that the trained layers keep of a token for its way back."""
     layers = range(network.trunk, network.depth)
-    return float(sum(network.outputs[layer] + SAVED * network.width for layer in layers))
+    each = [network.outputs[layer] + SAVED * network.width for layer in layers]
+    return float(network.width * len(each) + max(each, default=0) if twice else sum(each))
 
 
-def _beginning_bytes(work: Work, parts: float) -> float:
+def _beginning_bytes(work: Work, parts: float, *, twice: bool) -> float:
     """What the shared beginning keeps for its way back, with the gradients that passes give it."""
     network, shapes = work.network, work.shapes
     layers = network.depth - network.trunk
     tokens = float(shapes.members * shapes.texts.prefix)
-    return 4 * tokens * (_kept(network) + 2 * network.width * layers * (1 + parts))
+    return 4 * tokens * (_kept(network, twice=twice) + network.remembered * layers * (1 + parts))
 
 
 def _logit_bytes(work: Work) -> float:
@@ -133,14 +152,15 @@ def _logit_bytes(work: Work) -> float:
     return UNCUT * whole if network.trains_head else BLOCKS * min(whole, BLOCK_BYTES)
 
 
-def _writing_bytes(work: Work) -> float:
+def _writing_bytes(work: Work, weight_bytes: int) -> float:
     """Keys and values of a batch that is written, and the odds of its next tokens."""
     network, texts = work.network, work.shapes.texts
     if not len(texts.prompts):
         return 0.0
     rows = texts.prompts[:, 0] * work.shapes.members
     length = texts.begun + texts.prompts[:, 1] + texts.most
-    cache = 2.0 * network.width * network.depth * 4 * float((rows * length).max())
+    numbers = float(network.remembered * network.depth)
+    cache = numbers * weight_bytes * float((rows * length).max())
     odds = 2.0 * 8 * float(rows.max()) * network.head / network.width
     return 2 * cache + odds  # a longer cache is made beside the one before
 
@@ -160,6 +180,6 @@ def disk(work: Work, recipe: "Recipe") -> Mapping[str, float]:
     return {
         "members": members / MIB,
         "every epoch": every / MIB,
-        "checkpoint": 4.0 * numbers * (5 + buffered) / MIB,
+        "checkpoint": numbers * (12 + _moment_bytes(recipe) + 4.0 * buffered) / MIB,
         "predictions and report": (predictions + 2 * 150_000) / MIB,
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fucina.plan.answering import label_stages, text_stages
-from fucina.plan.arithmetic import Stage, backward, forward, once
+from fucina.plan.arithmetic import PACK_S, UNPACK_BYTES, Stage, backward, forward, once
 from fucina.plan.network import Network
 from fucina.plan.pairs import pair_stages, with_reading
 from fucina.plan.shapes import Shapes
@@ -66,15 +66,22 @@ def work(network: Network, shapes: Shapes, recipe: "Recipe", *, stored: bool = T
     again = forward(shapes.training, network, trunk, texts.prefix) + forward(begun, network, trunk)
     seen = forward(once(1, texts.prefix), network, trunk)
     judging = epochs if labels else epochs + 1  # texts are also judged before the first step
-    calls = 3 * len(shapes.training) + len(shapes.held_out)
-    calls += len(beginning) * (3 * shapes.steps + 1)
+    turns = 4 if recipe.engine.checkpointing is True else 3  # there, once more, and back
+    passes = turns * len(shapes.training) + len(shapes.held_out)
+    passes += len(beginning) * (turns * shapes.steps + 1)
+    packed = UNPACK_BYTES if network.packed else 0.0
+    unpacked = [packed * sum(network.products[i] for i in part) for part in (trunk, top)]
     stages = {
         "libraries": Stage(processor_s=1.5),
         "rows": Stage(processor_s=0.2 + shapes.rows * 4e-4),
-        "loading": Stage(processor_s=2.0, bytes_written=network.parameters * 4 * 0.3),
+        "loading": Stage(
+            processor_s=2.0 + PACK_S * network.packed,
+            bytes_written=network.parameters * 4 * 0.3,
+        ),
         "reading": Stage(
             flops=forward(shapes.reading, network, trunk, texts.prefix) + seen,
             layers=len(trunk) * (len(shapes.reading) + len(beginning)),
+            bytes_moved=len(shapes.reading) * unpacked[0],
             processor_s=shapes.characters * 1e-6 + (0.0 if labels else shapes.rows * WRITE_S),
         ),
         "floor": Stage(
@@ -85,8 +92,9 @@ def work(network: Network, shapes: Shapes, recipe: "Recipe", *, stored: bool = T
         "training": Stage(
             flops=epochs * (_epoch(shapes, network, recipe) + (0.0 if stored else again))
             + judging * _judged(shapes, network),
-            layers=epochs * len(top) * calls,
-            bytes_moved=epochs * shapes.steps * trained * shapes.members * STEP_BYTES
+            layers=epochs * len(top) * passes,
+            bytes_moved=epochs * passes * unpacked[1] * 2 / 3
+            + epochs * shapes.steps * trained * shapes.members * STEP_BYTES
             + (epochs * texts.learnt + judging * texts.held_out) * vocabulary * LOGIT_BYTES,
         ),
         "checkpoints": Stage(bytes_written=_written(trained * shapes.members, epochs, recipe)),
@@ -114,6 +122,8 @@ def _epoch(shapes: Shapes, network: Network, recipe: "Recipe") -> float:
     full, past = recipe.adapter.kind == "full", shapes.texts.prefix
     begun = once(shapes.members * shapes.steps, past)
     there = forward(shapes.training, network, top, past) + forward(begun, network, top)
+    if recipe.engine.checkpointing is True:
+        there *= 2
     back = backward(shapes.training, network, full=full, past=past)
     back += backward(begun, network, full=full)
     # The head gives logits and the gradient of the states, and of itself where it is trained.

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fucina.endpoint import UnansweredError
 from fucina.errors import EndpointError, RecipeError, nearest
-from fucina.prepare.endpoint import UnansweredError
 from fucina.records import Progress, silent
 from fucina.tasks import Task, as_text
 

@@ -8,6 +8,7 @@ from fucina.records.compared import Change, Contest, Leaderboard, Standing
 from fucina.records.diagnosis import Cause, Diagnosis, Slice, WorstError
 from fucina.records.judgment import (
     Calibration,
+    Case,
     Comparison,
     Evaluation,
     Interval,
@@ -32,6 +33,7 @@ from fucina.records.rows import (
 __all__ = [
     "Answer",
     "Calibration",
+    "Case",
     "Cause",
     "Change",
     "Comparison",

@@ -71,10 +71,12 @@ class Ratio:
     Attributes:
         gained: n numbers.
         possible: n numbers; the score is the sum of `gained` over the sum of these.
+        descriptive: It says what answers are like, such as long; neither high nor low is better.
     """
 
     gained: "np.ndarray"
     possible: "np.ndarray"
+    descriptive: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from fucina.records.answers import Predictions, Spans, Texts
+from fucina.records.rows import Example
 
-__all__ = ["Comparison", "Evaluation", "Interval", "Outcome"]
+__all__ = [
+    "Calibration",
+    "Case",
+    "Comparison",
+    "Evaluation",
+    "Interval",
+    "LearningCurve",
+    "MustFix",
+    "Outcome",
+]
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,10 @@ class Evaluation:
         labels: The c label names.
         rows: How many rows were judged.
         cost: Latency in ms (mean, p50, p95) and peak memory in MiB; empty when not measured.
+        slices: Way to divide the rows, such as level, to the name of each part to its rows and the
+            headline of its rows with its interval: rows, value, low, high; best part first.
+        beside: Of scores that need no true answer: `true answers` and `base` to theirs.
+        persona: How answers were held against a constitution and a voice; empty without them.
     """
 
     name: str
@@ -42,6 +56,9 @@ class Evaluation:
     labels: tuple[str, ...]
     rows: int
     cost: Mapping[str, float] = field(default_factory=dict)
+    slices: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    beside: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    persona: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -119,9 +136,9 @@ class MustFix:
 
     Attributes:
         prompt: Its text.
-        target: Its label.
+        target: Its label; of a text what is asked of the answer.
         answer: What the model says.
-        confidence: How sure it is.
+        confidence: How sure it is; None of a text.
         right: Whether both agree.
         seen: Whether the text is among the training rows.
     """
@@ -129,9 +146,24 @@ class MustFix:
     prompt: str
     target: str
     answer: str
-    confidence: float
+    confidence: float | None
     right: bool
     seen: bool
+
+
+@dataclass(frozen=True)
+class Case:
+    """What an answer in words must be.
+
+    Attributes:
+        example: What is asked; its target is empty where no exact answer is wanted.
+        must: Regular expressions that must each match the answer.
+        must_not: Regular expressions of which none may match.
+    """
+
+    example: Example
+    must: tuple[str, ...] = ()
+    must_not: tuple[str, ...] = ()
 
 
 Answers = TypeVar("Answers", Predictions, Texts, Spans)
@@ -153,6 +185,7 @@ class Outcome(Generic[Answers]):
         verdict: The first line of the report.
         must_fix: The cases that must be right, each with what was answered.
         headline: The score that decides which model is best.
+        evidence: Test row to what its task shows beside its answer; only of the hardest rows.
     """
 
     folder: str
@@ -166,3 +199,4 @@ class Outcome(Generic[Answers]):
     verdict: str
     must_fix: tuple[MustFix, ...] = ()
     headline: str = "accuracy"
+    evidence: Mapping[int, Mapping[str, str]] = field(default_factory=dict)

@@ -11,15 +11,20 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fucina.errors import RecipeError, nearest
-from fucina.records import Answer, Example, Ratio
+from fucina.records import Answer, Dataset, Example, Finding, Ratio
 
-__all__ = ["Baseline", "Task", "as_text", "folder", "get", "names"]
+if TYPE_CHECKING:
+    from fucina.config import Recipe
+
+__all__ = ["Baseline", "Check", "Slices", "Task", "as_text", "folder", "get", "names", "of"]
 
 
 Baseline = Callable[[Sequence[Example], Sequence[Example]], Sequence[Any]]
+Check = Callable[[Dataset], list[Finding]]
+Slices = Callable[[Sequence[str], Sequence[Example]], Mapping[str, Sequence[str]]]
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,8 @@ class Task:
         answer: The kind of answer, which decides head, loss and metrics.
         columns: The fields a row must have, and what they hold: first what is asked, last what
             is answered.
-        to_example: Row, keyed by those fields, to example.
+        to_example: Row, keyed by those fields, to example; `folder` in it says where its file
+            stands.
         optional: Fields that a row may have.
         conversations: Rows of a chat file come as `messages` and `tools`; else as the fields that
             its last question and its last answer are.
@@ -41,6 +47,13 @@ class Task:
             with text and have more to say than how likely an answer was.
         baselines: Name to a function of training rows and rows to answer, which answers them
             without a model; for tasks that answer with text or spans.
+        configure: What its section of a recipe says to the task that does so; for tasks with
+            settings of their own, see `fucina.config.tasks`.
+        slices: Answers and their rows to the ways in which rows are divided, such as by level; each
+            gives every row the name of its part.
+        evidence: An answer and its row to what a report shows beside them, by what it is called.
+        checks: Looked at with every check of the rows of one file, before each training; an error
+            stops it.
         forms: Other ways to answer the same rows, by what a recipe writes behind the name.
     """
 
@@ -54,12 +67,22 @@ class Task:
     headline: str = "balanced_accuracy"
     scores: Callable[[Sequence[str], Sequence[Example]], Mapping[str, Ratio]] | None = None
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
+    configure: "Callable[[Any], Task] | None" = None
+    slices: Slices | None = None
+    evidence: Callable[[str, Example], Mapping[str, str]] | None = None
+    checks: tuple[Check, ...] = ()
     forms: "Mapping[str, Task]" = field(default_factory=dict)
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """The names of its own scores."""
         return tuple(self.scores([], [])) if self.scores else ()
+
+    @property
+    def descriptive(self) -> tuple[str, ...]:
+        """Those of them that say what answers are like, not how good they are."""
+        marks = self.scores([], []) if self.scores else {}
+        return tuple(name for name, mark in marks.items() if mark.descriptive)
 
     @property
     def asked(self) -> str:
@@ -70,6 +93,11 @@ class Task:
     def answered(self) -> str:
         """The field of what must come out."""
         return list(self.columns)[-1]
+
+    def at(self, folder: Path) -> "Task":
+        """The task for rows of a file in a folder, which paths in them are relative to."""
+        place = {"folder": str(folder)}
+        return replace(self, to_example=lambda row: self.to_example({**place, **row}))
 
     def read(self, row: Mapping[str, Any], origin: str = "") -> Example:
         """Make an example of a row as a file has it, and remember the row.
@@ -151,6 +179,16 @@ def _load(name: str) -> Task:
         if entry.name == name:
             return entry.load()
     raise RecipeError(f"no task {name!r}.", fix=f"Set task: {nearest(name, names())}")
+
+
+def of(recipe: "Recipe") -> Task:
+    """The task of a recipe, set as its own section says.
+
+    Raises:
+        RecipeError: There is no such task.
+    """
+    task = get(recipe.task)
+    return task.configure(getattr(recipe, task.name)) if task.configure else task
 
 
 def folder(name: str) -> Path:

@@ -41,7 +41,6 @@ IDLE = {
         "training.head_learning_rate": "set training.learning_rate",
         "folds.ensemble": "leave it out: members write the token that is likeliest on average",
         "evaluation.rules": LEAVE_OUT,
-        "evaluation.must_fix": LEAVE_OUT,
         "evaluation.max_error": LEAVE_OUT,
         "evaluation.calibrate": LEAVE_OUT,
         "augment.rows_per_label": "set augment.rows",
@@ -55,6 +54,7 @@ IDLE = {
         "model.look_ahead": LEAVE_OUT,
         "augment.rows": "set augment.rows_per_label",
         "synthesis.prompts.given": "write label:",
+        "engine.backend": LEAVE_OUT,
         **{f"chat.{name}": LEAVE_OUT for name in ChatConfig.model_fields},
     },
     "spans": {
@@ -72,6 +72,17 @@ IDLE = {
         **EXPECTED,
     },
 }
+# Setting that is not its default, to another and its values with which it does nothing.
+TOGETHER = (
+    ("adapter.rslora", "adapter.kind", ("full", "head")),
+    ("adapter.dora", "adapter.kind", ("full", "head")),
+    ("model.quantize", "adapter.kind", ("full",)),
+    ("engine.checkpointing", "adapter.kind", ("head",)),
+    ("engine.python", "engine.backend", ("fucina",)),
+    ("adapter.dora", "engine.backend", ("unsloth",)),
+    ("training.precision", "engine.backend", ("unsloth",)),
+    ("stopping.save_every_epoch", "engine.backend", ("unsloth",)),
+)
 SCRATCH = "scratch"  # a base of random weights, made for the rows of a recipe
 BASE = "base"  # the model without training, as a baseline of texts
 
@@ -105,6 +116,7 @@ def refuse_idle(recipe: "Recipe") -> None:
         found["adapter.kind=head"] = "set adapter.kind: lora, or full"
     if not found:
         _refuse_blank(recipe, task)
+        _refuse_together(recipe)
         return
     kind = {"text": "text", "label": "labels", "spans": "spans"}[task.answer]
     word = "do" if len(found) > 1 else "does"
@@ -133,6 +145,24 @@ def _refuse_blank(recipe: "Recipe", task: "Task") -> None:
         )
 
 
+def _refuse_together(recipe: "Recipe") -> None:
+    """Settings that do nothing, or cannot be, beside another."""
+    if recipe.engine.backend == "unsloth" and recipe.adapter.kind != "lora":
+        raise RecipeError(
+            f"engine.backend: unsloth trains adapters, not adapter.kind={recipe.adapter.kind}.",
+            fix="Set adapter.kind: lora, or engine.backend: fucina.",
+        )
+    for name, other, values in TOGETHER:
+        section, _, last = other.partition(".")
+        value = getattr(getattr(recipe, section), last)
+        written = _written(recipe, name)
+        if value in values and written not in (None, False):
+            raise RecipeError(
+                f"{_shown(name, written)} does nothing with {other}={value}.",
+                fix=f"Leave out {name}, or set another {other}.",
+            )
+
+
 def _written(recipe: "Recipe", name: str) -> Any:
     """The value of a setting where it is not its default, the first of a list; else None."""
     places: list[Any] = [recipe]
@@ -156,14 +186,25 @@ def _shown(name: str, value: Any) -> str:
 
 
 def _goals(recipe: "Recipe", task: "Task") -> dict[str, str]:
-    """Goals of scores that this task does not have."""
-    metrics = {"label": LABEL_METRICS, "spans": SPAN_METRICS}
-    known = metrics.get(task.answer, (*task.metrics, *TEXT_METRICS))
+    """Goals of scores that this task does not have, or that only describe answers."""
+    if task.answer == "text":
+        own = (name for name in task.metrics if name not in task.descriptive)
+        known: tuple[str, ...] = (*own, *TEXT_METRICS, *_persona_metrics(recipe))
+    else:
+        known = LABEL_METRICS if task.answer == "label" else SPAN_METRICS
     return {
-        f"evaluation.goals.{name}": nearest(name, known).rstrip(".")
+        f"evaluation.goals.{name}": "it says what answers are like, not how good they are"
+        if name in task.descriptive
+        else nearest(name, known).rstrip(".")
         for name in recipe.evaluation.goals
-        if name not in known
+        if name not in known and not (recipe.chat.constitution and name.startswith("rule:"))
     }
+
+
+def _persona_metrics(recipe: "Recipe") -> tuple[str, ...]:
+    """Scores that a constitution and a voice bring."""
+    rules = recipe.chat.constitution is not None
+    return ("all_rules",) * rules + ("sounds_like",) * (rules or recipe.chat.others is not None)
 
 
 def baselines(recipe: "Recipe") -> tuple[str, ...]:

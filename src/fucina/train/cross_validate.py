@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from fucina import tasks
 from fucina.models.build import build
@@ -12,6 +12,7 @@ from fucina.models.stack import Stack
 from fucina.models.threads import count
 from fucina.records import Predictions, Spans, Split, Texts, silent
 from fucina.train.checkpoint import State
+from fucina.train.elsewhere import require, take_over, teach
 from fucina.train.fit import fit
 from fucina.train.members import Hooks, Member
 from fucina.train.prepare_labels import prepare_labels
@@ -19,6 +20,7 @@ from fucina.train.prepare_pairs import prepare_pairs
 from fucina.train.prepare_spans import prepare_spans
 from fucina.train.prepare_texts import prepare_texts
 from fucina.train.stopping import max_ratio
+from fucina.train.texts import TextMaterial
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -89,6 +91,9 @@ def cross_validate(
         hooks: Where to report.
         memory: Where to save, and what to resume from.
     """
+    outside = recipe.engine.backend == "unsloth"
+    if outside:
+        require(recipe.engine.python, base)
     answer = tasks.get(recipe.task).answer
     ratio = max_ratio(recipe.stopping, recipe.training.loss, labels=answer == "label")
     prepare = PREPARE[answer] if base.halves is None else prepare_pairs
@@ -98,6 +103,11 @@ def cross_validate(
     members: list[Member] = []
     stacks: list[Stack] = []
     for number, group in enumerate(groups):
+        material = prepared.material(group)
+        taught = [
+            teach(i, cast("TextMaterial", material), base, recipe, ratio=ratio, hooks=hooks)
+            for i in (group if outside else ())
+        ]
         stack = build(
             base,
             recipe.adapter,
@@ -105,19 +115,24 @@ def cross_validate(
             labels=prepared.labels,
             seed=recipe.seed,
             workers=count(threads),
+            checkpointing=recipe.engine.checkpointing is True,
         )
         stack.bind(stack.adapters, prepared.heads[group])
-        done = fit(
-            stack,
-            prepared.material(group),
-            prepared.kind,
-            recipe.training,
-            recipe.stopping,
-            run=(recipe.seed, ratio, threads),
-            hooks=_for_group(hooks, group[0]),
-            save=lambda state, number=number: memory.save(number, state),
-            resume=memory.load(number),
-        )
+        own = _for_group(hooks, group[0])
+        if outside:
+            done = take_over(stack, material, prepared.kind, taught, own, threads)
+        else:
+            done = fit(
+                stack,
+                material,
+                prepared.kind,
+                recipe.training,
+                recipe.stopping,
+                run=(recipe.seed, ratio, threads),
+                hooks=replace(own, save=lambda state, number=number: memory.save(number, state)),
+                optimizer=recipe.engine.optimizer,
+                resume=memory.load(number),
+            )
         members += [replace(member, index=group[member.index]) for member in done]
         stacks.append(stack)
     hooks.lap("training")

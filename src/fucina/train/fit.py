@@ -1,9 +1,8 @@
 """The loop: all members of a stack, step by step, with stopping, best model and resume."""
 
 import time
-from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 from torch import Tensor
@@ -11,7 +10,7 @@ from torch import Tensor
 from fucina.errors import TrainingError
 from fucina.models.stack import Stack
 from fucina.models.threads import release
-from fucina.records import Epoch, silent
+from fucina.records import Epoch
 from fucina.train.batches import epoch_batches
 from fucina.train.checkpoint import State, pack, unpack
 from fucina.train.members import Hooks, Kind, Loop, Material, Member
@@ -35,7 +34,7 @@ def fit(
     *,
     run: tuple[int, float, Executor],
     hooks: Hooks,
-    save: Callable[[State], None] = silent,
+    optimizer: Literal["adamw", "adamw_8bit"] = "adamw",
     resume: State | None = None,
 ) -> list[Member]:
     """Train all members of a stack to their ends.
@@ -48,8 +47,8 @@ def fit(
         config: Epochs, batches, rates.
         stopping: Patience and which weights to keep.
         run: Seed, largest loss ratio, and the threads that compute (one core each).
-        hooks: Where to report.
-        save: Takes the state after each epoch, to resume from.
+        hooks: Where to report, and what takes the state after each epoch, to resume from.
+        optimizer: How it keeps its moments.
         resume: Go on from this state instead of from the start.
 
     Returns:
@@ -72,7 +71,7 @@ def fit(
         material,
         kind,
         list(members),
-        Optimizer(stack, config),
+        Optimizer(stack, config, optimizer),
         effective,
         config.batch_size,
     )
@@ -116,7 +115,7 @@ def fit(
         train = (losses, sums[:, 2] / len(batches), seconds, shares)
         _judge(loop, epoch, threads, hooks, train=train, config=config)
         _retire(loop, epoch, stopping, hooks)
-        save(pack(epoch, stack, loop.optimizer, members))
+        hooks.save(pack(epoch, stack, loop.optimizer, members))
         release()
     for member in members:
         if not member.reason:
@@ -145,7 +144,7 @@ def _judge(
                 f"{loop.stack.base.name} gives no numbers on the held-out rows before training.",
                 fix="Set training.precision=float32, or use another model.base.",
             )
-        state = states[i].clone()
+        state = states[i].to("cpu", copy=True)  # a GPU has better use for its memory
         if np.isfinite(loss) and member.best.see(epoch, held.score, loss, state):
             member.held_out = held.answers
             hooks.improved(loop.stack, member)

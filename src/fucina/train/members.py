@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from fucina.records import Epoch, Fold, Predictions, Progress, Spans, Texts, sil
 from fucina.train.batches import Chunk
 from fucina.train.optimizer import Optimizer
 from fucina.train.stopping import BestModel, EarlyStopping
+
+if TYPE_CHECKING:
+    from fucina.train.checkpoint import State
 
 __all__ = ["Gradients", "HeldOut", "Hooks", "Kind", "Loop", "Material", "Member", "Prepared"]
 
@@ -116,13 +119,14 @@ class Member:
 
 @dataclass(frozen=True)
 class Hooks:
-    """How the loop reaches the outside: progress, log, events, best models, stages that ended."""
+    """How the loop reaches the outside: progress, log, events, models, states, ended stages."""
 
     progress: Progress = silent
     tell: Tell = silent
     epoch: Callable[[Epoch], None] = silent
     improved: Callable[[Stack, Member], None] = silent
     every_epoch: Callable[[Stack, int, int, Tensor], None] = silent
+    save: "Callable[[State], None]" = silent
     lap: Callable[[str], None] = silent
 
 

@@ -1,10 +1,12 @@
 """AdamW over the members of a stack: each has its own rate, clipping and moments."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from fucina.models.packed import library
 
 if TYPE_CHECKING:
     from fucina.config import TrainingConfig
@@ -18,11 +20,26 @@ class Optimizer:
 
     AdamW works element by element, so members in one stack do not influence one another. The
     parameters are rows of `stack.adapters` and `stack.heads`; steps write through to the leaves.
+
+    Args:
+        stack: The members.
+        config: Rates, decay and clipping.
+        kind: `adamw_8bit` keeps moments in 8 bits, 256 to a scale (bitsandbytes); rows of fewer
+            than 4,096 numbers keep theirs whole.
+
+    Raises:
+        MissingExtraError: 8 bits are asked for and bitsandbytes is not installed.
     """
 
-    def __init__(self, stack: "Stack", config: "TrainingConfig") -> None:
+    def __init__(
+        self,
+        stack: "Stack",
+        config: "TrainingConfig",
+        kind: Literal["adamw", "adamw_8bit"] = "adamw",
+    ) -> None:
         self.stack = stack
         self.config = config
+        self.kind = kind
         self.head_rate = config.head_learning_rate or config.learning_rate
         self._start(stack.members)
 
@@ -37,7 +54,12 @@ class Optimizer:
             groups.append({"params": [head], "lr": self.head_rate})
             if adapter is not None:
                 groups.append({"params": [adapter], "lr": self.config.learning_rate})
-        self.adamw = torch.optim.AdamW(groups, weight_decay=self.config.weight_decay, fused=True)
+        decay = self.config.weight_decay
+        self.adamw: torch.optim.Optimizer = (
+            library().optim.AdamW8bit(groups, weight_decay=decay)
+            if self.kind == "adamw_8bit"
+            else torch.optim.AdamW(groups, weight_decay=decay, fused=True)
+        )
 
     def step(
         self, adapters: Tensor, heads: Tensor, moves: np.ndarray, shares: list[float]
@@ -74,7 +96,7 @@ class Optimizer:
     def moments(self) -> list[dict[str, Tensor]]:
         """The state of AdamW, one dictionary a parameter, heads before adapters."""
         return [
-            dict(self.adamw.state.get(parameter, {}))
+            {key: torch.as_tensor(v) for key, v in self.adamw.state.get(parameter, {}).items()}
             for group in self.adamw.param_groups
             for parameter in group["params"]
         ]
@@ -84,7 +106,12 @@ class Optimizer:
         parameters = [p for group in self.adamw.param_groups for p in group["params"]]
         for parameter, state in zip(parameters, moments, strict=True):
             if state:
-                self.adamw.state[parameter] = {key: value.clone() for key, value in state.items()}
+                own: dict[str, Any] = {
+                    key: value.to(parameter.device, copy=True) for key, value in state.items()
+                }
+                if self.kind == "adamw_8bit":  # it counts steps in a plain number
+                    own["step"] = int(own["step"])
+                self.adamw.state[parameter] = own
 
     def keep(self, members: list[int]) -> None:
         """Let the other members leave the stack."""

@@ -49,11 +49,12 @@ def prepare_texts(
     for rows in (split.test, split.development):  # a test row that cannot be judged shows early
         written = write(rows.examples, template, max_length_tokens=most, progress=hooks.progress)
         refuse_lost(written, rows.examples, most)
-    if written.cut:
-        hooks.tell(
-            f"{len(written.cut)} of {len(written)} conversations are longer than "
-            f"{base.max_length_tokens} tokens and lose their oldest turns; no answer is cut."
-        )
+        if written.cut:
+            which = "test rows" if rows is split.test else "conversations"
+            hooks.tell(
+                f"{len(written.cut)} of {len(written)} {which} are longer than {most} tokens and "
+                "lose their oldest turns, or the beginning of what is asked; no answer is cut."
+            )
     written = _checked(written, base, hooks)
     probe = build(
         base, recipe.adapter, members=1, labels=0, seed=recipe.seed, workers=count(threads)

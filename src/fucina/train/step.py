@@ -101,13 +101,15 @@ def _halve(loop: Loop, error: Exception, tell: Callable[[str], None]) -> None:
     if before == 1:
         raise ResourceError(
             "one single text at a time does not fit in memory.",
-            fix="Lower model.max_length_tokens, adapt fewer adapter.layers, or use fewer folds.",
+            fix="Set engine.checkpointing=true or model.quantize=nf4 where they are not set yet; "
+            "else lower model.max_length_tokens, adapt fewer adapter.layers, or use fewer folds.",
         ) from error
     loop.batch_rows = -(-before // 2)
     times = -(-loop.step_rows // loop.batch_rows)
     tell(
         f"out of memory with {before} rows at once: batch_size is now {loop.batch_rows} and "
-        f"accumulation {times}; a step still learns from {loop.step_rows} rows."
+        f"accumulation {times}; a step still learns from {loop.step_rows} rows. Larger batches may "
+        "fit with engine.checkpointing=true."
     )
 
 

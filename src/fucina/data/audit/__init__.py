@@ -73,6 +73,7 @@ def audit(subject: Subject, *, progress: Progress = silent) -> list[Finding]:
     for number, check in enumerate(wanted):
         progress(f"check {check.__module__.rsplit('.', 1)[-1]}", number, len(wanted))
         found += check(subject)
+    found += _own(subject)
     return sorted(found, key=lambda finding: ORDER[finding.severity])
 
 
@@ -84,7 +85,13 @@ def checks(answer: Answer) -> tuple[Check, ...]:
 def gate(subject: Subject) -> list[Finding]:
     """Run the checks that every training begins with; findings come errors first."""
     found = [finding for check in GATES[subject.answer] for finding in check(subject)]
+    found += _own(subject)
     return sorted(found, key=lambda finding: ORDER[finding.severity])
+
+
+def _own(subject: Subject) -> list[Finding]:
+    """What the checks of the task find."""
+    return [f for rows in subject.sides for check in subject.own for f in check(rows)]
 
 
 def raise_errors(findings: Sequence[Finding]) -> None:

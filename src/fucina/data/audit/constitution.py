@@ -9,7 +9,7 @@ __all__ = ["check"]
 
 
 def check(subject: Subject) -> list[Finding]:
-    """Judge every answer by every rule, each rule for itself."""
+    """Judge every answer by every rule that can be computed, each rule for itself."""
     found = []
     for rows in subject.sides if subject.rules else ():
         hits: dict[str, list[tuple[str, str]]] = {rule.name: [] for rule in subject.rules}
@@ -33,4 +33,14 @@ def check(subject: Subject) -> list[Finding]:
                         origins, told,
                     )
                 )  # fmt: skip
+    words = [rule.name for rule in subject.rules if rule.judge is not None]
+    if words:
+        found.append(
+            Finding(
+                "constitution_in_words", "note",
+                f"{len(words)} rule(s) in words are for the judge, and are not looked at here: "
+                f"{shown(words)}.",
+                "fucina train and fucina evaluate ask the judge.",
+            )
+        )  # fmt: skip
     return found

@@ -157,7 +157,8 @@ def _truncated(rows: Dataset, sizes: dict[str, _Sizes], limit: int) -> list[Find
         Finding(
             "truncated", "warning",
             f"{len(long):,} of {len(rows):,} {rows.name} rows are longer than "
-            f"model.max_length_tokens={limit} (rows longer than {table}).",
+            f"model.max_length_tokens={limit} and lose their oldest turns, or the beginning of "
+            f"what is asked (rows longer than {table}).",
             f"Set model.max_length_tokens={whole.max()} if the base reads so many, or shorten "
             "them.",
             tuple(long), tuple(f"{sizes[origin].whole} tokens" for origin in long),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fucina.records import Answer as Kind
-from fucina.records import Dataset, Example, Message, Predictions
+from fucina.records import Dataset, Example, Finding, Message, Predictions
 
 if TYPE_CHECKING:
     from fucina.config import RuleConfig
@@ -47,6 +47,7 @@ class Subject:
         out_of_fold: Answers of a k-fold run on these rows; None where there is none.
         template: How the base model wants conversations; None where no tokenizer is at hand.
         rules: What every answer must keep.
+        own: The checks of the task alone, of one file at a time.
     """
 
     train: Dataset
@@ -60,6 +61,7 @@ class Subject:
     out_of_fold: Predictions | None = None
     template: "Template | Pairing | None" = None
     rules: "tuple[RuleConfig, ...]" = ()
+    own: tuple[Callable[[Dataset], list[Finding]], ...] = ()
 
     @property
     def sides(self) -> list[Dataset]:

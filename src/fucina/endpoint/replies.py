@@ -1,11 +1,11 @@
-"""Read the rows out of what a model wrote: JSON as asked for, or whatever it made of it."""
+"""Read what was asked for out of what a model wrote: JSON, or whatever it made of it."""
 
 import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-__all__ = ["read_rows"]
+__all__ = ["json_values", "read_rows"]
 
 THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 OPENING = re.compile(r"[{\[]")
@@ -33,18 +33,23 @@ def read_rows(reply: str, fields: Sequence[str]) -> list[Row]:
         >>> read_rows('{"rows": [{"q": "Sì?", "a": "Sì."}, {"q": "No?", "a": "N', ["q", "a"])
         [{'q': 'Sì?', 'a': 'Sì.'}]
     """
-    said = THOUGHT.sub("", reply)
     if len(fields) > 1:
-        return [row for value in _values(said) for row in _rows(value, fields)]
-    for value in _values(said):
+        return [row for value in json_values(reply) for row in _rows(value, fields)]
+    for value in json_values(reply):
         texts = _texts(value, fields[0])
         if texts:
             return [{fields[0]: text} for text in texts]
-    return [{fields[0]: _bare(line)} for line in LISTED.findall(said)]
+    return [{fields[0]: _bare(line)} for line in LISTED.findall(THOUGHT.sub("", reply))]
 
 
-def _values(said: str) -> Iterator[Any]:
-    """Each JSON object or array in a text, the outermost only."""
+def json_values(reply: str) -> Iterator[Any]:
+    """Each JSON object or array of a reply, the outermost only; what it thought aloud is left out.
+
+    Example:
+        >>> list(json_values('<think>{"a": 1}</think> Ecco: {"b": [2]} [x] [3]'))
+        [{'b': [2]}, [3]]
+    """
+    said = THOUGHT.sub("", reply)
     decoder = json.JSONDecoder()
     place = failed = 0
     while failed < BRACKETS and (begin := OPENING.search(said, place)) is not None:

@@ -15,9 +15,11 @@ from fucina.errors import EndpointError, MissingExtraError, RecipeError
 if TYPE_CHECKING:
     from httpx2 import Response
 
-    from fucina.config import SynthesisConfig
+    from fucina.config import JudgeConfig, SynthesisConfig
 
-__all__ = ["Endpoint", "UnansweredError", "is_loopback"]
+    Server = SynthesisConfig | JudgeConfig
+
+__all__ = ["Endpoint", "Sleep", "UnansweredError", "is_loopback", "require_key"]
 
 Sleep = Callable[[float], Awaitable[object]]
 
@@ -47,20 +49,22 @@ class Endpoint:
     Args:
         config: Where it is, and how patient to be.
         key: Sent as a bearer token; empty to send none. It is in no message and no file.
+        section: The settings that `config` is written in, for messages.
         sleep: Waits.
         jitter: Gives numbers in 0..1, so that requests that failed together do not come again
             together.
 
     Raises:
-        RecipeError: `synthesis.url` is no address, or the key cannot be sent.
+        RecipeError: The address is none, or the key cannot be sent.
         MissingExtraError: httpx2 is not installed.
     """
 
     def __init__(
         self,
-        config: "SynthesisConfig",
+        config: "Server",
         key: str,
         *,
+        section: str,
         sleep: Sleep = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -68,8 +72,8 @@ class Endpoint:
             import httpx2
         except ImportError as error:
             raise MissingExtraError("httpx2", extra="synthesize") from error
-        _host(config.url)
-        self.config = config
+        _host(config.url, section)
+        self.config, self.section = config, section
         self._url = f"{config.url.rstrip('/').removesuffix('/chat/completions')}/chat/completions"
         self._key = key.strip()
         if not (self._key.isascii() and self._key.isprintable()):
@@ -86,7 +90,7 @@ class Endpoint:
             timeout=config.timeout_s,
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
             # A proxy of the environment knows no way to this machine.
-            trust_env=not is_loopback(config.url),
+            trust_env=not is_loopback(config.url, section),
         )
 
     async def __aenter__(self) -> "Endpoint":
@@ -176,12 +180,14 @@ class Endpoint:
             fix = f"Set {self.config.key_variable} to a key of this endpoint that may use "
             raise EndpointError(f"{told}.", fix=f"{fix}{self.config.model!r}.")
         if status == 404:
-            fix = "Check synthesis.url (it mostly ends in /v1) and synthesis.model"
+            fix = f"Check {self.section}.url (it mostly ends in /v1) and {self.section}.model"
             raise EndpointError(f"{told}.", fix=f"{fix}, now {self.config.model!r}.")
         if 300 <= status < 400:
             where = response.headers.get("Location", "another address")
-            raise EndpointError(f"{told}.", fix=f"Set synthesis.url to where it leads: {where}")
-        raise EndpointError(f"{told}.", fix="Mend in the section synthesis what it names.")
+            raise EndpointError(
+                f"{told}.", fix=f"Set {self.section}.url to where it leads: {where}"
+            )
+        raise EndpointError(f"{told}.", fix=f"Mend in the section {self.section} what it names.")
 
     def _safe(self, message: str) -> str:
         """A message of others, short, on one line, and without the key."""
@@ -189,7 +195,21 @@ class Endpoint:
         return " ".join(hidden.split())[:SHOWN]
 
 
-def is_loopback(url: str) -> bool:
+def require_key(config: "Server", key: str, *, section: str) -> None:
+    """Refuse to ask a server elsewhere without a key.
+
+    Raises:
+        RecipeError: Names the variable to set.
+    """
+    if not key and not is_loopback(config.url, section):
+        raise RecipeError(
+            f"no key for {config.url}: the variable {config.key_variable} is not set.",
+            fix=f"Set it: export {config.key_variable}=…; or name another in "
+            f"{section}.key_variable.",
+        )
+
+
+def is_loopback(url: str, section: str = "endpoint") -> bool:
     """Whether an address is on this machine, where no key is needed.
 
     Example:
@@ -198,14 +218,14 @@ def is_loopback(url: str) -> bool:
         >>> is_loopback("https://localhost.example.com/v1")
         False
     """
-    host = _host(url)
+    host = _host(url, section)
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
 
 
-def _host(url: str) -> str:
+def _host(url: str, section: str) -> str:
     try:
         parts = urlsplit(url)
         host = parts.hostname if parts.scheme in {"http", "https"} else None
@@ -214,7 +234,7 @@ def _host(url: str) -> str:
         host = None
     if not host:
         raise RecipeError(
-            f"synthesis.url: {url!r} is no address of a server.",
+            f"{section}.url: {url!r} is no address of a server.",
             fix="Write it with http:// or https://, such as http://localhost:11434/v1.",
         )
     return host

@@ -1,0 +1,20 @@
+"""Ask a model behind an OpenAI-compatible endpoint, and read what it wrote."""
+
+from fucina.endpoint.client import (
+    Endpoint,
+    Sleep,
+    UnansweredError,
+    is_loopback,
+    require_key,
+)
+from fucina.endpoint.replies import json_values, read_rows
+
+__all__ = [
+    "Endpoint",
+    "Sleep",
+    "UnansweredError",
+    "is_loopback",
+    "json_values",
+    "read_rows",
+    "require_key",
+]
