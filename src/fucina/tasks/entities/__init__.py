@@ -4,11 +4,8 @@ As spans they are marked by a head on every word; `entities.text` and `entities.
 rows for a decoder that writes them.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-from fucina.records import Example
 from fucina.tasks import Task
 from fucina.tasks.entities.baselines import by_gazetteer, by_spacy, by_word, spacy_models
 from fucina.tasks.entities.written import (
@@ -17,17 +14,9 @@ from fucina.tasks.entities.written import (
     baselines_of,
     examples_of,
     scores_of,
-    spans_of,
 )
 
 __all__ = ["TASK"]
-
-
-def to_example(row: Mapping[str, Any]) -> Example:
-    """Read a text and what is marked in it."""
-    spans = spans_of(row["spans"], row["text"])
-    target = as_text.write(row["text"], spans) if spans else ""
-    return Example(row["text"], target, row.get("group", ""), spans=spans)
 
 
 MARKED = Task(
@@ -35,7 +24,7 @@ MARKED = Task(
     summary="Names in a text and their types: persons, places, organizations.",
     answer="spans",
     columns={"text": "the text", "spans": "what is marked: start, end, label"},
-    to_example=to_example,
+    to_example=examples_of(as_text),
     headline="f1",
     baselines={
         "majority": by_word,
@@ -48,7 +37,6 @@ TEXT = replace(
     name="entities.text",
     summary="The same, written as a line: PER: Giulia Ferri; ORG: Comune di Lucca.",
     answer="text",
-    to_example=examples_of(as_text),
     scores=scores_of(as_text),
     baselines=baselines_of(as_text, MARKED.baselines),
 )
