@@ -113,6 +113,7 @@ def trainer(split, fold, epochs, seed):
 def latency(fit, recipe, members, pool, prompts):
     """Median milliseconds of an ensemble of the first members."""
     from fucina.models.build import build
+    from fucina.models.by_class import ByClass
     from fucina.models.ensemble import Ensemble
 
     full = fit.stacks[0]
@@ -122,7 +123,8 @@ def latency(fit, recipe, members, pool, prompts):
     stack.bind(states[:, :size].clone(), states[:, size:].clone())
     tables = tuple(t for t in fit.lexical[:members] if t is not None)
     lexicon = fit.lexicon if len(tables) == members else None
-    model = Ensemble(full.base, (stack,), tuple("x" * full.labels), lexicon, tables, "average")
+    weigher = ByClass(full.base, (stack,), lexicon, tables)
+    model = Ensemble(full.base, tuple("x" * full.labels), weigher, "average")
     times = []
     for prompt in prompts:
         began = time.perf_counter()
