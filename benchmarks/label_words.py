@@ -51,13 +51,20 @@ def learn(folder, options):
     found = flow.train(words, folder)
     base = next((folder / "runs/.bases").glob("scratch-*"))
     ways = {"names (words)": found}
-    for name, more in (("classes", "model.lexical=false"), ("classes + n-grams", "model.lexical=true")):
+    for name, more in (
+        ("classes", "model.lexical=false"),
+        ("classes + n-grams", "model.lexical=true"),
+    ):
         run = recipe_of(folder, name.split()[0], base, options.epochs, more)
         ways[name] = flow.train(run, folder)
-    print(f"{len(kept)} rows, {options.epochs} epochs; accuracy on 300 test rows, and calibration error")
+    print(
+        f"{len(kept)} rows, {options.epochs} epochs; accuracy on 300 test rows, and calibration error"
+    )
     for name, outcome in ways.items():
         accuracy, ece = (outcome.model.scores[key] for key in ("accuracy", "ece"))
-        print(f"{name:20} {accuracy.value:.3f} ({accuracy.low:.3f} to {accuracy.high:.3f})  {ece.value:.3f}")
+        print(
+            f"{name:20} {accuracy.value:.3f} ({accuracy.low:.3f} to {accuracy.high:.3f})  {ece.value:.3f}"
+        )
     return Path(found.folder)
 
 
@@ -68,7 +75,15 @@ def race(run, options, pool):
     rows = [json.loads(line) for line in (DEMO / "test.jsonl").read_text("utf-8").splitlines()]
     asked = [Example(row["text"], "") for row in rows]
     whole = tuple(
-        build(base, recipe.adapter, members=1, labels=0, seed=0, workers=threads.count(pool), whole=True)
+        build(
+            base,
+            recipe.adapter,
+            members=1,
+            labels=0,
+            seed=0,
+            workers=threads.count(pool),
+            whole=True,
+        )
         for _ in model.weigher.stacks
     )
     for own, stack in zip(whole, model.weigher.stacks, strict=True):
@@ -87,7 +102,9 @@ def race(run, options, pool):
         "one pass over the tree of names": lambda: weighed(model.weigher),
         "a pass for each name": lambda: weighed(apart),
         "writing": lambda: free.predict(asked, threads=pool, foretell=False).answers,
-        "writing, held to the names": lambda: held.predict(asked, threads=pool, foretell=False).answers,
+        "writing, held to the names": lambda: (
+            held.predict(asked, threads=pool, foretell=False).answers
+        ),
     }
     seconds, answers = {way: [] for way in ways}, {}
     for number in range(options.rounds + 1):
@@ -98,10 +115,14 @@ def race(run, options, pool):
                 seconds[way].append(time.process_time() - began)
     first = statistics.median(seconds["one pass over the tree of names"])
     tokens = sum(map(len, names.tokens))
-    print(f"\n{len(names.labels)} names of {tokens} tokens, {len(names.trie)} in the tree; {len(rows)} rows")
+    print(
+        f"\n{len(names.labels)} names of {tokens} tokens, {len(names.trie)} in the tree; {len(rows)} rows"
+    )
     print(f"{'way':34} {'processor s':>11} {'ratio':>6} {'right':>6} {'no label':>9}")
     for way, found in seconds.items():
-        right = sum(a == row["label"] for a, row in zip(answers[way], rows, strict=True)) / len(rows)
+        right = sum(a == row["label"] for a, row in zip(answers[way], rows, strict=True)) / len(
+            rows
+        )
         none = sum(answer not in names.labels for answer in answers[way])
         taken = statistics.median(found)
         print(f"{way:34} {taken:11.2f} {taken / first:6.2f} {right:6.3f} {none:9}", flush=True)

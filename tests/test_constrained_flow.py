@@ -114,9 +114,7 @@ def test_a_task_without_a_grammar_wants_a_file(make_decoder, posts):
 
 
 def test_labels_hear_no_grammar():
-    recipe, _ = parse(
-        "{task: classification, name: a, data: {train: a}, chat: {constrain: auto}}"
-    )
+    recipe, _ = parse("{task: classification, name: a, data: {train: a}, chat: {constrain: auto}}")
     with pytest.raises(RecipeError) as caught:
         refuse_idle(recipe)
     assert "chat.constrain" in caught.value.problem
