@@ -8,6 +8,7 @@ from fucina.config import AdapterConfig, ModelConfig
 from fucina.errors import ModelError, RunError
 from fucina.models import base as bases
 from fucina.models.build import build
+from fucina.models.by_class import ByClass
 from fucina.models.ensemble import Ensemble, combine
 from fucina.models.peft_format import adapter_config, from_tensors, to_tensors
 from fucina.models.saved import load, member_folder, save_lexicon, save_member
@@ -198,7 +199,7 @@ def test_truncation_keeps_the_closing_token(load_base):
 def test_ten_members_read_a_text_through_the_trunk_once(load_base, pool):
     base = load_base("bert")
     stack = _random_stack(base, AdapterConfig(layers=1, rank=4), members=10)
-    model = Ensemble(base, (stack,), ("a", "b", "c"), None, (), "average")
+    model = Ensemble(base, ("a", "b", "c"), ByClass(base, (stack,), None, ()), "average")
     rows = []
     trunk_run = stack.trunk.run
     stack.trunk.run = lambda batch: rows.append(len(batch.ids)) or trunk_run(batch)
@@ -207,7 +208,7 @@ def test_ten_members_read_a_text_through_the_trunk_once(load_base, pool):
     for member in range(10):
         alone = build(base, AdapterConfig(layers=1, rank=4), members=1, labels=3, seed=0, workers=2)
         alone.bind(stack.adapters[member : member + 1], stack.heads[member : member + 1])
-        single = Ensemble(base, (alone,), ("a", "b", "c"), None, (), "average")
+        single = Ensemble(base, ("a", "b", "c"), ByClass(base, (alone,), None, ()), "average")
         own = single.member_probabilities(["il pacco non arriva", "dove"], threads=pool)
         assert np.allclose(own[0], together[member], atol=1e-5)
 
