@@ -1,7 +1,8 @@
 """ROUGE as the library `rouge-score` computes it with stemming, to the last digit.
 
 The library itself is not used: it has had no release since 2022 and brings NLTK for its stemmer.
-Source: Lin, 2004, https://aclanthology.org/W04-1013/; https://pypi.org/project/rouge-score/
+Source: Lin, 2004, https://aclanthology.org/W04-1013/;
+https://github.com/google-research/google-research/tree/master/rouge
 """
 
 import re
