@@ -125,8 +125,8 @@ def test_true_answers_of_the_sample_fit_the_grammars_of_their_task():
     from fucina.models.constrain import Held
     from fucina.models.scratch import tokenizer_of
     from fucina.models.template import open_template
-    from fucina.recipe import load
     from fucina.reading import read_file
+    from fucina.recipe import load
 
     for name in tasks.names():
         task, folder = tasks.get(name), tasks.folder(name)
