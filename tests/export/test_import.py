@@ -65,14 +65,13 @@ def test_axolotl_is_read_with_its_defaults_guesses_and_what_is_left_out(tmp_path
     assert (recipe.training.weight_decay, recipe.seed) == (0.0, 42), "defaults of Axolotl, not ours"
     assert (recipe.stopping.patience, recipe.stopping.keep) == (1000, "rollback")
     assert recipe.model.max_length_tokens == 32768
+    assert (recipe.model.quantize, recipe.engine.optimizer) == ("nf4", "adamw_8bit")
     assert set(found.left) == {
-        "load_in_4bit",
-        "optimizer",
         "neftune_noise_alpha",
         "flash_attention",
     }
     told = "\n".join(found.guessed)
-    for word in ("1 more data sets", "cosine_with_min_lr", "llama3", "131072"):
+    for word in ("1 more data sets", "cosine_with_min_lr", "paged_adamw_8bit", "llama3", "131072"):
         assert word in told
     head = Path(found.recipe).read_text(encoding="utf-8").partition("\ntask:")[0]
     assert "neftune_noise_alpha" in head

@@ -56,6 +56,8 @@ def _overrides(draw):
         "stopping.patience": draw(some.integers(1, 9)),
         "chat.supervise": draw(some.sampled_from(["assistant", "last"])),
         "chat.template": draw(some.sampled_from(["auto", "chatml"])),
+        "engine.optimizer": draw(some.sampled_from(["adamw", "adamw_8bit"])),
+        "engine.checkpointing": draw(some.sampled_from(["auto", True, False])),
         "adapter.kind": kind,
         "adapter.layers": "all",
         "seed": draw(some.integers(0, 2**31 - 1)),
@@ -63,6 +65,9 @@ def _overrides(draw):
     }
     if kind == "lora":
         found |= {
+            "model.quantize": draw(some.sampled_from(["none", "nf4"])),
+            "adapter.rslora": draw(some.booleans()),
+            "adapter.dora": draw(some.booleans()),
             "adapter.rank": draw(some.integers(1, 64)),
             "adapter.alpha": float(draw(some.integers(1, 128))),
             "adapter.dropout": draw(some.sampled_from([0.0, 0.05, 0.1])),

@@ -7,6 +7,8 @@ from fucina.export.handover import Meaning
 __all__ = [
     "EVERYTHING",
     "answers_only",
+    "eighths",
+    "flag",
     "half",
     "optimizer",
     "quantized",
@@ -34,17 +36,33 @@ def same(value: Any) -> Meaning:
     return Meaning(left="rows of like length run together instead") if value else Meaning()
 
 
+def flag(setting: str, value: Any) -> Meaning:
+    """A setting that is on or off."""
+    return Meaning({setting: bool(value)})
+
+
 def optimizer(value: Any) -> Meaning:
-    """AdamW, or something near it."""
-    name = getattr(value, "value", str(value))
+    """AdamW, in full precision or with moments in 8 bits, or something near it."""
+    name = str(value)
     if name in ("adamw_torch_fused", "adamw_torch", "adamw_hf", "adamw"):
-        return Meaning()
-    near = "AdamW in full precision" if name.startswith(("adamw", "paged_adamw")) else "AdamW"
-    return Meaning(left=f"{near} is used")
+        return Meaning({"engine.optimizer": "adamw"})
+    if name in ("adamw_8bit", "adamw_bnb_8bit"):
+        return Meaning({"engine.optimizer": "adamw_8bit"})
+    near = "adamw_8bit" if "8bit" in name and "adamw" in name else "adamw"
+    return Meaning({"engine.optimizer": near}, guess=f"{name} became {near}, the nearest there is")
 
 
 def quantized(value: Any) -> Meaning:
-    """Frozen weights in four or eight bits."""
+    """Frozen weights in four bits; eight are not kept here."""
+    if value in (True, 4):
+        return Meaning({"model.quantize": "nf4"})
+    if value:
+        return Meaning(left="the base is read in its own precision")
+    return Meaning({"model.quantize": "none"})
+
+
+def eighths(value: Any) -> Meaning:
+    """Frozen weights in eight bits."""
     return Meaning(left="the base is read in its own precision") if value else Meaning()
 
 

@@ -12,6 +12,8 @@ from fucina.export.settings import adopt, as_yaml, known, read_common, written
 from fucina.export.theirs import (
     EVERYTHING,
     answers_only,
+    eighths,
+    flag,
     half,
     optimizer,
     quantized,
@@ -30,12 +32,14 @@ TEMPLATE = "chat_template.jinja"
 TEMPLATES = {"auto": "tokenizer_default_fallback_chatml", "chatml": "chatml"}
 # What these linear layers are called in most decoders; Axolotl has no word for them.
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_8bit"}
 BF16 = {"auto": "auto", "bfloat16": True, "float32": False}
 # Written in ways of their own.
 OWN = (
     "adapter.target_modules", "stopping.patience", "data.validation_share", "chat.system",
 )  # fmt: skip
 CARRIED = {
+    "model.quantize", "adapter.rslora", "adapter.dora", "engine.optimizer", "engine.checkpointing",
     "training.precision", "chat.template", "chat.supervise", "adapter.kind",
 }  # fmt: skip
 DEFAULTS = {
@@ -48,6 +52,7 @@ DEFAULTS = {
 def write(source: Handover) -> Bundle:
     """Write a configuration and its rows."""
     recipe = source.recipe
+    checkpointing = recipe.engine.checkpointing
     lost = losses(source, _carried(source))
     settings: dict[str, Any] = {
         **written(recipe, "axolotl", leave=OWN),
@@ -55,7 +60,8 @@ def write(source: Handover) -> Bundle:
         "datasets": [_dataset("train.jsonl", source)],
         "test_datasets": [{**_dataset("validation.jsonl", source), "split": "train"}],
         **_template_of(source),
-        "optimizer": "adamw_torch_fused",
+        "optimizer": OPTIMIZERS[recipe.engine.optimizer],
+        **({} if checkpointing == "auto" else {"gradient_checkpointing": checkpointing}),
         "bf16": BF16[recipe.training.precision],
         "train_on_inputs": False,
         "sample_packing": False,
@@ -88,7 +94,11 @@ def _adapter(source: Handover) -> dict[str, Any]:
     if adapter.kind == "full":
         return {}
     targets = adapter.target_modules
-    found: dict[str, Any] = {"adapter": "lora"}
+    small = source.recipe.model.quantize == "nf4"
+    found: dict[str, Any] = {"adapter": "qlora" if small else "lora"}
+    found |= {"load_in_4bit": True} if small else {}
+    found |= {"peft_use_rslora": True} if adapter.rslora else {}
+    found |= {"peft_use_dora": True} if adapter.dora else {}
     if targets == "all-linear":
         found["lora_target_linear"] = True
     elif targets == "attention":
@@ -224,11 +234,14 @@ READERS = {
     "datasets": _rows,
     "early_stopping_patience": stopping,
     "load_in_4bit": quantized,
-    "load_in_8bit": quantized,
+    "load_in_8bit": eighths,
     "load_best_model_at_end": _best,
     "lora_target_linear": _linear,
     "optimizer": optimizer,
+    "gradient_checkpointing": partial(flag, "engine.checkpointing"),
     "peft_layers_to_transform": _layers,
+    "peft_use_dora": partial(flag, "adapter.dora"),
+    "peft_use_rslora": partial(flag, "adapter.rslora"),
     "eval_sample_packing": same,
     "fp16": half,
     "sample_packing": same,

@@ -3,15 +3,27 @@
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fucina.errors import RecipeError
 from fucina.export.handover import Adopted, Bundle, Handover, Look, Meaning, Row, Target
 from fucina.export.lost import comments, losses
 from fucina.export.rows import json_lines
 from fucina.export.settings import adopt, as_yaml, known, read_common, written
-from fucina.export.theirs import EVERYTHING, answers_only, half, optimizer, quantized, same, share
+from fucina.export.theirs import (
+    EVERYTHING,
+    answers_only,
+    flag,
+    half,
+    optimizer,
+    quantized,
+    same,
+    share,
+)
 from fucina.export.theirs import stopping as ends
+
+if TYPE_CHECKING:
+    from fucina.config import Recipe
 
 __all__ = ["TARGET"]
 
@@ -24,7 +36,12 @@ TAGS = {
     "observation_tag": "tool", "function_tag": "function_call", "system_tag": "system",
 }  # fmt: skip
 OWN = ("adapter.target_modules", "stopping.patience", "data.validation_share", "chat.system")
-CARRIED = {"training.precision", "chat.supervise", "adapter.kind"}
+CARRIED = {
+    "model.quantize", "adapter.rslora", "adapter.dora", "engine.optimizer", "engine.checkpointing",
+    "engine.backend", "training.precision", "chat.supervise", "adapter.kind",
+}  # fmt: skip
+OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_8bit"}
+FOUR_BITS = {"quantization_bit": 4, "quantization_type": "nf4", "double_quantization": True}
 DEFAULTS = {
     "finetuning_type": "lora", "lora_rank": 8, "lora_target": "all", "lora_dropout": 0.0,
     "num_train_epochs": 3.0, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1,
@@ -47,14 +64,14 @@ def write(source: Handover) -> Bundle:
             fix="Set chat.template=chatml, or auto for the base's own.",
         )
     lost = losses(source, known("llamafactory") | CARRIED | {"chat.template"})
-    lora = recipe.adapter.kind == "lora"
+    lora, checkpointing = recipe.adapter.kind == "lora", recipe.engine.checkpointing
     settings: dict[str, Any] = {
         **written(recipe, "llamafactory", leave=OWN),
         "stage": "sft",
         "do_train": True,
         "do_eval": True,
         "finetuning_type": recipe.adapter.kind,
-        **({"lora_target": _targets(recipe.adapter.target_modules)} if lora else {}),
+        **(_adapter(recipe) if lora else {}),
         "dataset_dir": ".",
         "dataset": "train",
         "eval_dataset": "validation",
@@ -62,7 +79,10 @@ def write(source: Handover) -> Bundle:
         **({"template": "chatml"} if recipe.chat.template == "chatml" else {}),
         "mask_history": recipe.chat.supervise == "last",
         "bf16": recipe.training.precision != "float32",
-        "optim": "adamw_torch_fused",
+        "optim": OPTIMIZERS[recipe.engine.optimizer],
+        **(
+            {} if checkpointing == "auto" else {"disable_gradient_checkpointing": not checkpointing}
+        ),
         "early_stopping_steps": recipe.stopping.patience,
         "load_best_model_at_end": True,
         "metric_for_best_model": "eval_loss",
@@ -86,6 +106,16 @@ def write(source: Handover) -> Bundle:
         **texts,
     }
     return Bundle("train.yaml", files, COMMAND, tuple(lost))
+
+
+def _adapter(recipe: "Recipe") -> dict[str, Any]:
+    return {
+        "lora_target": _targets(recipe.adapter.target_modules),
+        **(FOUR_BITS if recipe.model.quantize == "nf4" else {}),
+        **({"use_rslora": True} if recipe.adapter.rslora else {}),
+        **({"use_dora": True} if recipe.adapter.dora else {}),
+        **({"use_unsloth": True} if recipe.engine.backend == "unsloth" else {}),
+    }
 
 
 def _targets(targets: str | Sequence[str]) -> str:
@@ -193,6 +223,14 @@ def _template(value: Any) -> Meaning:
     return Meaning({"chat.template": "auto"}, guess=f"{value} became the base's own template")
 
 
+def _kept(value: Any) -> Meaning:
+    return Meaning({"engine.checkpointing": not value})
+
+
+def _backend(value: Any) -> Meaning:
+    return Meaning({"engine.backend": "unsloth"} if value else {})
+
+
 def _history(value: Any) -> Meaning:
     return Meaning({"chat.supervise": "last" if value else "assistant"})
 
@@ -208,11 +246,13 @@ def _best(value: Any) -> Meaning:
 READERS = {
     **dict.fromkeys(
         ("stage", "do_train", "do_eval", "dataset_dir", "metric_for_best_model",
-         "greater_is_better", "freeze_trainable_layers"),
+         "greater_is_better", "freeze_trainable_layers", "quantization_type",
+         "double_quantization"),
         lambda _: Meaning(),
     ),
     **dict.fromkeys(("packing", "neat_packing"), same),
     "bf16": _precision,
+    "disable_gradient_checkpointing": _kept,
     "early_stopping_steps": ends,
     "fp16": half,
     "load_best_model_at_end": _best,
@@ -222,6 +262,9 @@ READERS = {
     "quantization_bit": quantized,
     "template": _template,
     "train_on_prompt": answers_only,
+    "use_dora": partial(flag, "adapter.dora"),
+    "use_rslora": partial(flag, "adapter.rslora"),
+    "use_unsloth": _backend,
     "val_size": share,
 }  # fmt: skip
 

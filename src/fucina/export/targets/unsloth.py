@@ -23,7 +23,8 @@ CARRIED = {
     *TRAINER, "training.warmup", "model.base", "model.max_length_tokens", "adapter.kind",
     "adapter.rank", "adapter.alpha", "adapter.dropout", "adapter.target_modules", "adapter.layers",
     "stopping.patience", "stopping.min_gain", "chat.system", "chat.template", "chat.supervise",
-    "training.precision",
+    "training.precision", "model.quantize", "adapter.rslora", "engine.optimizer",
+    "engine.checkpointing", "engine.backend", "engine.python",
 }  # fmt: skip
 
 SCRIPT = '''\
@@ -61,7 +62,7 @@ trainer = SFTTrainer(
     args=SFTConfig(
         dataset_text_field="text",
 {trainer}
-        optim="adamw_torch",
+        optim={optimizer},
         eval_strategy="epoch",
         save_strategy="epoch",
         load_best_model_at_end=True,
@@ -86,7 +87,7 @@ def write(source: Handover) -> Bundle:
         "model_name": recipe.model.base,
         "max_seq_length": recipe.model.max_length_tokens,
         "dtype": DTYPES[recipe.training.precision],
-        "load_in_4bit": False,
+        "load_in_4bit": recipe.model.quantize == "nf4",
         "full_finetuning": recipe.adapter.kind == "full",
     }
     trainer = written(recipe, "trl", leave=known("trl") - set(TRAINER))
@@ -106,6 +107,7 @@ def write(source: Handover) -> Bundle:
             f"early_stopping_threshold={recipe.stopping.min_gain}"
         ),
         trainer=_arguments(trainer, 8),
+        optimizer=_literal("adamw_torch" if recipe.engine.optimizer == "adamw" else "adamw_8bit"),
         last=recipe.chat.supervise == "last",
         adapters=_literal(f"{recipe.output}/{recipe.name}"),
     )
@@ -123,6 +125,7 @@ def _adapter(source: Handover) -> str:
         "r": adapter.rank,
         "lora_alpha": round(adapter.alpha),
         "lora_dropout": adapter.dropout,
+        **({"use_rslora": True} if adapter.rslora else {}),
         "target_modules": names.get(targets, [targets]) if isinstance(targets, str) else [*targets],
         **({} if adapter.layers == "all" else {"finetune_last_n_layers": adapter.layers}),
         "random_state": source.recipe.seed,
