@@ -136,5 +136,5 @@ def test_true_answers_of_the_sample_fit_the_grammars_of_their_task():
         rows = read_file(recipe, folder / recipe.data.train).examples
         template = open_template(tokenizer_of([row.target for row in rows]))
         for make in task.grammars.values():
-            held = Held(lambda asked, make=make: make(rows, asked), template)
+            held = Held(lambda asked, make=make, rows=rows: make(rows, asked), template)
             assert not held.misfits(rows), name
