@@ -229,7 +229,6 @@ def test_the_same_run_twice_gives_the_same(make_decoder, spoken):
     ("evaluation.goals={accuracy: 0.9}", "perplexity"), ("evaluation.baselines=[words]", "Known: base"),
     ("expectations.metric=balanced_accuracy", "evaluation.goals"),
     ("expectations.metric_target=0.9", "evaluation.goals"), ("adapter.kind=head", "lora"),
-    ("augment.surface=[typo]", "Leave it out"),
 ])  # fmt: skip
 def test_a_setting_that_does_nothing_for_texts_is_refused(override, fix, spoken):
     with pytest.raises(RecipeError) as caught:

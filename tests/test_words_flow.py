@@ -65,8 +65,8 @@ def test_all_verbs_of_labels_work_on_names(make_decoder, labelled):
     )
     recipe = _recipe(
         make_decoder("llama"), labelled, "folds.count=3", "evaluation.must_fix=must.jsonl",
-        "evaluation.rules=rules.yaml", "evaluation.max_error=0.2", "training.epochs=8",
-        "training.learning_rate=2e-2", "adapter.layers=all",
+        "evaluation.rules=rules.yaml", "evaluation.max_error=0.2", "training.epochs=30",
+        "training.learning_rate=5e-3", "adapter.layers=all",
     )  # fmt: skip
     outcome = flow.train(recipe, labelled)
     folder = Path(outcome.folder)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 
@@ -245,6 +246,7 @@ SPOILED = [
 def talk(decoder_tokenizer, tmp_path):
     """A folder with a recipe for conversations, some of them spoiled, and the tokenizer it needs."""
     decoder_tokenizer().save_pretrained(tmp_path / "base")
+    (tmp_path / "base" / "config.json").write_text('{"model_type": "llama"}', encoding="utf-8")
     lines = [json.dumps(row, ensure_ascii=False) for row in [*TALK, *SPOILED]]
     (tmp_path / "rows.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (tmp_path / "rules.yaml").write_text(
@@ -278,7 +280,7 @@ def test_audit_mends_conversations_and_the_command_it_prints_reads_them(talk):
         "27 of 28 rows, 1 dropped, 2 rewritten, turns after the last answer left out of 1"
         in shown.stdout
     )
-    command = shown.stdout.splitlines()[-1].removeprefix("next: ").split()
+    command = shlex.split(shown.stdout.splitlines()[-1].removeprefix("next: "))
     assert command[:3] == ["fucina", "train", "recipe.yaml"]
     again = _run("audit", *command[2:], "--json", cwd=talk)
     assert again.returncode == 0, again.stderr

@@ -92,7 +92,7 @@ def test_an_example_trains_on_few_rows(path, make_base, make_decoder, tmp_path):
     texts = tasks.get(recipe.task).answer == "text"
     base = make_decoder("llama") if texts else make_base("bert")
     files = [path.parent / name for name in (recipe.data.train, recipe.data.test)]
-    train, test = (_few(file, tmp_path, 2 if texts else 3) for file in files)
+    train, test = (_few(file, tmp_path, 2 if texts else 5) for file in files)
     overrides = [f"model.base={base}", f"output={tmp_path}", f"data.train={train}",
                  f"data.test={test}", "training.epochs=1", "adapter.rank=2",
                  f"folds.count={min(2, recipe.folds.count)}", "evaluation.bootstrap_samples=100",

@@ -10,6 +10,7 @@ import transformers
 
 from fucina.config import AdapterConfig
 from fucina.models.build import build
+from fucina.models.constrain import likeliest
 from fucina.models.pairs import pair
 from fucina.models.writer import Writer
 from fucina.records import Example
@@ -49,11 +50,11 @@ def test_the_base_alone_writes_what_generate_writes(kind, load_pair, make_pair):
     plain = transformers.AutoModelForSeq2SeqLM.from_pretrained(make_pair(kind), dtype=torch.float32)
     writer = _alone(base)
     prompts = [writer.manner.asked(row, base) for row in ROWS]
-    endless = writer._answer(prompts, [None])
+    endless = writer._answer(prompts, [None], likeliest)
     # A random model hardly ever ends: what it says in the middle of an answer is made the end.
     longest = max(endless, key=len)
     ending = _alone(_ending_at(base, longest[len(longest) // 2]))
-    ended = ending._answer(prompts, [None])
+    ended = ending._answer(prompts, [None], likeliest)
     assert [len(tokens) for tokens in ended] != [len(tokens) for tokens in endless]
     for model, answers in ((writer, endless), (ending, ended)):
         for prompt, tokens in zip(prompts, answers, strict=True):
@@ -117,6 +118,6 @@ def test_writing_ends_where_the_decoder_has_no_positions_left(kind, load_pair, p
     )
     found = Writer(base, (stack,), 400).predict(ROWS[:2], threads=pool, foretell=False)
     lengths = [len(tokens) for tokens in Writer(base, (stack,), 400)._answer(
-        [base.template.asked(row) for row in ROWS[:2]], [None])]  # fmt: skip
+        [base.template.asked(row) for row in ROWS[:2]], [None], likeliest)]  # fmt: skip
     assert max(lengths) == base.positions == 128
     assert not found.ended[int(np.argmax(lengths))]

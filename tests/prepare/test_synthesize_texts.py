@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fucina.prepare.replies import read_rows
 
 from fucina import reading, review, tasks
+from fucina.endpoint.replies import read_rows
 from fucina.errors import DataError, EndpointError, RecipeError
 from fucina.recipe import dump, parse
 from fucina.synthesized import accept, write_examples

@@ -63,7 +63,7 @@ def _long(evidence: Mapping[str, str]) -> dict[str, str]:
 
 def _alone(model: Mapping[str, Any]) -> str:
     """The scores that need no true answer, with those of the true answers."""
-    columns = {"model": model["scores"], **model.get("beside", {})}
+    columns = {"model": model.get("scores", {}), **model.get("beside", {})}
     if TRUE not in columns:
         return ""
     rows = [

@@ -82,7 +82,10 @@ def test_nothing_but_reading_is_allowed(database, sql, tmp_path, monkeypatch):
     [
         (f"{NUMBERS} SELECT count(*) FROM n", "too slow"),
         (f"{NUMBERS} SELECT i FROM n WHERE i < 0", "too slow"),
-        (f"SELECT count(*) FROM ({NUMBERS} SELECT i FROM n LIMIT 9999999999) a, soci", "too slow"),
+        (
+            f"SELECT count(*) FROM ({NUMBERS} SELECT i FROM n LIMIT 9999999999) a, soci",
+            "too slow or too much memory",
+        ),  # whichever comes first on this machine
         (f"{NUMBERS} SELECT i FROM n", "too many rows"),
         (f"{NUMBERS} SELECT group_concat(i) FROM n", "too slow"),
         (f"{NUMBERS} SELECT hex(randomblob(200000)) FROM n", "too much memory"),
@@ -111,7 +114,7 @@ def test_a_query_that_eats_the_machine_is_stopped(database, sql, problem):
     process = psutil.Process()
     before, began = process.memory_info().rss, time.monotonic()
     found = run_query(database, sql, LIMITS)
-    assert found.problem == problem, found.message
+    assert found.problem in problem.split(" or "), found.message
     assert time.monotonic() - began < 10  # of one second; the machine may be busy
     assert process.memory_info().rss - before < 100 * 2**20
     assert run_query(database, "SELECT count(*) FROM soci", LIMITS).rows == ((2,),)
