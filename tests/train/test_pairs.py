@@ -106,7 +106,7 @@ def test_the_loss_of_a_batch_is_that_of_transformers_from_labels(kind, load_pair
     assert (batch.sources == pad).any()
     with torch.no_grad():
         ours = token_losses(*foretell_pairs(stack, batch), batch.targets).mean()
-    assert ours.item() == pytest.approx(theirs.item(), abs=1e-6)
+    assert ours.item() == pytest.approx(theirs.item(), abs=TOLERANCE)
 
 
 @pytest.mark.parametrize("kind", KINDS)
