@@ -125,6 +125,7 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
         allow_duplicates=config.allow_duplicates,
         rules=data.load_constitution(root / written).rules if written else (),
         own=task.checks,
+        read=task.read,
     )
     _refuse_unread(recipe, subject.sides)
     return subject

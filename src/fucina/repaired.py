@@ -3,16 +3,18 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 from fucina import data, run
 from fucina.errors import DataError
-from fucina.records import Answer, Dataset, Finding
+from fucina.records import Answer, Dataset, Finding, Repair
 
 __all__ = ["write_repaired"]
+
+SIDES = ("train", "validation", "test")
 
 
 def write_repaired(
@@ -39,8 +41,7 @@ def write_repaired(
         raise DataError(f"{folder} exists already.", fix="Give --fix a folder that does not.")
     files = []
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    for rows in subject.sides:
-        kept, done = data.repair(rows, findings)
+    for rows, kept, done in _repaired(subject, findings):
         run.write_text(unfinished / f"{rows.name}.jsonl", "".join(_lines(kept, subject.answer)))
         files.append(
             {
@@ -78,6 +79,29 @@ def write_repaired(
     run.write_json(unfinished / "repairs.json", report)
     unfinished.rename(folder)  # whole or not at all
     return report
+
+
+def _repaired(
+    subject: data.Subject, findings: Sequence[Finding]
+) -> list[tuple[Dataset, Dataset, list[Repair]]]:
+    """Each file as it was, as it is repaired, and what was done to it.
+
+    A row that was mended may say what another says already, so rows are compared again until
+    nothing is left to drop.
+    """
+    kept = {side: rows for side in SIDES if (rows := getattr(subject, side)) is not None}
+    done: dict[str, dict[str, Repair]] = {side: {} for side in kept}
+    while any(finding.repairs for finding in findings):
+        for side, rows in kept.items():
+            kept[side], touched = data.repair(rows, findings, subject.read)
+            for repair in touched:
+                first = done[side].get(repair.row, repair)
+                done[side][repair.row] = replace(repair, before=first.before)
+        compared = data.gate(replace(subject, **kept))
+        findings = [finding for finding in compared if None in finding.repairs.values()]
+    return [
+        (getattr(subject, side), rows, list(done[side].values())) for side, rows in kept.items()
+    ]
 
 
 def _lines(rows: Dataset, answer: Answer) -> list[str]:

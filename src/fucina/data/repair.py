@@ -1,6 +1,6 @@
 """Apply what an audit can mend without a person: a new data set, and a list of what was done."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,14 +9,18 @@ from fucina.records import Dataset, Example, Finding, Message, Repair
 __all__ = ["repair"]
 
 New = str | tuple[Message, ...] | Mapping[str, Any]
+Read = Callable[[Mapping[str, Any]], Example]
 
 
-def repair(rows: Dataset, findings: Sequence[Finding]) -> tuple[Dataset, list[Repair]]:
+def repair(
+    rows: Dataset, findings: Sequence[Finding], read: Read | None = None
+) -> tuple[Dataset, list[Repair]]:
     """Drop and rewrite rows as the findings propose; rows without a proposal stay as they are.
 
     Args:
         rows: One file.
         findings: Of an audit; where several propose something for a row, dropping wins.
+        read: Makes an example of the mended columns of a row; None leaves what they say as it was.
 
     Example:
         >>> from fucina.records import Example
@@ -39,18 +43,20 @@ def repair(rows: Dataset, findings: Sequence[Finding]) -> tuple[Dataset, list[Re
         elif new is None:
             done.append(Repair(example.origin, "dropped", why, _text(example)))
         else:
-            mended = _mended(example, new)
+            mended = _mended(example, new, read)
             kept.append(mended)
             before = _text(example, example.fields if isinstance(new, Mapping) else "")
             done.append(Repair(example.origin, "rewritten", why, before, _text(mended, new)))
     return replace(rows, examples=tuple(kept)), done
 
 
-def _mended(example: Example, new: New) -> Example:
+def _mended(example: Example, new: New, read: Read | None) -> Example:
     if isinstance(new, str):
         return replace(example, prompt=new)
     if isinstance(new, Mapping):
-        return replace(example, fields=new)
+        return replace(
+            read(new) if read else example, origin=example.origin, group=example.group, fields=new
+        )
     spoken = Example.of_conversation(new, tools=example.tools, group=example.group)
     fields = {"messages": new, "tools": example.tools}
     return replace(spoken, origin=example.origin, left_out=example.left_out, fields=fields)

@@ -244,6 +244,21 @@ def test_repairs_go_to_a_new_folder_with_a_report_of_every_row(tmp_path):
         write_repaired(subject, audit(subject), tmp_path / "fixed")
 
 
+def test_a_row_that_repeats_another_once_it_is_mended_is_dropped(tmp_path):
+    good, broken = "la città è lontana da qui assai", "la citt\u00c3\u00a0 è lontana da qui assai"
+    other, spoilt = "perché il pacco non arriva più", "perch\u00c3\u00a9 il pacco non arriva più"
+    rows = _with((good, "reso"), (broken, "reso"), (spoilt, "reso"))
+    test = Dataset("test", (Example(other, "reso", origin="t:1"),))
+    subject = Subject(rows, None, test)
+    train, held = write_repaired(subject, audit(subject), tmp_path / "fixed")["files"]
+    assert [(d["row"], d["why"]) for d in train["dropped"]] == [
+        (f"train.csv:{len(rows)}", "duplicate"), (f"train.csv:{len(rows) + 1}", "leak")
+    ]  # fmt: skip
+    assert (train["dropped"][0]["before"], train["rewritten"]) == (broken, [])
+    assert train["rows"] == len(rows) - 2
+    assert held["rows"] == 1
+
+
 def test_repaired_rows_keep_their_groups_and_nothing_unfinished_is_left(tmp_path):
     rows = Dataset(
         "train", (Example("prima frase", "a", "", "t:1"), Example("seconda", "b", "anna", "t:2"))

@@ -521,10 +521,12 @@ def test_rows_of_columns_are_repaired_as_columns(tmp_path):
         {"text": "Oggi pizza in piazza.", "hashtags": ["#cittÃ\u00a0", "#pizza"], "id": 1},
         {"text": "Un giro in bici, poi lago.", "hashtags": ["#bici"], "id": 2},
         {"text": "Un giro in bici, poi lago.", "hashtags": ["#bici"], "id": 3},
+        {"text": "Oggi pizza in piazza.", "hashtags": ["#città", "#pizza"], "id": 4},
     ]
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    subject = Subject(data.load(path, task, {}, name="train"), answer="text")
+    rows_read = data.load(path, task, {}, name="train")
+    subject = Subject(rows_read, answer="text", read=task.read)
     report = write_repaired(subject, audit(subject), tmp_path / "fixed")
     written = (tmp_path / "fixed" / "train.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line) for line in written] == [

@@ -1,9 +1,9 @@
 """What the checks look at."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,6 +48,7 @@ class Subject:
         template: How the base model wants conversations; None where no tokenizer is at hand.
         rules: What every answer must keep.
         own: The checks of the task alone, of one file at a time.
+        read: Makes an example of a row of columns anew, for rows that were mended.
     """
 
     train: Dataset
@@ -62,6 +63,7 @@ class Subject:
     template: "Template | Pairing | None" = None
     rules: "tuple[RuleConfig, ...]" = ()
     own: tuple[Callable[[Dataset], list[Finding]], ...] = ()
+    read: Callable[[Mapping[str, Any]], Example] | None = None
 
     @property
     def sides(self) -> list[Dataset]:
