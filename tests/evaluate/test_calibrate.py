@@ -5,7 +5,7 @@ import pytest
 
 from fucina.config import EvaluationConfig
 from fucina.evaluate import calibrate
-from fucina.metrics import apply_temperature
+from fucina.metrics import apply_temperature, fit_temperature, log_loss
 from fucina.records import Predictions
 
 
@@ -33,6 +33,20 @@ def test_the_temperature_undoes_what_made_it_too_sure_or_too_modest(sharper):
 def test_a_calibrated_model_is_left_as_it_is_or_nearly_so():
     found = calibrate(_answers(3000, sharper=1.0), CONFIG, seed=0)
     assert found.temperature == pytest.approx(1.0, rel=0.1)
+
+
+def test_a_temperature_that_moves_the_error_from_some_rows_to_others_is_not_kept():
+    sure, modest = np.tile([0.9999, 0.0001], (1000, 1)), np.tile([0.6, 0.4], (1000, 1))
+    right = np.random.default_rng(0).random(2000) < 0.9
+    answers = Predictions(
+        ("a", "b"), np.concatenate([sure, modest]), tuple(np.where(right, "a", "b").tolist())
+    )
+    found = calibrate(answers, CONFIG, seed=0)
+    best = fit_temperature(answers.probabilities, 1 - right.astype(int))
+    softer = apply_temperature(answers.probabilities, best)
+    assert log_loss(softer, 1 - right) < log_loss(answers.probabilities, 1 - right) - 0.05
+    assert found.temperature == 1.0
+    assert found.after == found.before
 
 
 def test_few_rows_and_false_leave_confidence_alone():

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from fucina.data import Quality
     from fucina.prepare import PhaseProgress
     from fucina.records import Finding
 
@@ -37,7 +38,7 @@ def command(
     """Look for what spoils a training: leaks, wrong labels, cut answers, broken text."""
     from dataclasses import asdict
 
-    from fucina import prepare, reading
+    from fucina import data, prepare, reading
     from fucina.cli.screen import console, print_json, reporting
     from fucina.recipe import load
     from fucina.repaired import write_repaired
@@ -51,6 +52,7 @@ def command(
             None if fix is None else write_repaired(subject, findings, fix, recipe=str(recipe))
         )
     counts = {side.name: len(side) for side in subject.sides}
+    judged = [data.quality(side, findings) for side in subject.sides]
     phases = prepare.phase_progress(
         subject.train.targets, settings.phases, labelled=subject.answer == "label"
     )
@@ -59,6 +61,7 @@ def command(
             {
                 "rows": counts,
                 "findings": [asdict(finding) for finding in findings],
+                "quality": [asdict(found) for found in judged],
                 "phases": [asdict(phase) for phase in phases],
                 "fix": written,
             }
@@ -69,6 +72,8 @@ def command(
             console.print(_phase_table(phases, labelled=subject.answer == "label"))
             console.print()
         sides = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        for found in judged:
+            _show_quality(found, shown=rows)
         levels: list[str] = [f.severity for f in findings]
         told = ", ".join(f"{levels.count(level)} {level}(s)" for level in COLORS)
         console.print(f"{told} in {sides} rows.")
@@ -110,6 +115,20 @@ def _show(findings: "Sequence[Finding]", *, shown: int) -> None:
             line.truncate(console.width - 4, overflow="ellipsis")
             console.print(Padding(line, (0, 0, 0, 4)))
         console.print()
+
+
+def _show_quality(found: "Quality", *, shown: int) -> None:
+    from rich.text import Text
+
+    from fucina.cli.screen import console
+
+    clean = found.rows - len(found.review)
+    console.print(
+        f"quality of {found.name}: {found.share:.1%}, {clean:,} of {found.rows:,} rows that no "
+        "error and no warning names"
+    )
+    for origin in list(found.review)[:shown]:
+        console.print(Text(f"    {origin}  {', '.join(found.review[origin])}", "dim"))
 
 
 def _left_out(turns: "Mapping[str, Sequence[object]]") -> str:

@@ -3,6 +3,7 @@
 from fucina.data.admission import Admission, HeldOut, presentable
 from fucina.data.audit import Subject, audit, gate, raise_errors
 from fucina.data.audit.language import guess
+from fucina.data.audit.quality import Quality, quality
 from fucina.data.cases import load_cases
 from fucina.data.columns import to_columns
 from fucina.data.constitution import load_constitution
@@ -18,6 +19,7 @@ __all__ = [
     "Admission",
     "HeldOut",
     "Known",
+    "Quality",
     "Subject",
     "audit",
     "gate",
@@ -27,6 +29,7 @@ __all__ = [
     "load_cases",
     "load_constitution",
     "presentable",
+    "quality",
     "raise_errors",
     "repair",
     "to_columns",

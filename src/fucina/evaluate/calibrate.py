@@ -29,7 +29,9 @@ def calibrate(out_of_fold: Predictions, config: "EvaluationConfig", *, seed: int
     """Fit one temperature and a threshold on rows that no member learned from.
 
     The temperature is judged before it is believed: fitted on one half of the rows and applied to
-    the other, both ways. Where that does not lower the log loss it stays at 1.
+    the other, both ways. It stays at 1 where that does not lower the log loss, and the calibration
+    error to less than chance explains: wrong labels among the held-out rows ask for less
+    confidence as well, and that cannot be put right by a temperature.
 
     Args:
         out_of_fold: Answers of members on rows they held out, n x c, with targets.
@@ -45,11 +47,14 @@ def calibrate(out_of_fold: Predictions, config: "EvaluationConfig", *, seed: int
         (True, 0.19, True)
     """
     targets, before = codes(out_of_fold), out_of_fold.probabilities
-    temperature, after = 1.0, before
+    temperature, error = 1.0, _error(before, targets, config, seed)
+    mended = error
     if config.calibrate and len(targets) >= FEWEST_ROWS:
         crossed = _crossed(before, targets, seed)
-        if log_loss(crossed, targets) < log_loss(before, targets):
-            temperature, after = fit_temperature(before, targets), crossed
+        better = log_loss(crossed, targets) < log_loss(before, targets)
+        tried = _error(crossed, targets, config, seed)
+        if better and tried.value < error.low:
+            temperature, mended = fit_temperature(before, targets), tried
     calibrated = apply_temperature(before, temperature) if temperature != 1 else before
     right = calibrated.argmax(axis=1) == targets
     points = risk_coverage(calibrated.max(axis=1), right, confidence=config.confidence)
@@ -58,8 +63,8 @@ def calibrate(out_of_fold: Predictions, config: "EvaluationConfig", *, seed: int
         picked, proved = pick_threshold(points, config.max_error)
     return Calibration(
         temperature=temperature,
-        before=_error(before, targets, config, seed),
-        after=_error(after, targets, config, seed),
+        before=error,
+        after=mended,
         rows=len(targets),
         curve=tuple(points),
         target=config.max_error,

@@ -27,7 +27,7 @@ def _calibrated(found: Mapping[str, Any]) -> str:
         return (
             f"Confidence is off by {before['value']:.3f} "
             f"[{before['low']:.3f}, {before['high']:.3f}] on {found['rows']} held-out rows and "
-            "is left as it is: no temperature lowers their log loss."
+            "is left as it is: no temperature makes it clearly better."
         )
     return (
         f"Confidence was off by {before['value']:.3f} "

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fucina.data import Subject, audit, group_similar, repair
+from fucina.data import Subject, audit, group_similar, quality, repair
 from fucina.data.audit.label_noise import suspects
 from fucina.data.audit.personal import find
 from fucina.data.similar import clusters, normalized
@@ -242,6 +242,20 @@ def test_repairs_go_to_a_new_folder_with_a_report_of_every_row(tmp_path):
     assert report["files"][1]["rows"] == 1  # test rows are never dropped for a leak
     with pytest.raises(DataError, match="exists already"):
         write_repaired(subject, audit(subject), tmp_path / "fixed")
+
+
+def test_quality_is_the_share_of_rows_with_nothing_against_them():
+    first = _healthy().examples[0]
+    rows = _with(
+        (first.prompt, first.target), ("perch\u00c3\u00a9 mai a scrivi@esempio.it", "reso")
+    )
+    before = quality(_healthy(), audit(Subject(_healthy())))
+    found = quality(rows, audit(Subject(rows)))
+    spoilt = [row.origin for row in rows.examples[-2:]]
+    assert set(found.review) == {*before.review, *spoilt}
+    assert found.share == 1 - len(found.review) / len(rows)
+    assert found.review[spoilt[1]] == ("encoding", "personal_data")
+    assert next(iter(found.review)) == spoilt[1]  # named by most
 
 
 def test_a_row_that_repeats_another_once_it_is_mended_is_dropped(tmp_path):
