@@ -120,8 +120,11 @@ def too_few_epochs(training: Training) -> Cause | None:
     ended = all(m["ended"] == "ran all epochs" for m in training.members)
     if not ended or training.rose > 1.1:
         return None
-    # How low the loss of a text can be, nobody knows: that it still falls must be seen.
-    evidence = max(0.9 if curves.falling else 0.0, training.underfit if training.of_labels else 0.0)
+    # How low the loss of a text can be, nobody knows: that it still falls must be seen, or that
+    # there were hardly any steps.
+    hardly = 0.8 if training.steps < FEW_STEPS / 3 else 0.0
+    left = training.underfit if training.of_labels else hardly
+    evidence = max(0.9 if curves.falling else 0.0, left)
     few = off(usual / asked.epochs, evidence)
     if asked.epochs >= usual and curves.falling:
         fall = 1 - curves.held[-1] / curves.held[-2]
