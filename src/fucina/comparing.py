@@ -19,14 +19,19 @@ def same_job(first: Path, second: Path) -> bool:
     return run.read_recipe(run.find(first)).task == run.read_recipe(run.find(second)).task
 
 
-def change(first: Path, second: Path) -> Change:
+def change(first: Path, second: Path, comparison: Comparison | None = None) -> Change:
     """What the second run changed against the first.
+
+    Args:
+        first: A run folder.
+        second: A run folder.
+        comparison: Of their answers; None compares those that the folders keep.
 
     Raises:
         RunError: They were judged on different rows, or one is not complete.
     """
     folders = [run.find(folder) for folder in (first, second)]
-    comparison = using.compare(*folders)
+    comparison = comparison or using.compare(*folders)
     facts = [_facts(folder) for folder in folders]
     scores = [_scores(fact["model"]) for fact in facts]
     rows = [run.read_json(folder / "data.json")["development"]["rows"] for folder in folders]

@@ -1,12 +1,14 @@
 """Two models that write, compared by what their task counts or by how likely true answers were."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fucina import run
 from fucina.config import EvaluationConfig
 from fucina.errors import RunError
-from fucina.evaluate import compare_texts, judge_texts
+from fucina.evaluate import compare_texts, judge_texts, texts_like
 from fucina.records import Example, Ratio, Texts
 
 CONFIG = EvaluationConfig(bootstrap_samples=200, goals={})
@@ -60,3 +62,14 @@ def test_marks_and_facts_survive_the_disk(tmp_path):
     assert list(again_rows.examples) == rows
     assert list(again.marks) == ["f1", "extra"]
     np.testing.assert_array_equal(again.marks["f1"].gained, [0, 1, 1])
+
+
+def test_texts_of_another_order_keep_their_marks_and_their_doubles():
+    marks = {"f1": Ratio(np.array([1.0, 0.0, 0.5]), np.ones(3))}
+    ours = Texts(("a", "b", "a"), ("x", "y", "x"), ("1", "2", "3"), np.arange(3.0), np.ones(3),
+                 np.array([True, False, True]), marks)  # fmt: skip
+    other = replace(ours, prompts=("b", "a", "a"), targets=("y", "x", "x"))
+    found = texts_like(ours, other)
+    assert found.answers == ("2", "1", "3")
+    assert found.losses.tolist() == [1.0, 0.0, 2.0]
+    assert found.marks["f1"].gained.tolist() == [0.0, 1.0, 0.5]

@@ -60,7 +60,7 @@ def command(
     if test_cause and found.causes:
         _tell_test(found.causes[0], tested)
     if mended is not None:
-        _tell_mended(mended, found.causes)
+        _tell_mended(run, mended, found.causes)
 
 
 def _facts(mended: "Mended | None") -> dict[str, Any] | None:
@@ -223,30 +223,21 @@ def _change(name: str, gain: "Interval") -> str:
     return f"{what} {gain.value:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]"
 
 
-def _tell_mended(mended: "Mended", causes: "Sequence[Cause]") -> None:
-    from rich.table import Table
+def _tell_mended(run: Path, mended: "Mended", causes: "Sequence[Cause]") -> None:
+    from fucina import comparing
+    from fucina.cli.screen import change_table, console
 
-    from fucina.cli.screen import console
-    from fucina.config import metric_name
-
-    table = Table(title="\nBefore and after", title_justify="left", box=None, pad_edge=False)
-    table.add_column("metric")
-    table.add_column("change", justify="right")
-    table.add_column("interval", justify="right")
-    for name, gain in mended.comparison.differences.items():
-        table.add_row(
-            metric_name(name), f"{gain.value:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}"
-        )
-    console.print(table)
+    found = comparing.change(run, Path(mended.folder), mended.comparison)
+    console.print(change_table(found, title="\nBefore and after"))
     for key, value in mended.changes.items():
         console.print(f"  {key}={value}", markup=False)
     if mended.repaired:
         console.print(f"  {mended.repaired} training rows left out or rewritten")
     if any(cause.name in TOO_GOOD and cause.repairs for cause in causes):
         console.print("  The score before counts rows that training saw; the one after does not.")
-    found = mended.comparison
+    tested = mended.comparison
     console.print(
-        f"{found.verdict} ({found.test} p = {found.p_value:.3g})\n"
+        f"{tested.verdict} ({tested.test} p = {tested.p_value:.3g})\n"
         f"recipe  {mended.recipe}\nrun     {mended.folder}",
         markup=False,
         soft_wrap=True,

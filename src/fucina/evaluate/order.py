@@ -22,10 +22,12 @@ def labels_like(predictions: Predictions, like: Predictions) -> Predictions:
 
 
 def texts_like(texts: Texts, like: Texts) -> Texts:
-    """The same texts with rows in the order of another run."""
-    keys = list(zip(texts.prompts, texts.targets, strict=True))
-    place = {key: row for row, key in enumerate(keys)}
-    rows = [place[key] for key in zip(like.prompts, like.targets, strict=True)]
+    """The same texts with rows in the order of another run; rows that are alike keep theirs."""
+    places: dict[tuple[str, str], list[int]] = {}
+    for row, key in enumerate(zip(texts.prompts, texts.targets, strict=True)):
+        places.setdefault(key, []).append(row)
+    keys = zip(like.prompts, like.targets, strict=True)
+    rows = [places[key].pop(0) for key in keys]
     return Texts(
         like.prompts,
         like.targets,
@@ -33,6 +35,10 @@ def texts_like(texts: Texts, like: Texts) -> Texts:
         texts.losses[rows],
         texts.tokens[rows],
         texts.ended[rows],
+        {
+            name: replace(mark, gained=mark.gained[rows], possible=mark.possible[rows])
+            for name, mark in texts.marks.items()
+        },
     )
 
 

@@ -1,5 +1,7 @@
 """Causes in how the weights were moved: rate, warm-up, epochs, steps, stopping, loss."""
 
+from math import ceil
+
 from fucina.diagnose.causes.weights import off, points
 from fucina.diagnose.training import Training
 from fucina.records import Cause
@@ -129,7 +131,8 @@ def too_few_epochs(training: Training) -> Cause | None:
     if asked.epochs >= usual and curves.falling:
         fall = 1 - curves.held[-1] / curves.held[-2]
         few = 0.3 + min(0.25, 2 * fall) if fall > 0.05 else 0.0
-    more = max(usual, 2 * asked.epochs)
+    enough = ceil(FEW_STEPS * asked.epochs / max(1, training.steps)) if hardly else 0
+    more = max(usual, 2 * asked.epochs, enough)
     return Cause(
         "too_few_epochs",
         few,
