@@ -240,3 +240,16 @@ def test_slices_and_errors_are_of_losses(decoder_tokenizer):
     assert worst.confidence == pytest.approx(math.exp(-139 / 20))
     assert len(worst.neighbors) == 3
     assert "100% of the answers end by themselves" in text_symptom(case)
+
+
+def test_the_failed_training_of_the_story_is_named_in_full(decoder_tokenizer):
+    """Forty rows, one epoch of three steps, and a warm-up of a hundred."""
+    case = _case(
+        decoder_tokenizer, "training.epochs=1", "training.warmup=100", rows=_rows(40, 1),
+        epochs=_epochs(train=(3.5,), held=(3.5, 3.49)), loss=3.49, held_out=3.49, ended=0.0,
+    )  # fmt: skip
+    found = {cause.name: cause for cause in rank_text_causes(case)}
+    named = {"warmup_too_long", "too_few_examples", "too_few_epochs", "end_not_learned"}
+    assert named <= set(found)
+    assert found["too_few_epochs"].changes["training.epochs"] >= 20
+    assert next(iter(found)) == "warmup_too_long"
