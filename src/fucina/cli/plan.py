@@ -87,7 +87,7 @@ def _banner(found: "Plan") -> None:
         f"{_counts(shapes, found.answer)}\n"
         f"{shapes.tokens:,} tokens an epoch, {shapes.tokens * work.epochs:,} in "
         f"{work.epochs} epoch(s) of {shapes.steps:,} steps\n"
-        f"{work.trainable:,} trainable of {work.network.parameters + work.trainable:,} parameters; "
+        f"{work.trainable:,} trained parameters, {work.network.parameters:,} in the base; "
         f"{found.base} in {found.precision}",
         markup=False,
     )
