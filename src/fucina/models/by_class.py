@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from fucina.models.lexical import Lexicon, Table, counts
-from fucina.models.stack import Stack
+from fucina.models.stack import Stack, run_wide
 from fucina.models.threads import across
 from fucina.models.tokenize import encode
-from fucina.models.trunk import Batch, assemble, chunks_by_length
+from fucina.models.trunk import assemble, chunks_by_length
 from fucina.records import Progress
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class ByClass:
 
         def run(part: np.ndarray) -> Tensor:
             batch = assemble(encoded, part[None], self.base.tokenizer.pad_token_id)
-            return self._logits(batch)
+            return run_wide(self.stacks, batch, Stack.logits)
 
         for done, (part, logits) in enumerate(
             zip(rows, across(threads, run, rows), strict=True), start=1
@@ -68,26 +67,3 @@ class ByClass:
                 if table is not None:
                     scores[member] += table.scores(ngrams)
         return scores
-
-    def _logits(self, batch: Batch) -> Tensor:
-        """Scores of all members for one batch of rows, k x b x c."""
-        parts = []
-        first = self.stacks[0]
-        batch = batch.to(first.device)
-        hidden = first.trunk.run(batch) if first.trunk is not None else None
-        for stack in self.stacks:
-            k = stack.members
-            # Rows are copied k times only above the trunk, where the members differ.
-            wide = Batch(
-                batch.ids.repeat(k, 1),
-                batch.mask.repeat(k, 1),
-                None if hidden is None else hidden.repeat(k, 1, 1),
-                k,
-            )
-            worker = stack.borrow()
-            try:
-                with torch.no_grad():
-                    parts.append(stack.logits(wide, worker).cpu())
-            finally:
-                stack.give_back(worker)
-        return torch.cat(parts)

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from fucina.models.lexical import Lexicon, Table
-from fucina.models.stack import Stack
+from fucina.models.stack import Stack, run_wide
 from fucina.models.tags import marks, tag_names
 from fucina.models.threads import across
-from fucina.models.trunk import Batch, assemble, chunks_by_length
+from fucina.models.trunk import assemble, chunks_by_length
 from fucina.models.word_forms import form_rows
 from fucina.models.words import read_words, token_numbers
 from fucina.records import Example, Progress, Span, Spans, silent
@@ -66,7 +66,9 @@ class Marker:
         def run(part: np.ndarray) -> Tensor:
             batch = assemble(words.encoded, part[None], self.base.tokenizer.pad_token_id)
             numbers = token_numbers(words, part, batch.ids.shape[1])
-            scores = self._logits(batch)[:, torch.from_numpy(numbers)].double()
+            scores = run_wide(self.stacks, batch, Stack.token_logits)[
+                :, torch.from_numpy(numbers)
+            ].double()
             scores += self._of_forms(
                 [prompts[row] for row in part], [words.bounds[r] for r in part]
             )
@@ -93,26 +95,3 @@ class Marker:
         nothing = np.zeros((forms.shape[0], len(tag_names(self.types))))
         tables = [nothing if table is None else table.scores(forms) for table in self.lexical]
         return torch.from_numpy(np.stack(tables))
-
-    def _logits(self, batch: Batch) -> Tensor:
-        """The scores of the tags of all tokens of a batch by all members, k x b*L x c."""
-        parts = []
-        first = self.stacks[0]
-        batch = batch.to(first.device)
-        hidden = first.trunk.run(batch) if first.trunk is not None else None
-        for stack in self.stacks:
-            k = stack.members
-            # Rows are copied k times only above the trunk, where the members differ.
-            wide = Batch(
-                batch.ids.repeat(k, 1),
-                batch.mask.repeat(k, 1),
-                None if hidden is None else hidden.repeat(k, 1, 1),
-                k,
-            )
-            worker = stack.borrow()
-            try:
-                with torch.no_grad():
-                    parts.append(stack.token_logits(wide, worker).cpu())
-            finally:
-                stack.give_back(worker)
-        return torch.cat(parts)

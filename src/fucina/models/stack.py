@@ -4,6 +4,7 @@ A plain run is a stack of one. Folds, seeds and trials of a search are members o
 the frozen weights are multiplied once by the rows of all members.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 
@@ -19,7 +20,7 @@ from fucina.models.prefix import Prefix, begin, run_after
 from fucina.models.reader import Reader
 from fucina.models.trunk import Batch, Inject, Trunk
 
-__all__ = ["Replica", "Stack", "pool"]
+__all__ = ["Replica", "Stack", "pool", "run_wide"]
 
 Names = list[tuple[str, torch.Size]]
 
@@ -213,6 +214,37 @@ class Stack:
         none = torch.zeros(self.members, 0, device=self.device)
         heads = torch.cat(rows[count:], dim=1) if rows[count:] else none
         return torch.cat(rows[:count], dim=1) if count else none, heads
+
+
+def run_wide(
+    stacks: Sequence[Stack], batch: Batch, head: Callable[[Stack, Batch, int], Tensor]
+) -> Tensor:
+    """Run the trunk once over b rows, and what is above it once for every member.
+
+    Args:
+        stacks: Over one base.
+        batch: The rows.
+        head: Gives the scores of all members of a stack for their copies of the rows; first
+            dimension: members.
+
+    Returns:
+        The scores of all members of all stacks, in the memory of the processor.
+    """
+    parts, first = [], stacks[0]
+    batch = batch.to(first.device)
+    hidden = first.trunk.run(batch) if first.trunk is not None else None
+    for stack in stacks:
+        k = stack.members
+        # Rows are copied k times only above the trunk, where the members differ.
+        copies = None if hidden is None else hidden.repeat(k, 1, 1)
+        wide = Batch(batch.ids.repeat(k, 1), batch.mask.repeat(k, 1), copies, k)
+        worker = stack.borrow()
+        try:
+            with torch.no_grad():
+                parts.append(head(stack, wide, worker).cpu())
+        finally:
+            stack.give_back(worker)
+    return torch.cat(parts)
 
 
 def pool(states: Tensor, mask: Tensor, pooling: str) -> Tensor:
