@@ -236,7 +236,7 @@ def compare(first: Path, second: Path) -> Comparison:
         texts = [(name, run.read_texts(path)[1]) for name, path in zip(names, paths, strict=True)]
         return evaluate.compare_texts(
             texts[0], texts[1], recipe.evaluation, seed=recipe.seed,
-            headline=tasks.get(recipe.task).headline,
+            headline=tasks.of(recipe).judging.headline,
         )  # fmt: skip
     pairs = [(name, run.read_predictions(path)) for name, path in zip(names, paths, strict=True)]
     return evaluate.compare(pairs[0], pairs[1], recipe.evaluation, seed=recipe.seed)

@@ -6,11 +6,13 @@ import pkgutil
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 import fucina
+from fucina import tasks
 from fucina.recipe import load
 
 ROOT = Path(__file__).parents[2]
@@ -139,3 +141,8 @@ def test_no_file_names_this_machine_or_a_registry():
         if path.is_file() and path.suffix in {".py", ".md", ".toml", ".yaml", ".lock", ".txt", ""}:
             text = path.read_text(encoding="utf-8")
             assert not [word for word in words if word in text], name
+
+
+def test_a_task_is_told_in_few_words():
+    for record in (tasks.Task, tasks.Judging, tasks.Choices):
+        assert len(fields(record)) <= 10, record.__name__

@@ -75,8 +75,10 @@ def test_the_whole_flow_runs_on_the_sample(task, make_base, make_decoder, tmp_pa
     )  # fmt: skip
     outcome = flow.train(recipe, folder)
     assert outcome.model.rows > 0
-    score = outcome.model.scores[task.headline].value
-    if task.headline == "perplexity":  # 1 is perfect; the vocabulary's size is knowing nothing
+    score = outcome.model.scores[task.judging.headline].value
+    if (
+        task.judging.headline == "perplexity"
+    ):  # 1 is perfect; the vocabulary's size is knowing nothing
         assert 1 < score < float("inf")
     else:
         assert 0 <= score <= 1
@@ -84,7 +86,7 @@ def test_the_whole_flow_runs_on_the_sample(task, make_base, make_decoder, tmp_pa
     assert len(answered.answers) == len(_golden(task))
     # The verbs that start from the run: each says something of this task.
     run = Path(outcome.folder)
-    assert using.judge(run).scores[task.headline].value == pytest.approx(score)
+    assert using.judge(run).scores[task.judging.headline].value == pytest.approx(score)
     assert using.compare(run, run).p_value == 1
     assert "<html" in using.report(run).read_text(encoding="utf-8").lower()
     found = diagnosing.diagnose_run(run)
@@ -115,7 +117,7 @@ def test_a_task_that_writes_takes_an_encoder_decoder(task, make_pair, tmp_path):
     )  # fmt: skip
     outcome = flow.train(recipe, tasks.folder(task.name))
     assert outcome.model.rows > 0
-    assert task.headline in outcome.model.scores
+    assert task.judging.headline in outcome.model.scores
     answered = using.predict(tmp_path / recipe.name, [case["prompt"] for case in _golden(task)])
     assert len(answered.answers) == len(_golden(task))
 

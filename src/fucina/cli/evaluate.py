@@ -45,7 +45,7 @@ def command(
     if evaluation.per_label:
         console.print()
         console.print(per_label_table(evaluation.per_label, spans="f1" in evaluation.scores))
-    for table in slice_tables(evaluation, tasks.get(read_recipe(folder).task).headline):
+    for table in slice_tables(evaluation, tasks.of(read_recipe(folder)).judging.headline):
         console.print()
         console.print(table)
     cost = evaluation.cost

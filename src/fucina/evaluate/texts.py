@@ -106,7 +106,7 @@ def marked(
     texts: Texts, rows: Sequence[Example], task: Task, persona: Persona | None = None
 ) -> Texts:
     """Texts with the scores of their task, and of the persona they are held against."""
-    marks = task.scores(texts.answers, rows) if task.scores else {}
+    marks = task.judging.scores(texts.answers, rows) if task.judging.scores else {}
     own = persona.marks(texts.answers, rows) if persona is not None else {}
     return replace(texts, marks={**marks, **own})
 
@@ -186,9 +186,11 @@ def text_outcome(
             writer = plain if name == BASE else replace(model, held=None)
             answered = writer.predict(split.test.examples, threads=threads, progress=progress)
         else:
-            answered = _free(task.baselines[name](learned, split.test.examples), split.test)
+            answered = _free(task.judging.baselines[name](learned, split.test.examples), split.test)
         answered = marked(answered, split.test.examples, task, persona)
-        headline = task.headline if task.headline in answered.marks else "perplexity"
+        headline = (
+            task.judging.headline if task.judging.headline in answered.marks else "perplexity"
+        )
         found.append((
             judge_texts(answered, config, name=name, seed=seed),
             compare_texts((name, answered), ("model", texts), config, seed=seed, headline=headline),
@@ -199,8 +201,8 @@ def text_outcome(
             judged = beside(judged, BASE, baseline)
     if persona is not None:
         judged = replace(judged, persona=persona.facts())
-    if task.headline in task.metrics:
-        found.sort(key=lambda pair: -pair[0].scores[task.headline].value)
+    if task.judging.headline in task.judging.metrics:
+        found.sort(key=lambda pair: -pair[0].scores[task.judging.headline].value)
     return Outcome(
         folder="",
         model=judged,
@@ -210,8 +212,8 @@ def text_outcome(
         folds=_each_fold(out_of_fold, split) if len(split.folds) > 1 else {},
         baselines=tuple(baseline for baseline, _ in found),
         against=tuple(comparison for _, comparison in found),
-        verdict=text_verdict(judged, found, task.headline),
-        headline=task.headline,
+        verdict=text_verdict(judged, found, task.judging.headline),
+        headline=task.judging.headline,
         evidence=evidence(texts, split.test.examples, task),
     )
 

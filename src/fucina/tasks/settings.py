@@ -219,13 +219,13 @@ def _shown(name: str, value: Any) -> str:
 def _goals(recipe: "Recipe", task: "Task") -> dict[str, str]:
     """Goals of scores that this task does not have, or that only describe answers."""
     if task.answer == "text":
-        own = (name for name in task.metrics if name not in task.descriptive)
+        own = (name for name in task.judging.metrics if name not in task.judging.descriptive)
         known: tuple[str, ...] = (*own, *TEXT_METRICS, *_persona_metrics(recipe))
     else:
         known = LABEL_METRICS if task.answer == "label" else SPAN_METRICS
     return {
         f"evaluation.goals.{name}": "it says what answers are like, not how good they are"
-        if name in task.descriptive
+        if name in task.judging.descriptive
         else nearest(name, known).rstrip(".")
         for name in recipe.evaluation.goals
         if name not in known and not (recipe.chat.constitution and name.startswith("rule:"))
@@ -253,7 +253,7 @@ def baselines(recipe: "Recipe") -> tuple[str, ...]:
 def _known_baselines(task: "Task") -> tuple[str, ...]:
     if task.answer == "label":
         return LABEL_BASELINES
-    return (*task.baselines, *([BASE] if task.answer == "text" else []))
+    return (*task.judging.baselines, *([BASE] if task.answer == "text" else []))
 
 
 def _baselines(recipe: "Recipe", task: "Task") -> dict[str, str]:
