@@ -8,7 +8,7 @@ import numpy as np
 
 from fucina import tasks
 from fucina.errors import RunError
-from fucina.evaluate.texts import text_verdict
+from fucina.evaluate.text_outcome import text_verdict
 from fucina.evaluate.timing import cost_of
 from fucina.metrics import (
     SpanCounts,

@@ -25,6 +25,7 @@ __all__ = [
     "Choices",
     "Grammars",
     "Judging",
+    "Part",
     "Slices",
     "Task",
     "as_text",
@@ -75,6 +76,21 @@ class Judging:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One of the jobs of a task that has several.
+
+    Attributes:
+        name: What its rows say in `facts["part"]`, and what stands before its scores.
+        task: Reads and judges its rows.
+        files: What its rows are read with: settings of the section `data`.
+    """
+
+    name: str
+    task: "Task"
+    files: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Choices:
     """What a recipe may choose of a task.
 
@@ -84,11 +100,13 @@ class Choices:
         forms: Other ways to answer the same rows, by what a recipe writes behind the name.
         grammars: Name to a function of training rows and rows to answer, to the grammar of each
             answer; the first is what `chat.constrain: auto` means.
+        parts: The jobs that one model learns together, where there are several.
     """
 
     configure: "Callable[[Any], Task] | None" = None
     forms: "Mapping[str, Task]" = field(default_factory=dict)
     grammars: Mapping[str, Grammars] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)

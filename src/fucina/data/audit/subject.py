@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fucina.config import RuleConfig
     from fucina.models.pairing import Pairing
     from fucina.models.template import Template
+    from fucina.tasks import Part
 
 __all__ = [
     "SHOWN",
@@ -49,6 +50,7 @@ class Subject:
         rules: What every answer must keep.
         own: The checks of the task alone, of one file at a time.
         read: Makes an example of a row of columns anew, for rows that were mended.
+        parts: The jobs that the rows are of, where there are several; each is looked at alone.
     """
 
     train: Dataset
@@ -64,6 +66,7 @@ class Subject:
     rules: "tuple[RuleConfig, ...]" = ()
     own: tuple[Callable[[Dataset], list[Finding]], ...] = ()
     read: Callable[[Mapping[str, Any]], Example] | None = None
+    parts: "tuple[Part, ...]" = ()
 
     @property
     def sides(self) -> list[Dataset]:
