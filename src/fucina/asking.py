@@ -13,8 +13,8 @@ __all__ = ["questions", "read_questions"]
 def questions(folder: Path, texts: Sequence[str], fields: Mapping[str, str]) -> list[Example]:
     """Rows to be answered, one a text.
 
-    A task may want more than the text, such as a database. What is not given and all training rows
-    have in common is taken from there.
+    A task may want more than the text, such as a database. What is not given, and all training rows
+    with what is given have in common, is taken from there.
 
     Args:
         folder: Of the run.
@@ -36,7 +36,8 @@ def questions(folder: Path, texts: Sequence[str], fields: Mapping[str, str]) -> 
     facts = [dict(example.facts) for example in learned.examples]
     if not fields and not any(facts):
         return [Example(text, "") for text in texts]
-    shared = facts[0] if all(own == facts[0] for own in facts) and not fields else {}
+    alike = [own for own in facts if fields.items() <= own.items()]
+    shared = alike[0] if alike and all(own == alike[0] for own in alike) else {}
     row = {**dict.fromkeys(task.columns, ""), **shared, **fields, "folder": str(Path.cwd())}
     return [task.to_example({**row, first: text}) for text in texts]
 

@@ -1,5 +1,6 @@
 """The verb that asks why: from a run folder alone to causes, slices and telling errors."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -83,6 +84,7 @@ def _texts(folder: Path, recipe: "Recipe", facts: dict[str, Any], progress: Prog
     template = choose_template(
         source.read_tokenizer(name, place), chat, kept.resolve(), halves=halves
     )
+    parts = [part.name for part in tasks.of(recipe).choices.parts]
     progress("likeness of test and training", 0, 0)
     case = diagnose.TextCase(
         recipe=recipe,
@@ -93,7 +95,7 @@ def _texts(folder: Path, recipe: "Recipe", facts: dict[str, Any], progress: Prog
         held_out=run.read_texts(folder / "out_of_fold.parquet")[1],
         rows=rows,
         test=answered,
-        findings=tuple(_findings(development, rows, template, progress)),
+        findings=tuple(_findings(development, rows, template, progress, parts=parts)),
         beside=diagnose.liken(development.prompts, rows.prompts, seed=recipe.seed),
         template=template,
     )
@@ -146,6 +148,7 @@ def _findings(
     progress: Progress,
     *,
     answer: Answer = "label",
+    parts: Sequence[str] = (),
 ) -> list[Finding]:
     """What the audit says of the rows of a run; nothing where its libraries are missing."""
     named = tuple(
@@ -157,6 +160,7 @@ def _findings(
         answer="text" if template else answer,
         allow_duplicates=True,
         template=template,
+        parts=dict.fromkeys(parts, ()),
     )
     with suppress(MissingExtraError):
         return data.audit(subject, progress=progress)

@@ -136,7 +136,7 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
         rules=data.load_constitution(root / written).rules if written else (),
         own=task.checks,
         read=task.read,
-        parts=task.choices.parts,
+        parts={part.name: part.task.checks for part in task.choices.parts},
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fucina import evaluate, reading, run, tasks
+from fucina import asking, evaluate, reading, run, tasks
 from fucina.errors import RunError
 from fucina.records import (
     Answer,
@@ -104,9 +104,14 @@ def chat_of(recipe: "Recipe", folder: Path, *, halves: bool) -> "tuple[ChatConfi
 def predict(
     folder: Path, asked: Sequence[str | Example], *, progress: Progress = silent
 ) -> Predictions | Texts | Spans:
-    """Answer prompts, or rows, with the model of a run."""
-    # The answer is not known; it only stands for where the model begins to write.
-    rows = [Example(one, "") if isinstance(one, str) else one for one in asked]
+    """Answer prompts, or rows, with the model of a run.
+
+    Raises:
+        DataError: A prompt alone is no row of this task; see `asking.questions`.
+    """
+    texts = [one for one in asked if isinstance(one, str)]
+    made = iter(asking.questions(run.find(folder), texts, {}) if texts else ())
+    rows = [next(made) if isinstance(one, str) else one for one in asked]
     from fucina.models.ensemble import Ensemble
     from fucina.models.marker import Marker
 

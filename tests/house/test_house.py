@@ -13,6 +13,7 @@ import pytest
 
 import fucina
 from fucina import tasks
+from fucina.reading import sources
 from fucina.recipe import load
 
 ROOT = Path(__file__).parents[2]
@@ -115,8 +116,9 @@ RECIPES.remove(SOURCE / "tasks" / "chat" / "constitution.yaml")
 def test_every_shipped_recipe_loads_and_its_data_are_there(path):
     recipe, mapped = load(path)
     assert not mapped
-    for name in (recipe.data.train, recipe.data.test):
-        assert name is None or (path.parent / name).is_file(), name
+    for place in sources(recipe):
+        for name in place.files.values():
+            assert (path.parent / name).is_file(), name
 
 
 def test_version_and_changelog_agree():

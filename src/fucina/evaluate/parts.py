@@ -1,13 +1,22 @@
 """Several tasks that one model learnt: the rows of each by themselves, and all scores together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from fucina.records import Evaluation, Example, Fold, Outcome, Ratio, Split, Texts
 from fucina.tasks import Part
 
-__all__ = ["alone", "baselines_of_parts", "lifted", "rows_of", "split_of", "texts_of"]
+__all__ = [
+    "alone",
+    "baselines_of_parts",
+    "lifted",
+    "outside",
+    "rows_of",
+    "split_of",
+    "texts_of",
+    "without_parts",
+]
 
 
 def rows_of(part: Part, rows: Sequence[Example]) -> list[int]:
@@ -88,6 +97,23 @@ def _under(part: str, named: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name.removeprefix(before): own for name, own in named.items() if name.startswith(before)
     }
+
+
+def without_parts(whole: Evaluation, parts: Collection[str]) -> Evaluation:
+    """What an evaluation says of all rows together."""
+    beside = {who: own for who in whole.beside if (own := outside(parts, whole.beside[who]))}
+    scores, slices = outside(parts, whole.scores), outside(parts, whole.slices)
+    return replace(whole, scores=scores, slices=slices, beside=beside)
+
+
+def outside(parts: Collection[str], named: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known under the name of no part.
+
+    Example:
+        >>> outside({"tags"}, {"perplexity": 3.2, "tags/f1": 0.4})
+        {'perplexity': 3.2}
+    """
+    return {name: own for name, own in named.items() if name.rpartition("/")[0] not in parts}
 
 
 def baselines_of_parts(outcome: Outcome) -> list[Evaluation]:

@@ -16,9 +16,9 @@ def each(subject: Subject, check: Callable[[Subject], list[Finding]]) -> list[Fi
     if not subject.parts:
         return check(subject)
     return [
-        replace(finding, message=f"{part.name}: {finding.message}")
+        replace(finding, message=f"{part}: {finding.message}")
         for part in subject.parts
-        for finding in check(_alone(subject, part.name))
+        for finding in check(_alone(subject, part))
     ]
 
 
@@ -33,11 +33,10 @@ def _alone(subject: Subject, name: str) -> Subject:
     def own(rows: Dataset | None) -> Dataset | None:
         return None if rows is None else rows.take(_places(rows, name))
 
-    part = next(part for part in subject.parts if part.name == name)
     return replace(
         subject, train=subject.train.take(_places(subject.train, name)),
         validation=own(subject.validation), test=own(subject.test),
-        own=part.task.checks, parts=(),
+        own=subject.parts[name], parts={},
     )  # fmt: skip
 
 
@@ -47,7 +46,7 @@ def _places(rows: Dataset, name: str) -> list[int]:
 
 def _alike(subject: Subject) -> list[Finding]:
     """Parts that say the same before what is asked."""
-    before: dict[str, set[str]] = {part.name: set() for part in subject.parts}
+    before: dict[str, set[str]] = {part: set() for part in subject.parts}
     for row in subject.train.examples:
         first = conversation(row)[0]
         before[row.facts["part"]].add(first.content if first.role == "system" else "")
