@@ -10,6 +10,7 @@ import numpy as np
 
 from fucina import data, diagnose, run, tasks, using
 from fucina.errors import MissingExtraError, RunError
+from fucina.opening import chat_of
 from fucina.records import Answer, Dataset, Diagnosis, Finding, Progress, silent
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _texts(folder: Path, recipe: "Recipe", facts: dict[str, Any], progress: Prog
     rows, answered = run.read_texts(folder / "predictions.parquet")
     name, place = recipe.model.base, source.locate(recipe.model.base)
     halves = source.has_halves(source.read_config(name, place))
-    chat, kept = using.chat_of(recipe, folder, halves=halves)
+    chat, kept = chat_of(recipe, folder, halves=halves)
     template = choose_template(
         source.read_tokenizer(name, place), chat, kept.resolve(), halves=halves
     )

@@ -12,7 +12,7 @@ from fucina.evaluate.must_fix import must_fix, must_fix_texts, require_known
 from fucina.evaluate.opinions import Judge
 from fucina.evaluate.order import labels_like, spans_like, texts_like
 from fucina.evaluate.outcome import facts, outcome
-from fucina.evaluate.parts import baselines_of_parts, without_parts
+from fucina.evaluate.parts import baselines_of_parts, outside, without_parts
 from fucina.evaluate.persona import Persona, idle, lines_of, persona_sentences
 from fucina.evaluate.report import report
 from fucina.evaluate.rules import load_rules
@@ -60,6 +60,7 @@ __all__ = [
     "must_fix",
     "must_fix_texts",
     "outcome",
+    "outside",
     "persona_sentences",
     "report",
     "require_known",

@@ -24,7 +24,7 @@ def each(subject: Subject, check: Callable[[Subject], list[Finding]]) -> list[Fi
 
 def together(subject: Subject) -> list[Finding]:
     """Parts that the model cannot tell apart; texts of one part's test that another learns."""
-    return [*_alike(subject), *_shared(subject)]
+    return [*_alike(subject), *_shared(subject)] if subject.parts else []
 
 
 def _alone(subject: Subject, name: str) -> Subject:
@@ -69,7 +69,7 @@ def _alike(subject: Subject) -> list[Finding]:
 
 def _shared(subject: Subject) -> list[Finding]:
     """What is asked in the test of one part and learnt in another, as of one post in both."""
-    if subject.test is None or not subject.parts:
+    if subject.test is None:
         return []
     learned: dict[str, list[Example]] = {}
     for row in subject.train.examples:
