@@ -1,6 +1,7 @@
 """Several runs over one base: its weights are there once, and each answers as it does alone."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,14 @@ from fucina.errors import DataError, RunError
 from fucina.opening import open_runs
 from fucina.recipe import parse
 
-POSTS = [(f"Oggi {what} in piazza.", f"#{what} #piazza") for what in ("pane", "vino", "musica", "neve")]
+POSTS = [
+    (f"Oggi {what} in piazza.", f"#{what} #piazza") for what in ("pane", "vino", "musica", "neve")
+]
 CHATS = [(f"Dove sta {who}?", f"{who} sta di sopra.") for who in ("Ada", "Ugo", "Lia", "Teo")]
+
+MOODS = [
+    (f"{how} {n}", mood) for how, mood in (("Evviva", "gioia"), ("Uffa", "noia")) for n in range(8)
+]
 
 
 def _train(folder, name, task, base, rows, *more):
@@ -36,13 +43,19 @@ def _train(folder, name, task, base, rows, *more):
 def runs(make_decoder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     base = make_decoder("llama")
-    labels = [(f"{a} {n}", str(len(a))) for a, _ in CHATS[:2] for n in range(8)]
     short = "chat.max_new_tokens=6"
     return {
-        "tags": _train(folder, "tags", "hashtags", base, POSTS * 3, short, "model.max_length_tokens=40"),
+        "tags": _train(
+            folder, "tags", "hashtags", base, POSTS * 3, short, "model.max_length_tokens=40"
+        ),
         "talk": _train(folder, "talk", "chat", base, CHATS * 3, short, "chat.system=Rispondi."),
-        "kind": _train(folder, "kind", "classification", base, labels, "model.head=words"),
+        "kind": _train(folder, "kind", "classification", base, MOODS, "model.head=words"),
     }
+
+
+def _open(*folders):
+    with open_runs(folders):
+        pass
 
 
 def _weights(opened, name):
@@ -64,8 +77,6 @@ def test_runs_share_the_weights_of_their_base_and_answer_as_alone(runs):
 
 
 def test_one_run_given_twice_is_opened_once_and_namesakes_get_their_time(runs, tmp_path):
-    import shutil
-
     twin = tmp_path / "tags" / "20990101-000000"
     shutil.copytree(runs["tags"], twin)
     with open_runs([runs["tags"], runs["tags"].parent, twin]) as opened:
@@ -73,42 +84,39 @@ def test_one_run_given_twice_is_opened_once_and_namesakes_get_their_time(runs, t
 
 
 def test_a_name_that_is_not_open_is_offered_the_nearest(runs):
-    with open_runs([runs["tags"], runs["talk"]]) as opened:
-        with pytest.raises(RunError, match="no run 'tag'") as caught:
-            opened.predict("tag", ["Ciao."])
+    with (
+        open_runs([runs["tags"], runs["talk"]]) as opened,
+        pytest.raises(RunError, match="no run 'tag'") as caught,
+    ):
+        opened.predict("tag", ["Ciao."])
     assert "tags" in caught.value.fix
 
 
 def test_runs_over_different_bases_are_refused(runs, make_decoder, tmp_path):
     other = _train(tmp_path, "other", "hashtags", make_decoder("qwen3"), POSTS * 3)
-    with pytest.raises(RunError, match="tags and other do not share a base: model.base") as caught:
-        with open_runs([runs["tags"], other]):
-            pass
+    with pytest.raises(
+        RunError, match=r"tags and other do not share a base: model\.base"
+    ) as caught:
+        _open(runs["tags"], other)
     assert "by themselves" in caught.value.fix
 
 
 def test_a_head_of_classes_does_not_share_with_one_of_words(runs, make_decoder, tmp_path):
-    labels = [(f"{a} {n}", str(len(a))) for a, _ in CHATS[:2] for n in range(8)]
-    heads = _train(tmp_path, "heads", "classification", make_decoder("llama"), labels)
+    heads = _train(tmp_path, "heads", "classification", make_decoder("llama"), MOODS)
     with pytest.raises(RunError, match="its head is words and classes"):
-        with open_runs([runs["tags"], heads]):
-            pass
+        _open(runs["tags"], heads)
 
 
 def test_a_run_that_is_not_complete_is_refused(runs, tmp_path):
-    import shutil
-
     half = tmp_path / "half" / "20990101-000000"
     shutil.copytree(runs["tags"], half)
     (half / "metrics.json").unlink()
-    with pytest.raises(RunError, match="not complete"):
-        with open_runs([runs["talk"], half]):
-            pass
+    with pytest.raises(RunError, match="not complete"), open_runs([runs["talk"], half]):
+        pass
 
 
 def _predict(*arguments):
-    done = CliRunner().invoke(app, ["predict", *map(str, arguments)])
-    return done
+    return CliRunner().invoke(app, ["predict", *map(str, arguments)])
 
 
 def test_rows_go_to_the_run_that_they_name(runs, tmp_path):
@@ -125,7 +133,9 @@ def test_rows_go_to_the_run_that_they_name(runs, tmp_path):
 
 
 def test_a_text_is_answered_by_all(runs):
-    done = _predict(runs["tags"], "Dove sta Ada?", "--beside", runs["talk"], "--beside", runs["kind"])
+    done = _predict(
+        runs["tags"], "Dove sta Ada?", "--beside", runs["talk"], "--beside", runs["kind"]
+    )
     assert done.exit_code == 0, done.output
     assert [line for line in done.stdout.splitlines() if line.endswith(":")][:3] == [
         "tags:", "talk:", "kind:",
