@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fucina import run, using
+from fucina import opening, run
 from fucina.config import EvaluationConfig
 from fucina.evaluate import calibrate
 from fucina.evaluate.judge import codes
@@ -36,7 +36,7 @@ def main():
         held = run.read_predictions(folder / "out_of_fold.parquet")
         test = run.read_predictions(folder / "predictions.parquet")
         with threads.start() as pool:
-            recipe, model = using.load_model(folder, workers=threads.count(pool))
+            recipe, model = opening.load_model(folder, workers=threads.count(pool))
             each = model.member_probabilities(test.prompts, threads=pool)
         found = calibrate(held, EvaluationConfig(bootstrap_samples=100), seed=recipe.seed)
         targets, temperature = codes(test), found.temperature

@@ -17,7 +17,7 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
-from fucina import flow, using
+from fucina import flow, opening
 from fucina.models import threads
 from fucina.models.build import build
 from fucina.models.by_name import ByName
@@ -70,7 +70,7 @@ def learn(folder, options):
 
 def race(run, options, pool):
     """Answer the test rows in each way; writing reads the label off what was written."""
-    recipe, model = using.load_model(run, workers=threads.count(pool))
+    recipe, model = opening.load_model(run, workers=threads.count(pool))
     base, names = model.base, model.weigher.names
     rows = [json.loads(line) for line in (DEMO / "test.jsonl").read_text("utf-8").splitlines()]
     asked = [Example(row["text"], "") for row in rows]

@@ -55,7 +55,7 @@ def main():
         words = [word for row in rows for word in re.findall(r"[^\W_]+", row.target.lower())]
         broken = sum(re.fullmatch("[a-z0-9]+", word) is None for word in words) / len(words)
         # Another row's summary is nearest to what chance gives.
-        ways = {**{way: make([], rows) for way, make in TASK.baselines.items()},
+        ways = {**{way: make([], rows) for way, make in TASK.judging.baselines.items()},
                 "of another row": [row.target for row in (*rows[1:], rows[0])]}  # fmt: skip
         for way, answers in ways.items():
             found = scores(answers, rows)

@@ -130,11 +130,11 @@ def test_true_answers_of_the_sample_fit_the_grammars_of_their_task():
 
     for name in tasks.names():
         task, folder = tasks.get(name), tasks.folder(name)
-        if not task.grammars:
+        if not task.choices.grammars:
             continue
         recipe, _ = load(folder / "recipe.yaml")
         rows = read_file(recipe, folder / recipe.data.train).examples
         template = open_template(tokenizer_of([row.target for row in rows]))
-        for make in task.grammars.values():
+        for make in task.choices.grammars.values():
             held = Held(lambda asked, make=make, rows=rows: make(rows, asked), template)
             assert not held.misfits(rows), name

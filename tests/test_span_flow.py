@@ -364,7 +364,7 @@ def test_names_that_are_not_in_the_text_count_against_precision():
     row = task.to_example({"text": "Anna va a Bari", "spans": [[0, 4, "PER"], [10, 14, "LOC"]]})
     assert row.target == '[{"PER": "Anna"}, {"LOC": "Bari"}]'
     said = '[{"PER": "Anna"}, {"LOC": "Roma"}]'
-    found = {name: value_of(mark) for name, mark in task.scores([said], [row]).items()}
+    found = {name: value_of(mark) for name, mark in task.judging.scores([said], [row]).items()}
     assert (found["precision"], found["recall"], found["in_text"]) == (0.5, 0.5, 0.5)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fucina import diagnosing, flow, planning, reading, run, using
+from fucina import diagnosing, flow, opening, planning, reading, run, using
 from fucina.errors import ModelError, RecipeError
 from fucina.models import threads
 from fucina.recipe import dump, parse
@@ -39,7 +39,7 @@ def test_held_out_rows_get_while_training_what_the_saved_members_say(
     outcome = flow.train(recipe, labelled, say=said.append)
     assert any("weighed in one pass" in message for message in said)
     kept = run.read_predictions(Path(outcome.folder) / "out_of_fold.parquet")
-    _, model = using.load_model(Path(outcome.folder), workers=2)
+    _, model = opening.load_model(Path(outcome.folder), workers=2)
     each = model.member_probabilities(kept.prompts, threads=pool)
     rows, ends = run.read_json(Path(outcome.folder) / "metrics.json"), 0
     folds = rows["folds"]["accuracy"]["values"] if rows["folds"] else [0.0]

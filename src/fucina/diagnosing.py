@@ -1,5 +1,6 @@
 """The verb that asks why: from a run folder alone to causes, slices and telling errors."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 
 from fucina import data, diagnose, run, tasks, using
 from fucina.errors import MissingExtraError, RunError
+from fucina.opening import chat_of
 from fucina.records import Answer, Dataset, Diagnosis, Finding, Progress, silent
 
 if TYPE_CHECKING:
@@ -79,10 +81,11 @@ def _texts(folder: Path, recipe: "Recipe", facts: dict[str, Any], progress: Prog
     rows, answered = run.read_texts(folder / "predictions.parquet")
     name, place = recipe.model.base, source.locate(recipe.model.base)
     halves = source.has_halves(source.read_config(name, place))
-    chat, kept = using.chat_of(recipe, folder, halves=halves)
+    chat, kept = chat_of(recipe, folder, halves=halves)
     template = choose_template(
         source.read_tokenizer(name, place), chat, kept.resolve(), halves=halves
     )
+    parts = [part.name for part in tasks.of(recipe).choices.parts]
     progress("likeness of test and training", 0, 0)
     case = diagnose.TextCase(
         recipe=recipe,
@@ -93,7 +96,7 @@ def _texts(folder: Path, recipe: "Recipe", facts: dict[str, Any], progress: Prog
         held_out=run.read_texts(folder / "out_of_fold.parquet")[1],
         rows=rows,
         test=answered,
-        findings=tuple(_findings(development, rows, template, progress)),
+        findings=tuple(_findings(development, rows, template, progress, parts=parts)),
         beside=diagnose.liken(development.prompts, rows.prompts, seed=recipe.seed),
         template=template,
     )
@@ -146,6 +149,7 @@ def _findings(
     progress: Progress,
     *,
     answer: Answer = "label",
+    parts: Sequence[str] = (),
 ) -> list[Finding]:
     """What the audit says of the rows of a run; nothing where its libraries are missing."""
     named = tuple(
@@ -157,6 +161,7 @@ def _findings(
         answer="text" if template else answer,
         allow_duplicates=True,
         template=template,
+        parts=dict.fromkeys(parts, ()),
     )
     with suppress(MissingExtraError):
         return data.audit(subject, progress=progress)

@@ -125,7 +125,7 @@ def _require_writer(recipe: Recipe, title: str, *, as_text: bool) -> None:
     """
     task = tasks.get(recipe.task)
     if task.answer == "spans":  # with or without --as-text: their written forms are tasks
-        forms = " or ".join(f"task={task.name}.{form}" for form in task.forms)
+        forms = " or ".join(f"task={task.name}.{form}" for form in task.choices.forms)
         raise RecipeError(
             f"{task.name} answers with spans; {title} trains models that write.",
             fix=f"Let a decoder write them: {forms}, and model.base=DECODER.",

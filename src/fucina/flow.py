@@ -201,7 +201,7 @@ def _demands(
     from fucina.tasks.grammars import open_grammars
 
     written, demanded = recipe.evaluation.rules, recipe.evaluation.must_fix
-    task = tasks.get(recipe.task)
+    task = tasks.of(recipe)
     if task.answer == "text":
         persona.check(recipe, root, keys)
         columns, encoding = recipe.data.columns, recipe.data.encoding

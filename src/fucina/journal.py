@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from fucina import run
-from fucina.evaluate import as_csv, facts, report
+from fucina.evaluate import as_csv, baselines_of_parts, facts, report
 from fucina.models.memory import peak_memory_mib, peak_vram_mib
 from fucina.models.saved import member_folder, save_lexicon, save_member
 from fucina.plan import Estimate
@@ -172,7 +172,8 @@ class Journal:
         page = report(found, run.read_events(self.folder), self.recipe.model_dump(mode="json"))
         rows = self.split.test.examples
         run.write_answers(self.folder / "predictions.parquet", outcome.predictions, rows)
-        run.write_text(self.folder / "metrics.csv", as_csv(outcome.model, outcome.baselines))
+        beside = [*outcome.baselines, *baselines_of_parts(outcome)]
+        run.write_text(self.folder / "metrics.csv", as_csv(outcome.model, beside))
         run.write_text(self.folder / "report.html", page)
         run.write_json(self.folder / "metrics.json", found)
         self.log(outcome.verdict)

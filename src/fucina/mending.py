@@ -197,8 +197,8 @@ def _repaired(example: Example, repairs: Repairs) -> Example | None:
         return replace(example, prompt=new)
     return replace(
         Example.of_conversation(new, tools=example.tools, group=example.group),
-        origin=example.origin,
-    )
+        origin=example.origin, facts=example.facts,
+    )  # fmt: skip
 
 
 def _possible(place: Path, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,7 +221,7 @@ def _line(example: Example, answer: Answer) -> str:
 
 
 def _messages(examples: Sequence[Example]) -> list[str]:
-    rows = data.to_messages(Dataset("rows", tuple(examples)))
+    rows = data.to_rows(Dataset("rows", tuple(examples)), {})
     grouped = zip(rows, examples, strict=True)
     return [
         json.dumps({**row, "group": example.group}, ensure_ascii=False) + "\n"

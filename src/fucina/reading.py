@@ -1,19 +1,19 @@
 """From a recipe to rows: read, check, audit and divide the files it names."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fucina import data, prepare, run, tasks
-from fucina.errors import RecipeError
+from fucina.errors import DataError, RecipeError
 from fucina.records import Dataset, Finding, Progress, Split, silent
 from fucina.tasks.settings import SCRATCH, refuse_idle
 
 if TYPE_CHECKING:
-    from fucina.config import Recipe
+    from fucina.config import DataConfig, Recipe
 
-__all__ = ["audit", "read", "read_file", "read_subject", "settle"]
+__all__ = ["Source", "audit", "read", "read_file", "read_subject", "settle", "sources"]
 
 
 def read(
@@ -100,47 +100,132 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
     """Read the files of a recipe; rows are called by file and line, or by path if names repeat.
 
     Raises:
-        RecipeError: A setting does nothing for this task or these files, or the constitution
-            cannot be read.
-        DataError: A file cannot be read.
+        RecipeError: A setting does nothing for this task or these files, the constitution cannot
+            be read, or some parts have a file and others have none.
+        DataError: A file cannot be read, or a part has no rows.
     """
     refuse_idle(recipe)
-    config, task = recipe.data, tasks.of(recipe)
-    written = recipe.chat.constitution
-    given = [name for name in (config.train, config.validation, config.test) if name is not None]
-    short = len({Path(name).name for name in given}) == len(given)
+    task, written = tasks.of(recipe), recipe.chat.constitution
+    places = sources(recipe)
+    named = [name for place in places for name in place.files.values()]
+    short = len({Path(name).name for name in named}) == len(named)
 
-    def rows(name: str, side: str, group: str | None = None) -> Dataset:
-        origin = Path(name).name if short else name
-        return read_file(
-            recipe, root / name, name=side, origin=origin, group=group, progress=progress
-        )
+    def rows(place: Source, side: str) -> Dataset:
+        name = place.files[side]
+        group = place.config.group if side == "train" else None
+        return _load(
+            place, root / name, name=side, origin=Path(name).name if short else name,
+            group=group, progress=progress,
+        )  # fmt: skip
 
-    subject = data.Subject(
-        rows(config.train, "train", config.group),
-        rows(config.validation, "validation") if config.validation is not None else None,
-        rows(config.test, "test") if config.test is not None else None,
+    sides = {
+        side: [rows(place, side) for place in places]
+        for side in ("train", "validation", "test")
+        if _has(places, side)
+    }
+    for place, *own in zip(places, *sides.values(), strict=True):
+        _refuse_unread(place, own)
+    whole = {side: _together(own, task) for side, own in sides.items()}
+    return data.Subject(
+        whole["train"],
+        whole.get("validation"),
+        whole.get("test"),
         answer=task.answer,
         folds=recipe.folds.count,
-        allow_duplicates=config.allow_duplicates,
+        allow_duplicates=recipe.data.allow_duplicates,
         rules=data.load_constitution(root / written).rules if written else (),
         own=task.checks,
         read=task.read,
+        parts={part.name: part.task.checks for part in task.choices.parts},
     )
-    _refuse_unread(recipe, subject.sides)
-    return subject
 
 
-def _refuse_unread(recipe: "Recipe", sides: Sequence[Dataset]) -> None:
+@dataclass(frozen=True)
+class Source:
+    """Files that are read alike: all of a recipe, or those of one of its parts.
+
+    Attributes:
+        name: Of the part; empty where there is none.
+        task: Reads their rows.
+        config: How they are written, and what they are called.
+    """
+
+    name: str
+    task: tasks.Task
+    config: "DataConfig"
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Side to file, of those there are."""
+        sides = ("train", "validation", "test")
+        return {side: name for side in sides if (name := getattr(self.config, side))}
+
+
+def sources(recipe: "Recipe") -> list[Source]:
+    """Where the rows of a recipe come from: the files of `data`, or else those of its parts.
+
+    Raises:
+        RecipeError: There are neither.
+    """
+    task, config = tasks.of(recipe), recipe.data
+    if config.train:
+        return [Source("", task, config)]
+    parts = task.choices.parts
+    if not parts:
+        raise RecipeError(
+            f"{recipe.task} has no rows: it names no part, and no data.train.",
+            fix="Write its parts: name, task and train of each (docs/how-to/multi-task.md).",
+        )
+    return [Source(p.name, p.task, config.model_copy(update=dict(p.files))) for p in parts]
+
+
+def _has(places: Sequence[Source], side: str) -> bool:
+    """Whether rows of a side have files of their own.
+
+    Raises:
+        RecipeError: Only those of some parts have.
+    """
+    without = [place.name for place in places if side not in place.files]
+    if without and (side == "train" or len(without) < len(places)):
+        instead = "" if side == "train" else f", or leave {side} out of all"
+        raise RecipeError(
+            f"multitask.parts: {', '.join(without)} has no {side} file.",
+            fix=f"Write {side}: FILE in each part{instead}.",
+        )
+    return not without
+
+
+def _together(sides: Sequence[Dataset], task: tasks.Task) -> Dataset:
+    """The rows of one side, those of parts one after the other.
+
+    Raises:
+        DataError: A part has none.
+    """
+    parts, whole = task.choices.parts, sides[0]
+    if not parts:
+        return whole
+    # Columns differ from part to part: such rows are written again as conversations.
+    examples = tuple(replace(row, fields={}) for side in sides for row in side.examples)
+    findings = tuple(finding for side in sides for finding in side.findings)
+    there = {row.facts["part"] for row in examples}
+    empty = [part.name for part in parts if part.name not in there]
+    if empty:
+        raise DataError(
+            f"{whole.name} has no rows of {', '.join(empty)}.",
+            fix="Add rows whose column part says so, or leave the part out of multitask.parts.",
+        )
+    return replace(whole, examples=examples, columns={}, findings=findings)
+
+
+def _refuse_unread(place: Source, sides: Sequence[Dataset]) -> None:
     """Stop at columns that are named although no file is read by columns.
 
     Raises:
         RecipeError: Names them, and how the files are written.
     """
-    forms = {side.format for side in sides}
-    task = tasks.get(recipe.task)
+    forms, task = {side.format for side in sides}, place.task
     heard = {"group", *(task.optional if task.conversations and "alpaca" not in forms else ())}
-    named = {name: c for name, c in recipe.data.named.items() if c != name and name not in heard}
+    named = {name: c for name, c in place.config.named.items() if c != name and name not in heard}
     if "columns" in forms or not named:
         return
     settings = [
@@ -148,7 +233,7 @@ def _refuse_unread(recipe: "Recipe", sides: Sequence[Dataset]) -> None:
         for name, column in named.items()
     ]
     raise RecipeError(
-        f"{recipe.data.train} is read as {sides[0].format}, which has turns and no columns: "
+        f"{place.config.train} is read as {sides[0].format}, which has turns and no columns: "
         f"{', '.join(settings)} {'do' if len(named) > 1 else 'does'} nothing.",
         fix="Leave it out, or set data.format to csv, jsonl, … to read columns.",
     )
@@ -175,16 +260,31 @@ def read_file(
         answered: Rows must have an answer.
         progress: Shows steps.
     """
-    config = recipe.data
-    columns = config.named
+    place = Source("", tasks.of(recipe), recipe.data)
+    return _load(
+        place, path, name=name, origin=origin, group=group, answered=answered, progress=progress
+    )
+
+
+def _load(
+    place: Source,
+    path: Path,
+    *,
+    name: str,
+    origin: str,
+    group: str | None,
+    answered: bool = True,
+    progress: Progress,
+) -> Dataset:
+    columns = place.config.named
     if group is not None:
         columns["group"] = group
     return data.load(
         path,
-        tasks.of(recipe),
+        place.task,
         columns,
-        format=config.format,
-        encoding=config.encoding,
+        format=place.config.format,
+        encoding=place.config.encoding,
         name=name,
         origin=origin,
         answered=answered,

@@ -99,6 +99,8 @@ def parse(
             content = _alias(key, last, content, mapped)
             key = ALIASES[last]
         _put(settings, key.split("."), content, override)
+    if any(section.brings_rows for section in task_sections(str(given.get("task"))).values()):
+        settings = _merge({"data": {"train": ""}}, settings)
     preset = settings.get("preset", "balanced")
     if preset in PRESETS:
         settings = _merge(PRESETS[preset], settings)

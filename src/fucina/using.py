@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fucina import evaluate, reading, run, tasks
+from fucina import asking, evaluate, reading, run, tasks
 from fucina.errors import RunError
+from fucina.opening import answer, load_as, load_model
 from fucina.records import (
     Answer,
     Comparison,
@@ -24,100 +25,26 @@ from fucina.records import (
     Texts,
     silent,
 )
-from fucina.tasks.settings import learnt_as
 
 if TYPE_CHECKING:
-    from fucina.config import ChatConfig, Recipe
-    from fucina.models.ensemble import Ensemble
-    from fucina.models.marker import Marker
+    from fucina.config import Recipe
     from fucina.models.writer import Writer
 
-    Model = Ensemble | Marker | Writer
-
-__all__ = [
-    "chat_of",
-    "compare",
-    "foretell",
-    "judge",
-    "load_model",
-    "predict",
-    "report",
-    "test_set",
-]
-
-
-def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Model"]:
-    """Load the trained model of a run folder: one that labels, one that marks, or one that writes.
-
-    Raises:
-        RunError: The run is not complete, or a file is broken.
-    """
-    folder = run.find(folder)
-    recipe = run.read_recipe(folder)
-    if not (folder / "metrics.json").is_file():
-        raise RunError(f"{folder} is not complete.", fix="Finish it: fucina train RECIPE --resume.")
-    return recipe, _load(folder, recipe, workers)
-
-
-def _load(folder: Path, recipe: "Recipe", workers: int, as_in: Path | None = None) -> "Model":
-    """Load what a run trained; one that writes may write as in another run."""
-    from fucina.models import base as bases
-    from fucina.models import saved
-    from fucina.tasks.grammars import open_grammars
-
-    precision = run.read_json(folder / "environment.json")["precision"]
-    form = learnt_as(recipe)
-    base = bases.load(recipe.model, precision, form)
-    if form == "text":
-        kept = chat_of(recipe, as_in or folder, halves=base.halves is not None)
-        base = bases.with_template(base, *kept)
-    if tasks.get(recipe.task).answer == "text":
-        held = open_grammars(
-            recipe,
-            run.grammar_of(folder, recipe.chat.constrain),
-            base.template,
-            lambda: run.read_rows(folder / "development.parquet")[0].examples,
-        )
-        return saved.load_writer(folder, recipe, base, workers=workers, held=held)
-    labels = run.read_json(folder / "data.json")["labels"]
-    load = saved.load_marker if form == "spans" else saved.load
-    return load(folder, recipe, base, labels, workers=workers)
-
-
-def chat_of(recipe: "Recipe", folder: Path, *, halves: bool) -> "tuple[ChatConfig, Path]":
-    """How a run wrote conversations, and the chat template that it keeps.
-
-    Args:
-        recipe: What to write otherwise; its template is not looked at.
-        folder: Of the run.
-        halves: Whether its base is an encoder-decoder, which has no template.
-
-    Raises:
-        RunError: The template is missing.
-    """
-    if halves:
-        return recipe.chat, folder
-    template = run.template_of(folder)
-    return recipe.chat.model_copy(update={"template": template.name}), template
+__all__ = ["compare", "foretell", "judge", "predict", "report", "test_set"]
 
 
 def predict(
     folder: Path, asked: Sequence[str | Example], *, progress: Progress = silent
 ) -> Predictions | Texts | Spans:
-    """Answer prompts, or rows, with the model of a run."""
-    # The answer is not known; it only stands for where the model begins to write.
-    rows = [Example(one, "") if isinstance(one, str) else one for one in asked]
-    from fucina.models.ensemble import Ensemble
-    from fucina.models.marker import Marker
+    """Answer prompts, or rows, with the model of a run.
 
+    Raises:
+        DataError: A prompt alone is no row of this task; see `asking.questions`.
+    """
+    rows = asking.as_rows(run.find(folder), asked)
     with _threads() as pool:
         _, model = load_model(folder, workers=_count(pool))
-        if isinstance(model, Ensemble):
-            prompts = [row.prompt for row in rows]
-            return model.predict(prompts, threads=pool, progress=progress)
-        if isinstance(model, Marker):
-            return model.predict(rows, threads=pool, progress=progress)
-        return model.predict(rows, threads=pool, foretell=False, progress=progress)
+        return answer(model, rows, threads=pool, progress=progress)
 
 
 def judge(
@@ -236,7 +163,7 @@ def compare(first: Path, second: Path) -> Comparison:
         texts = [(name, run.read_texts(path)[1]) for name, path in zip(names, paths, strict=True)]
         return evaluate.compare_texts(
             texts[0], texts[1], recipe.evaluation, seed=recipe.seed,
-            headline=tasks.get(recipe.task).headline,
+            headline=tasks.of(recipe).judging.headline,
         )  # fmt: skip
     pairs = [(name, run.read_predictions(path)) for name, path in zip(names, paths, strict=True)]
     return evaluate.compare(pairs[0], pairs[1], recipe.evaluation, seed=recipe.seed)
@@ -265,7 +192,7 @@ def foretell(folder: Path, *, as_in: Path) -> Texts:
     model = own.model.model_copy(update={"max_length_tokens": longest})
     written = own.model_copy(update={"chat": other.chat, "model": model})
     with _threads() as pool:
-        writer = _load(folder, written, _count(pool), as_in)
+        writer = load_as(folder, written, _count(pool), as_in=as_in)
         if not isinstance(writer, Writer):
             raise RunError(f"{folder} answers with labels.", fix="Give runs that answer with text.")
         losses, tokens = writer.foretell(rows.examples, threads=pool)

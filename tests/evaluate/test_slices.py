@@ -26,9 +26,13 @@ def _divided(answers, rows):  # noqa: ARG001  as tasks call it
     return {"half": ["first", "first", "second", "second"]}
 
 
+def _task(**judging):
+    task = tasks.get("hashtags")
+    return replace(task, judging=replace(task.judging, **judging))
+
+
 def test_each_part_has_the_headline_of_its_rows_the_best_first():
-    task = replace(tasks.get("hashtags"), slices=_divided)
-    found = slice_scores(TEXTS, ROWS, task, CONFIG, seed=0)["half"]
+    found = slice_scores(TEXTS, ROWS, _task(slices=_divided), CONFIG, seed=0)["half"]
     assert list(found) == ["second", "first"]
     assert found["first"]["rows"] == 2
     assert [found[name]["value"] for name in found] == pytest.approx([0.75, 0.5])
@@ -41,8 +45,8 @@ def test_a_task_without_parts_has_none():
 
 
 def test_the_report_shows_parts_and_what_stands_beside_the_worst_answer():
-    task = replace(
-        tasks.get("hashtags"), slices=_divided,
+    task = _task(
+        slices=_divided,
         evidence=lambda answer, row: {"kind": "wrong & bad", "true result": "a | b", "result": answer},
     )  # fmt: skip
     shown = evidence(TEXTS, ROWS, task)

@@ -6,11 +6,14 @@ import pkgutil
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 import fucina
+from fucina import tasks
+from fucina.reading import sources
 from fucina.recipe import load
 
 ROOT = Path(__file__).parents[2]
@@ -113,8 +116,9 @@ RECIPES.remove(SOURCE / "tasks" / "chat" / "constitution.yaml")
 def test_every_shipped_recipe_loads_and_its_data_are_there(path):
     recipe, mapped = load(path)
     assert not mapped
-    for name in (recipe.data.train, recipe.data.test):
-        assert name is None or (path.parent / name).is_file(), name
+    for place in sources(recipe):
+        for name in place.files.values():
+            assert (path.parent / name).is_file(), name
 
 
 def test_version_and_changelog_agree():
@@ -139,3 +143,8 @@ def test_no_file_names_this_machine_or_a_registry():
         if path.is_file() and path.suffix in {".py", ".md", ".toml", ".yaml", ".lock", ".txt", ""}:
             text = path.read_text(encoding="utf-8")
             assert not [word for word in words if word in text], name
+
+
+def test_a_task_is_told_in_few_words():
+    for record in (tasks.Task, tasks.Judging, tasks.Choices):
+        assert len(fields(record)) <= 10, record.__name__

@@ -32,13 +32,17 @@ def _rows(path):
 
 @pytest.fixture(params=tasks.names())
 def task(request):
-    return tasks.get(request.param)
+    """A task as its own recipe sets it."""
+    return tasks.of(load(tasks.folder(request.param) / "recipe.yaml")[0])
 
 
 def test_a_folder_holds_all_of_a_task(task):
     folder = tasks.folder(task.name)
-    for name in ("recipe.yaml", "sample.jsonl", "golden.jsonl", "README.md"):
+    for name in ("recipe.yaml", "golden.jsonl", "README.md"):
         assert (folder / name).is_file(), name
+    for place in reading.sources(load(folder / "recipe.yaml")[0]):
+        assert place.files["train"].endswith("sample.jsonl")
+        assert all((folder / name).is_file() for name in place.files.values())
     readme = (folder / "README.md").read_text(encoding="utf-8")
     assert all(f"`{column}`" in readme for column in task.columns)
     assert task.name == folder.name
@@ -46,6 +50,11 @@ def test_a_folder_holds_all_of_a_task(task):
 
 def _golden(task):
     return _rows(tasks.folder(task.name) / "golden.jsonl")
+
+
+def _asked(task):
+    folder = str(tasks.folder(task.name))
+    return [task.to_example({**case["row"], "folder": folder}) for case in _golden(task)]
 
 
 def test_golden_rows_become_the_written_prompt_and_target(task):
@@ -59,8 +68,8 @@ def test_golden_rows_become_the_written_prompt_and_target(task):
 
 def test_the_sample_passes_its_own_check(task):
     recipe, _ = load(tasks.folder(task.name) / "recipe.yaml")
-    rows = reading.read_file(recipe, tasks.folder(task.name) / recipe.data.train)
-    findings = data.audit(data.Subject(rows, folds=3, answer=task.answer))
+    subject = reading.read_subject(recipe, tasks.folder(task.name))
+    findings = data.audit(replace(subject, folds=3, test=None, rules=()))
     assert not [finding for finding in findings if finding.severity != "note"]
 
 
@@ -75,16 +84,18 @@ def test_the_whole_flow_runs_on_the_sample(task, make_base, make_decoder, tmp_pa
     )  # fmt: skip
     outcome = flow.train(recipe, folder)
     assert outcome.model.rows > 0
-    score = outcome.model.scores[task.headline].value
-    if task.headline == "perplexity":  # 1 is perfect; the vocabulary's size is knowing nothing
+    score = outcome.model.scores[task.judging.headline].value
+    if (
+        task.judging.headline == "perplexity"
+    ):  # 1 is perfect; the vocabulary's size is knowing nothing
         assert 1 < score < float("inf")
     else:
         assert 0 <= score <= 1
-    answered = using.predict(tmp_path / recipe.name, [case["prompt"] for case in _golden(task)])
+    answered = using.predict(tmp_path / recipe.name, _asked(task))
     assert len(answered.answers) == len(_golden(task))
     # The verbs that start from the run: each says something of this task.
     run = Path(outcome.folder)
-    assert using.judge(run).scores[task.headline].value == pytest.approx(score)
+    assert using.judge(run).scores[task.judging.headline].value == pytest.approx(score)
     assert using.compare(run, run).p_value == 1
     assert "<html" in using.report(run).read_text(encoding="utf-8").lower()
     found = diagnosing.diagnose_run(run)
@@ -115,8 +126,8 @@ def test_a_task_that_writes_takes_an_encoder_decoder(task, make_pair, tmp_path):
     )  # fmt: skip
     outcome = flow.train(recipe, tasks.folder(task.name))
     assert outcome.model.rows > 0
-    assert task.headline in outcome.model.scores
-    answered = using.predict(tmp_path / recipe.name, [case["prompt"] for case in _golden(task)])
+    assert task.judging.headline in outcome.model.scores
+    answered = using.predict(tmp_path / recipe.name, _asked(task))
     assert len(answered.answers) == len(_golden(task))
 
 
@@ -126,7 +137,7 @@ def _job(task, folder, *overrides):
 
 
 def test_cases_and_rows_are_varied_and_train_again(task, tmp_path):
-    if "augment" in IDLE[task.answer]:
+    if "augment" in IDLE[task.answer] or task.choices.parts:
         pytest.skip("refused for this kind of answer")
     job, recipe = _job(task, tmp_path)
     before = reading.read_file(recipe, job / recipe.data.train)
@@ -162,7 +173,7 @@ def test_cases_and_rows_are_varied_and_train_again(task, tmp_path):
 
 
 def test_what_a_model_writes_waits_and_trains_beside_the_rows_there_were(task, endpoint, tmp_path):
-    if "synthesis" in IDLE[task.answer]:
+    if "synthesis" in IDLE[task.answer] or task.choices.parts:
         pytest.skip("refused for this kind of answer")
     job, recipe = _job(task, tmp_path, "data.validation=null")
     rows = reading.read_file(recipe, job / recipe.data.train)

@@ -115,7 +115,7 @@ def test_what_describes_is_no_goal():
 
 
 def test_baselines_are_turns_of_the_dialogue():
-    own = tasks.get("summarization").baselines
+    own = tasks.get("summarization").judging.baselines
     row = Example("A: uno\nB: due parole\nA: tre\nB: e ora quattro parole\nA: in fine tre", "")
     assert own["lead_3"]([], [row]) == ["A: uno\nB: due parole\nA: tre"]
     assert own["longest_3"]([], [row]) == ["B: due parole\nB: e ora quattro parole\nA: in fine tre"]
@@ -129,7 +129,7 @@ def test_a_run_says_what_summaries_are_like_beside_the_true_ones(make_decoder, t
     outcome = flow.train(recipe, FOLDER)
     assert {"lead_3", "longest_3", "base"} == {baseline.name for baseline in outcome.baselines}
     true = outcome.model.beside[TRUE]
-    assert set(true) == set(tasks.get("summarization").descriptive)
+    assert set(true) == set(tasks.get("summarization").judging.descriptive)
     assert true["length_ratio"].value == 1
     assert set(outcome.model.beside["base"]) == set(true)
     folder = run.find(tmp_path / recipe.name)

@@ -45,7 +45,9 @@ def command(
     if evaluation.per_label:
         console.print()
         console.print(per_label_table(evaluation.per_label, spans="f1" in evaluation.scores))
-    for table in slice_tables(evaluation, tasks.get(read_recipe(folder).task).headline):
+    task = tasks.of(read_recipe(folder))
+    parts = {part.name: part.task.judging.headline for part in task.choices.parts}
+    for table in slice_tables(evaluation, task.judging.headline, parts):
         console.print()
         console.print(table)
     cost = evaluation.cost

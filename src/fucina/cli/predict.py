@@ -2,12 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from fucina.records import Example, Predictions, Spans, Texts
+
+    Answers = Predictions | Spans | Texts
 
 __all__ = ["command"]
 
@@ -25,36 +27,84 @@ def command(
         list[str] | None,
         typer.Option("--field", help="NAME=VALUE: another field of the task, such as database=F."),
     ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Another run over the same base, loaded once: a text is answered by all, a row by "
+            "the run that its column adapter names."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Answer texts with a trained model."""
+    """Answer texts with a trained model, or with several over one base."""
     from fucina import using
-    from fucina.cli.screen import reporting
-    from fucina.records import Spans, Texts
+    from fucina.cli.screen import print_json, reporting
     from fucina.run import find
 
+    if beside:
+        _answer_with_several([run, *beside], source, fields or [], as_json=as_json)
+        return
     folder = find(run)
     rows = _rows(folder, source, fields or [])
     with reporting(quiet=as_json or len(rows) == 1) as (progress, _):
         predictions = using.predict(folder, rows, progress=progress)
     texts = [row.prompt for row in rows]
-    if isinstance(predictions, Texts):
-        _show_texts(texts, predictions, as_json=as_json)
-    elif isinstance(predictions, Spans):
-        _show_spans(predictions, as_json=as_json)
+    if as_json:
+        print_json(_items(texts, predictions))
     else:
-        _show_labels(texts, predictions, as_json=as_json)
+        _show(texts, predictions)
+
+
+def _answer_with_several(
+    runs: list[Path], source: str, fields: list[str], *, as_json: bool
+) -> None:
+    """Each row by the run that it names, or each text by all of them."""
+    from fucina import asking
+    from fucina.cli.screen import print_json, reporting
+    from fucina.opening import open_runs
+
+    with reporting(quiet=as_json) as (progress, _), open_runs(runs) as opened:
+        if _is_table(source):
+            asked = asking.read_routed(opened.folders, Path(source))
+        else:
+            asked = [
+                (name, row)
+                for name, folder in opened.folders.items()
+                for row in _rows(folder, source, fields)
+            ]
+        rows = {name: [row for own, row in asked if own == name] for name in opened.names}
+        answered = {
+            name: ([row.prompt for row in own], opened.predict(name, own, progress=progress))
+            for name, own in rows.items()
+            if own
+        }
+    if as_json:
+        items = {name: iter(_items(*own)) for name, own in answered.items()}
+        print_json([{"adapter": name, **next(items[name])} for name, _ in asked])
+        return
+    for name, own in answered.items():
+        typer.echo(f"{name}:")
+        _show(*own)
+
+
+def _is_table(source: str) -> bool:
+    """Whether a file of rows is named."""
+    from fucina.data import SUFFIXES
+
+    return _is_file(source) and Path(source).suffix.lower() in SUFFIXES
+
+
+def _is_file(source: str) -> bool:
+    return len(source) < 256 and source != "-" and Path(source).is_file()
 
 
 def _rows(folder: Path, source: str, fields: list[str]) -> "list[Example]":
     """What is asked: the rows of a file, or one row a text."""
     from fucina import asking
-    from fucina.data import SUFFIXES
     from fucina.errors import DataError
 
     path = Path(source)
-    is_file = len(source) < 256 and source != "-" and path.is_file()
-    if is_file and path.suffix.lower() in SUFFIXES:
+    if _is_table(source):
         if fields:
             raise DataError(
                 f"--field beside {source}: its rows have fields of their own.",
@@ -63,7 +113,7 @@ def _rows(folder: Path, source: str, fields: list[str]) -> "list[Example]":
         return asking.read_questions(folder, path)
     if source == "-":
         texts = sys.stdin.read().splitlines()
-    elif is_file:
+    elif _is_file(source):
         try:
             texts = path.read_text(encoding="utf-8").splitlines()
         except UnicodeDecodeError as error:
@@ -84,23 +134,33 @@ def _rows(folder: Path, source: str, fields: list[str]) -> "list[Example]":
     return asking.questions(folder, texts, given)
 
 
-def _show_texts(asked: list[str], texts: "Texts", *, as_json: bool) -> None:
-    from fucina.cli.screen import print_json
+def _items(asked: list[str], answers: "Answers") -> list[dict[str, Any]]:
+    """Each answer as JSON has it."""
+    from fucina.records import Spans, Texts
 
-    if as_json:
-        rows = zip(asked, texts.answers, texts.ended.tolist(), strict=True)
-        print_json([{"text": text, "answer": said, "ended": ended} for text, said, ended in rows])
-        return
-    for text, answer, ended in zip(asked, texts.answers, texts.ended, strict=True):
-        if len(asked) > 1:
-            typer.echo(f"> {text}")
-        typer.echo(answer if ended else f"{answer} …")
+    if isinstance(answers, Texts):
+        rows = zip(asked, answers.answers, answers.ended.tolist(), strict=True)
+        return [{"text": text, "answer": said, "ended": ended} for text, said, ended in rows]
+    if isinstance(answers, Spans):
+        triples = zip(asked, _span_items(answers), answers.read, strict=True)
+        return [{"text": t, "spans": own, "cut": read < len(t)} for t, own, read in triples]
+    labels = zip(asked, answers.answers, answers.confidences, answers.probabilities, strict=True)
+    return [
+        {
+            "text": text,
+            "answer": answer,
+            "confidence": round(float(confidence), 6),
+            "abstains": bool(confidence < answers.threshold),
+            "probabilities": {
+                label: round(float(p), 6) for label, p in zip(answers.labels, row, strict=True)
+            },
+        }
+        for text, answer, confidence, row in labels
+    ]
 
 
-def _show_spans(spans: "Spans", *, as_json: bool) -> None:
-    from fucina.cli.screen import print_json
-
-    rows = [
+def _span_items(spans: "Spans") -> list[list[dict[str, Any]]]:
+    return [
         [
             {
                 "start": span.start,
@@ -115,10 +175,29 @@ def _show_spans(spans: "Spans", *, as_json: bool) -> None:
             spans.prompts, spans.answers, spans.confidences, strict=True
         )
     ]
-    if as_json:
-        triples = zip(spans.prompts, rows, spans.read, strict=True)
-        print_json([{"text": t, "spans": own, "cut": read < len(t)} for t, own, read in triples])
-        return
+
+
+def _show(asked: list[str], answers: "Answers") -> None:
+    """Print answers for people."""
+    from fucina.records import Spans, Texts
+
+    if isinstance(answers, Texts):
+        _show_texts(asked, answers)
+    elif isinstance(answers, Spans):
+        _show_spans(answers)
+    else:
+        _show_labels(asked, answers)
+
+
+def _show_texts(asked: list[str], texts: "Texts") -> None:
+    for text, answer, ended in zip(asked, texts.answers, texts.ended, strict=True):
+        if len(asked) > 1:
+            typer.echo(f"> {text}")
+        typer.echo(answer if ended else f"{answer} …")
+
+
+def _show_spans(spans: "Spans") -> None:
+    rows = _span_items(spans)
     for text, own, read in zip(spans.prompts, rows, spans.read, strict=True):
         if len(rows) > 1:
             typer.echo(f"> {text}")
@@ -130,32 +209,7 @@ def _show_spans(spans: "Spans", *, as_json: bool) -> None:
             typer.echo(f"(not read: {len(text) - read} characters at the end)")
 
 
-def _show_labels(texts: list[str], predictions: "Predictions", *, as_json: bool) -> None:
-    from fucina.cli.screen import print_json
-
-    if as_json:
-        print_json(
-            [
-                {
-                    "text": text,
-                    "answer": answer,
-                    "confidence": round(float(confidence), 6),
-                    "abstains": bool(confidence < predictions.threshold),
-                    "probabilities": {
-                        label: round(float(p), 6)
-                        for label, p in zip(predictions.labels, row, strict=True)
-                    },
-                }
-                for text, answer, confidence, row in zip(
-                    texts,
-                    predictions.answers,
-                    predictions.confidences,
-                    predictions.probabilities,
-                    strict=True,
-                )
-            ]
-        )
-        return
+def _show_labels(texts: list[str], predictions: "Predictions") -> None:
     for text, answer, confidence in zip(
         texts, predictions.answers, predictions.confidences, strict=True
     ):

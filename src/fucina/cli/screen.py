@@ -186,19 +186,29 @@ def baseline_table(
     return table
 
 
-def slice_tables(evaluation: "Evaluation", headline: str) -> list[Table]:
-    """How good a model is on each part of the rows: a table a way of dividing them."""
+def slice_tables(
+    evaluation: "Evaluation", headline: str, parts: Mapping[str, str] | None = None
+) -> list[Table]:
+    """How good a model is on some of the rows: a table a way of dividing them.
+
+    Args:
+        evaluation: Of the model.
+        headline: What is shown of them.
+        parts: The headline of each part, where several tasks were judged together.
+    """
     found = []
-    for way, parts in evaluation.slices.items():
+    for way, slices in evaluation.slices.items():
+        own = (parts or {}).get(way.rpartition("/")[0], headline)
+        rows = sum(part["rows"] for part in slices.values())
         table = _titled(f"By {way}")
         table.add_column(way, overflow="fold")
-        for name in ("rows", "share", metric_name(headline).partition(" (")[0], "interval"):
+        for name in ("rows", "share", metric_name(own).partition(" (")[0], "interval"):
             table.add_column(name, justify="right")
-        for name, part in parts.items():
+        for name, part in slices.items():
             table.add_row(
                 name,
                 f"{part['rows']:.0f}",
-                f"{part['rows'] / evaluation.rows:.1%}",
+                f"{part['rows'] / rows:.1%}",
                 f"{part['value']:.3f}",
                 f"{part['low']:.3f} to {part['high']:.3f}",
             )

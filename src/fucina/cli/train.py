@@ -127,38 +127,47 @@ def _short(text: str) -> str:
     return said if len(said) <= LETTERS else f"… {said[-LETTERS:]}"
 
 
-def _show(outcome: "Outcome", curve: "LearningCurve | None", missed: "Sequence[str]") -> None:
-    from fucina import run
+def _show_scores(outcome: "Outcome") -> None:
+    """How good a model is, and beside what; of several tasks all together, then each by itself."""
     from fucina.cli.screen import (
         baseline_table,
         console,
         fold_table,
-        interval,
         per_label_table,
         score_table,
         show_traits,
         slice_tables,
     )
-    from fucina.evaluate import facts, sentences
+    from fucina.evaluate import without_parts
 
     console.print(outcome.verdict, markup=False)
     console.print()
-    console.print(score_table(outcome.model, title=f"On {outcome.model.rows} test rows"))
-    show_traits(outcome.model)
+    model = without_parts(outcome.model, outcome.parts)
+    console.print(score_table(model, title=f"On {model.rows} test rows"))
+    show_traits(model)
     if outcome.folds:
         console.print()
         console.print(fold_table(outcome.folds))
     console.print()
-    console.print(
-        baseline_table(outcome.model, outcome.baselines, outcome.against, outcome.headline)
-    )
-    for table in slice_tables(outcome.model, outcome.headline):
+    console.print(baseline_table(model, outcome.baselines, outcome.against, outcome.headline))
+    for table in slice_tables(model, outcome.headline):
         console.print()
         console.print(table)
     console.print()
-    if outcome.headline == "f1" and outcome.model.per_label:
-        console.print(per_label_table(outcome.model.per_label, spans=True))
+    if outcome.headline == "f1" and model.per_label:
+        console.print(per_label_table(model.per_label, spans=True))
         console.print()
+    for name, part in outcome.parts.items():
+        console.rule(name, align="left", style="dim")
+        _show_scores(part)
+
+
+def _show(outcome: "Outcome", curve: "LearningCurve | None", missed: "Sequence[str]") -> None:
+    from fucina import run
+    from fucina.cli.screen import console, interval
+    from fucina.evaluate import facts, sentences
+
+    _show_scores(outcome)
     if outcome.calibration is not None:
         for sentence in sentences(facts(outcome)):
             console.print(sentence, markup=False)

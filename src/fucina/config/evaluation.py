@@ -45,13 +45,14 @@ LOW_IS_GOOD = frozenset({"log_loss", "ece", "perplexity", "token_loss"})
 
 
 def metric_name(metric: str) -> str:
-    """What people call a metric; those of a task are called by their name.
+    """What people call a metric; those of a task are called by their name, of a part behind its.
 
     Example:
-        >>> metric_name("macro_f1"), metric_name("copy_rate")
-        ('macro F1', 'copy rate')
+        >>> metric_name("macro_f1"), metric_name("copy_rate"), metric_name("tags/f1")
+        ('macro F1', 'copy rate', 'tags: F1')
     """
-    return _NAMES.get(metric, metric.replace("_", " "))
+    part, slash, own = metric.rpartition("/")
+    return f"{part}{': ' * bool(slash)}{_NAMES.get(own, own.replace('_', ' '))}"
 
 
 class EvaluationConfig(Settings):

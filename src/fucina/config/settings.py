@@ -1,6 +1,6 @@
 """What every section of a recipe is."""
 
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -8,8 +8,13 @@ __all__ = ["Settings", "section"]
 
 
 class Settings(BaseModel):
-    """A section: frozen, and an unknown key is an error."""
+    """A section: frozen, and an unknown key is an error.
 
+    Attributes:
+        brings_rows: A recipe with this section may do without data.train.
+    """
+
+    brings_rows: ClassVar[bool] = False
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 

@@ -11,7 +11,7 @@ from fucina.data.conversations import to_messages, to_rows
 from fucina.data.known import Known
 from fucina.data.load import load
 from fucina.data.repair import repair
-from fucina.data.rows import SUFFIXES
+from fucina.data.rows import SUFFIXES, read_as
 from fucina.data.similar import group_similar
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "presentable",
     "quality",
     "raise_errors",
+    "read_as",
     "repair",
     "to_columns",
     "to_messages",

@@ -262,7 +262,8 @@ def to_rows(dataset: Dataset, columns: Mapping[str, str]) -> list[dict[str, Any]
     """Write examples as rows that `load` reads again, all in one form; groups apart.
 
     Args:
-        dataset: Where one was read as a conversation, or was not read at all, all become messages.
+        dataset: Where one was read as a conversation, or was not read at all, all become messages
+            with their facts beside them.
         columns: Field to column, where it is not called like the field.
 
     Example:
@@ -272,7 +273,8 @@ def to_rows(dataset: Dataset, columns: Mapping[str, str]) -> list[dict[str, Any]
         [{'domanda': 'ciao', 'answer': 'Ciao!'}]
     """
     if any("messages" in e.fields or not e.fields for e in dataset.examples):
-        return [{k: v for k, v in row.items() if k != "group"} for row in to_messages(dataset)]
+        spoken = [{k: v for k, v in row.items() if k != "group"} for row in to_messages(dataset)]
+        return [{**row, **e.facts} for row, e in zip(spoken, dataset.examples, strict=True)]
     names = list(dict.fromkeys(name for e in dataset.examples for name in e.fields))
     if "group" in names:
         names.remove("group")

@@ -160,12 +160,13 @@ def _map(
     """Find the column of each field, by its name or a usual synonym of it."""
     if kind in TURNS and task.conversations:
         more = {field: columns.get(field, field) for field in task.optional}
-        own = {field: column for field, column in more.items() if column in row}
+        mixed = bool(task.choices.parts)  # rows of several parts have different fields
+        own = {field: column for field, column in more.items() if column in row or mixed}
         return {"messages": "messages", "tools": "tools"} | own | _group(row, columns)
     mapping: dict[str, str] = {}
     for field in (*task.columns, *task.optional):
         column = columns.get(field, field) if kind == "columns" else field
-        if column in row:
+        if column in row or (task.choices.parts and field in task.optional):
             mapping[field] = column
             continue
         known = [name for name in SYNONYMS.get(field, ()) if name in row]

@@ -59,7 +59,10 @@ def _mended(example: Example, new: New, read: Read | None) -> Example:
         )
     spoken = Example.of_conversation(new, tools=example.tools, group=example.group)
     fields = {"messages": new, "tools": example.tools}
-    return replace(spoken, origin=example.origin, left_out=example.left_out, fields=fields)
+    return replace(
+        spoken, origin=example.origin, left_out=example.left_out, fields=fields,
+        facts=example.facts,
+    )  # fmt: skip
 
 
 def _text(example: Example, new: New = "") -> str:

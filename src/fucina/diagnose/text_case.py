@@ -182,6 +182,8 @@ def text_slices(case: TextCase) -> list[Slice]:
         ("turns", "one question", turns <= 1),
         ("turns", "several questions", turns > 1),
     ]  # fmt: skip
+    jobs = np.array([row.facts.get("part", "") for row in case.rows.examples])
+    parts += [("part", name, jobs == name) for name in np.unique(jobs).tolist()]
     found = []
     for kind, name, rows in parts:
         count = int(rows.sum())

@@ -12,12 +12,14 @@ from fucina.evaluate.must_fix import must_fix, must_fix_texts, require_known
 from fucina.evaluate.opinions import Judge
 from fucina.evaluate.order import labels_like, spans_like, texts_like
 from fucina.evaluate.outcome import facts, outcome
+from fucina.evaluate.parts import baselines_of_parts, outside, without_parts
 from fucina.evaluate.persona import Persona, idle, lines_of, persona_sentences
 from fucina.evaluate.report import report
 from fucina.evaluate.rules import load_rules
 from fucina.evaluate.spans import compare_spans, judge_spans, measure_spans, span_outcome
 from fucina.evaluate.summary import as_csv, missed_goals, verdict
-from fucina.evaluate.texts import judge_texts, marked, measure_texts, text_outcome
+from fucina.evaluate.text_outcome import text_outcome
+from fucina.evaluate.texts import judge_texts, marked, measure_texts
 from fucina.evaluate.true_answers import TRUE, beside, trait_name
 from fucina.evaluate.trust import sentences
 from fucina.evaluate.voice import FEWEST, Line, listen
@@ -33,6 +35,7 @@ __all__ = [
     "as_markdown",
     "as_table",
     "baseline",
+    "baselines_of_parts",
     "beside",
     "calibrate",
     "compare",
@@ -57,6 +60,7 @@ __all__ = [
     "must_fix",
     "must_fix_texts",
     "outcome",
+    "outside",
     "persona_sentences",
     "report",
     "require_known",
@@ -67,4 +71,5 @@ __all__ = [
     "texts_like",
     "trait_name",
     "verdict",
+    "without_parts",
 ]

@@ -41,10 +41,10 @@ def text_errors(
 
 def evidence(texts: Texts, rows: Sequence[Example], task: Task) -> dict[int, Mapping[str, str]]:
     """What a task shows beside the hardest answers, by row."""
-    if task.evidence is None:
+    if task.judging.evidence is None:
         return {}
-    hardest = _hardest(texts, task.headline)[:SHOWN_EVIDENCE]
-    return {row: task.evidence(texts.answers[row], rows[row]) for row in hardest}
+    hardest = _hardest(texts, task.judging.headline)[:SHOWN_EVIDENCE]
+    return {row: task.judging.evidence(texts.answers[row], rows[row]) for row in hardest}
 
 
 def _hardest(texts: Texts, headline: str) -> list[int]:

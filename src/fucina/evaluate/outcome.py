@@ -128,6 +128,8 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         "against": [asdict(comparison) for comparison in outcome.against],
         "must_fix": [asdict(case) for case in outcome.must_fix],
     }
+    if outcome.parts:
+        found["parts"] = {part: facts(own) for part, own in outcome.parts.items()}
     if isinstance(predictions, Texts):
         errors = text_errors(predictions, outcome.headline, outcome.evidence)
         return {**found, "errors": errors}

@@ -8,7 +8,7 @@ from fucina.config import metric_name
 from fucina.evaluate import charts
 from fucina.evaluate.page import figure, page, section, table
 from fucina.evaluate.report_spans import span_parts
-from fucina.evaluate.report_texts import text_parts
+from fucina.evaluate.report_texts import of_all_rows, part_title, text_parts
 from fucina.evaluate.true_answers import TRUE
 from fucina.evaluate.trust import sentences
 
@@ -42,6 +42,7 @@ def report(
     Returns:
         One HTML document that loads nothing from elsewhere.
     """
+    facts = of_all_rows(facts)
     epochs = [event for event in events if event.get("event") == "epoch"]
     model = facts["model"]
     kind = facts.get("answer") or ("label" if model["labels"] else "text")
@@ -52,6 +53,11 @@ def report(
         f'<p class="lead">{escape(facts["verdict"])}</p>',
         _scores(facts),
         *own(facts),
+        *(
+            one
+            for name, part in facts.get("parts", {}).items()
+            for one in (part_title(name, part), _scores(part), *text_parts(part))
+        ),
         _curves(epochs),
         _expected(facts.get("expectations", [])),
         _members(facts.get("members", []), scored=kind != "text"),

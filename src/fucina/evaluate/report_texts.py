@@ -6,11 +6,12 @@ from typing import Any
 
 from fucina.config import metric_name
 from fucina.evaluate.page import folded, section, table
+from fucina.evaluate.parts import outside
 from fucina.evaluate.persona import persona_sentences
 from fucina.evaluate.true_answers import TRUE, trait_name
 from fucina.tasks.settings import BASE
 
-__all__ = ["beside", "text_parts"]
+__all__ = ["beside", "of_all_rows", "part_title", "text_parts"]
 
 
 def text_parts(facts: Mapping[str, Any]) -> list[str]:
@@ -21,14 +22,31 @@ def text_parts(facts: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
+def of_all_rows(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is said of all rows together; each of several tasks has a part of the page."""
+    model, parts = facts["model"], facts.get("parts", {})
+    if not parts:
+        return facts
+    own = {name: outside(parts, model[name]) for name in ("scores", "slices")}
+    own["beside"] = {who: traits for who in model["beside"]
+                     if (traits := outside(parts, model["beside"][who]))}  # fmt: skip
+    return {**facts, "model": {**model, **own}}
+
+
+def part_title(name: str, facts: Mapping[str, Any]) -> str:
+    """What the page of a run begins one of several tasks with."""
+    return f'<h1>{escape(name)}</h1>\n<p class="lead">{escape(facts["verdict"])}</p>'
+
+
 def _slices(facts: Mapping[str, Any]) -> list[str]:
     """A table a way of dividing the rows."""
     model, headline = facts["model"], metric_name(facts["headline"])
     header = ("", "rows", "share", headline, "interval")
     found = []
     for way, parts in model.get("slices", {}).items():
+        count = sum(part["rows"] for part in parts.values())
         rows = [
-            (name, part["rows"], f"{part['rows'] / model['rows']:.1%}", f"{part['value']:.3f}",
+            (name, part["rows"], f"{part['rows'] / count:.1%}", f"{part['value']:.3f}",
              f"{part['low']:.3f} to {part['high']:.3f}")
             for name, part in parts.items()
         ]  # fmt: skip

@@ -27,11 +27,11 @@ def slice_scores(
         config: Confidence and resamples of the intervals.
         seed: Of the resamples.
     """
-    mark = texts.marks.get(task.headline)
-    if task.slices is None or mark is None:
+    mark = texts.marks.get(task.judging.headline)
+    if task.judging.slices is None or mark is None:
         return {}
     found: dict[str, dict[str, Mapping[str, float]]] = {}
-    for way, names in task.slices(texts.answers, rows).items():
+    for way, names in task.judging.slices(texts.answers, rows).items():
         parts = {}
         for name in dict.fromkeys(names):
             own = np.array([other == name for other in names])

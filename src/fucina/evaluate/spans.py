@@ -8,7 +8,7 @@ import numpy as np
 
 from fucina import tasks
 from fucina.errors import RunError
-from fucina.evaluate.texts import text_verdict
+from fucina.evaluate.text_outcome import text_verdict
 from fucina.evaluate.timing import cost_of
 from fucina.metrics import (
     SpanCounts,
@@ -139,13 +139,15 @@ def span_outcome(
     found = []
     for name in baselines(recipe):
         progress(f"baseline {name}", 0, 0)
-        free = _free(task.baselines[name](learned, split.test.examples), split.test, split.labels)
+        free = _free(
+            task.judging.baselines[name](learned, split.test.examples), split.test, split.labels
+        )
         found.append((
             judge_spans(free, config, name=name, seed=seed),
             compare_spans((name, free), ("model", spans), config, seed=seed),
         ))  # fmt: skip
     lap("baselines")
-    found.sort(key=lambda pair: -pair[0].scores[task.headline].value)
+    found.sort(key=lambda pair: -pair[0].scores[task.judging.headline].value)
     return Outcome(
         folder="",
         model=judged,
@@ -155,8 +157,8 @@ def span_outcome(
         folds=_each_fold(out_of_fold, split) if len(split.folds) > 1 else {},
         baselines=tuple(baseline for baseline, _ in found),
         against=tuple(comparison for _, comparison in found),
-        verdict=text_verdict(judged, found, task.headline),
-        headline=task.headline,
+        verdict=text_verdict(judged, found, task.judging.headline),
+        headline=task.judging.headline,
     )
 
 

@@ -70,7 +70,7 @@ def missed_goals(outcome: Outcome, config: "EvaluationConfig") -> list[str]:
         if score is None:
             missed.append(f"{name} could not be judged, {goal:g} was asked.")
             continue
-        low_is_good = name in LOW_IS_GOOD
+        low_is_good = name.rpartition("/")[2] in LOW_IS_GOOD
         if score.value > goal if low_is_good else score.value < goal:
             word = "at most" if low_is_good else "at least"
             missed.append(f"{name} is {score}, {word} {goal:g} was asked.")

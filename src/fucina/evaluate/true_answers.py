@@ -21,7 +21,7 @@ def of_true_answers(
     rows: Dataset, task: Task, persona: Persona | None, config: "EvaluationConfig", *, seed: int
 ) -> dict[str, Interval]:
     """The scores that need no true answer, of the true answers themselves."""
-    found = task.scores(rows.targets, rows.examples) if task.scores else {}
+    found = task.judging.scores(rows.targets, rows.examples) if task.judging.scores else {}
     marks = {name: mark for name, mark in found.items() if mark.descriptive}
     marks |= persona.marks(rows.targets, rows.examples) if persona is not None else {}
     return {

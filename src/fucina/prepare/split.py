@@ -38,8 +38,8 @@ def split(
         config: The shares.
         folds: 0 for one model with a validation set, else K of 2 or more.
         seed: Same seed, same split.
-        answer: What targets are. Texts are all of one kind; of spans each row counts for the rarest
-            type in it.
+        answer: What targets are. Texts are all of one kind, or of the part of a task that has
+            several; of spans each row counts for the rarest type in it.
 
     Raises:
         DataError: Too few rows of a label to stand on every side.
@@ -158,7 +158,7 @@ def _strata(dataset: Dataset, answer: Answer, *, least: int = 2) -> list[str]:
     if answer == "label":
         return dataset.targets
     if answer == "text":
-        return ["text"] * len(dataset)
+        return [example.facts.get("part", "text") for example in dataset.examples]
     counts = Counter(span.label for row in dataset.examples for span in row.spans)
     rarest = [
         min((span.label for span in row.spans), key=lambda name: (counts[name], name), default="")
@@ -215,8 +215,9 @@ def _share(
         spread[label].add(group)
     alone = sorted(label for label, own in spread.items() if len(own) < 2)
     if alone and answer != "label":
+        which = f"all {len(dataset)} rows" if len(counts) == 1 else f"all rows of {alone[0]}"
         raise DataError(
-            f"all {len(dataset)} rows say nearly the same, so none can be kept for {side}.",
+            f"{which} say nearly the same, so none can be kept for {side}.",
             fix=f"Add other rows, or give a data.{side} file.",
         )
     if alone:

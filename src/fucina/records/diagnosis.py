@@ -50,7 +50,8 @@ class Slice:
     """Some of the test rows, and how many of them are answered rightly.
 
     Attributes:
-        kind: What divides the rows: `label`, `length`, `likeness`, of spans also `type`, `name`.
+        kind: What divides the rows: `label`, `length`, `likeness`, of spans also `type`, `name`,
+            of several tasks `part`.
         name: Which part.
         rows: How many rows it has.
         score: With its interval.

@@ -186,6 +186,7 @@ class Outcome(Generic[Answers]):
         must_fix: The cases that must be right, each with what was answered.
         headline: The score that decides which model is best.
         evidence: Test row to what its task shows beside its answer; only of the hardest rows.
+        parts: Name to what the run came to on the rows of one of several tasks.
     """
 
     folder: str
@@ -200,3 +201,4 @@ class Outcome(Generic[Answers]):
     must_fix: tuple[MustFix, ...] = ()
     headline: str = "accuracy"
     evidence: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    parts: "Mapping[str, Outcome[Answers]]" = field(default_factory=dict)

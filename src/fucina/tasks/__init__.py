@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Baseline",
     "Check",
+    "Choices",
     "Grammars",
+    "Judging",
+    "Part",
     "Slices",
     "Task",
     "as_text",
@@ -40,6 +43,73 @@ Grammars = Callable[[Sequence[Example], Sequence[Example]], Sequence[Grammar]]
 
 
 @dataclass(frozen=True)
+class Judging:
+    """How answers of a task are judged.
+
+    Attributes:
+        headline: The metric that decides which model is best; of labels also which epoch.
+        scores: Answers and their rows to the scores of each row, by metric; for tasks that answer
+            with text and have more to say than how likely an answer was.
+        baselines: Name to a function of training rows and rows to answer, which answers them
+            without a model; for tasks that answer with text or spans.
+        slices: Answers and their rows to the ways in which rows are divided, such as by level; each
+            gives every row the name of its part.
+        evidence: An answer and its row to what a report shows beside them, by what it is called.
+    """
+
+    headline: str = "balanced_accuracy"
+    scores: Callable[[Sequence[str], Sequence[Example]], Mapping[str, Ratio]] | None = None
+    baselines: Mapping[str, Baseline] = field(default_factory=dict)
+    slices: Slices | None = None
+    evidence: Callable[[str, Example], Mapping[str, str]] | None = None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of its own scores."""
+        return tuple(self.scores([], [])) if self.scores else ()
+
+    @property
+    def descriptive(self) -> tuple[str, ...]:
+        """Those of them that say what answers are like, not how good they are."""
+        marks = self.scores([], []) if self.scores else {}
+        return tuple(name for name, mark in marks.items() if mark.descriptive)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the jobs of a task that has several.
+
+    Attributes:
+        name: What its rows say in `facts["part"]`, and what stands before its scores.
+        task: Reads and judges its rows.
+        files: What its rows are read with: settings of the section `data`.
+    """
+
+    name: str
+    task: "Task"
+    files: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a recipe may choose of a task.
+
+    Attributes:
+        configure: What its section of a recipe says to the task that does so; for tasks with
+            settings of their own, see `fucina.config.tasks`.
+        forms: Other ways to answer the same rows, by what a recipe writes behind the name.
+        grammars: Name to a function of training rows and rows to answer, to the grammar of each
+            answer; the first is what `chat.constrain: auto` means.
+        parts: The jobs that one model learns together, where there are several.
+    """
+
+    configure: "Callable[[Any], Task] | None" = None
+    forms: "Mapping[str, Task]" = field(default_factory=dict)
+    grammars: Mapping[str, Grammars] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True)
 class Task:
     """All that is particular to one task.
 
@@ -54,21 +124,10 @@ class Task:
         optional: Fields that a row may have.
         conversations: Rows of a chat file come as `messages` and `tools`; else as the fields that
             its last question and its last answer are.
-        headline: The metric that decides which model is best; of labels also which epoch.
-        scores: Answers and their rows to the scores of each row, by metric; for tasks that answer
-            with text and have more to say than how likely an answer was.
-        baselines: Name to a function of training rows and rows to answer, which answers them
-            without a model; for tasks that answer with text or spans.
-        configure: What its section of a recipe says to the task that does so; for tasks with
-            settings of their own, see `fucina.config.tasks`.
-        slices: Answers and their rows to the ways in which rows are divided, such as by level; each
-            gives every row the name of its part.
-        evidence: An answer and its row to what a report shows beside them, by what it is called.
+        judging: How its answers are judged.
         checks: Looked at with every check of the rows of one file, before each training; an error
             stops it.
-        forms: Other ways to answer the same rows, by what a recipe writes behind the name.
-        grammars: Name to a function of training rows and rows to answer, to the grammar of each
-            answer; the first is what `chat.constrain: auto` means.
+        choices: What a recipe may choose of it.
     """
 
     name: str
@@ -78,26 +137,9 @@ class Task:
     to_example: Callable[[Mapping[str, Any]], Example]
     optional: Mapping[str, str] = field(default_factory=dict)
     conversations: bool = False
-    headline: str = "balanced_accuracy"
-    scores: Callable[[Sequence[str], Sequence[Example]], Mapping[str, Ratio]] | None = None
-    baselines: Mapping[str, Baseline] = field(default_factory=dict)
-    configure: "Callable[[Any], Task] | None" = None
-    slices: Slices | None = None
-    evidence: Callable[[str, Example], Mapping[str, str]] | None = None
+    judging: Judging = Judging()
     checks: tuple[Check, ...] = ()
-    forms: "Mapping[str, Task]" = field(default_factory=dict)
-    grammars: Mapping[str, Grammars] = field(default_factory=dict)
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """The names of its own scores."""
-        return tuple(self.scores([], [])) if self.scores else ()
-
-    @property
-    def descriptive(self) -> tuple[str, ...]:
-        """Those of them that say what answers are like, not how good they are."""
-        marks = self.scores([], []) if self.scores else {}
-        return tuple(name for name, mark in marks.items() if mark.descriptive)
+    choices: Choices = Choices()
 
     @property
     def asked(self) -> str:
@@ -179,12 +221,13 @@ def get(name: str) -> Task:
     task = _load(name)
     if not form:
         return task
-    if form not in task.forms:
+    forms = task.choices.forms
+    if form not in forms:
         raise RecipeError(
             f"{name} has no form {form!r}.",
-            fix=f"Set task: {nearest(form, task.forms)}" if task.forms else f"Set task: {name}.",
+            fix=f"Set task: {nearest(form, forms)}" if forms else f"Set task: {name}.",
         )
-    return task.forms[form]
+    return forms[form]
 
 
 def _load(name: str) -> Task:
@@ -203,7 +246,8 @@ def of(recipe: "Recipe") -> Task:
         RecipeError: There is no such task.
     """
     task = get(recipe.task)
-    return task.configure(getattr(recipe, task.name)) if task.configure else task
+    configure = task.choices.configure
+    return configure(getattr(recipe, task.name)) if configure else task
 
 
 def folder(name: str) -> Path:

@@ -45,7 +45,7 @@ def open_grammars(
 
 def _maker(recipe: "Recipe", path: Path, train: Callable[[], Sequence[Example]]) -> GrammarMaker:
     """Rows to the grammar of each of their answers."""
-    wanted, known = recipe.chat.constrain, tasks.get(recipe.task).grammars
+    wanted, known = recipe.chat.constrain, tasks.of(recipe).choices.grammars
     if grammar_file(recipe) is not None:
         own = _read(path)
         check_grammar(own)

@@ -90,6 +90,13 @@ IDLE_OF_WORDS = {
     name: fix for name, fix in IDLE["text"].items()
     if name.startswith(("loss.", "training.", "model.")) and name != "model.head"
 }  # fmt: skip
+# Of several tasks learnt together: what must be said of one of them.
+IDLE_OF_PARTS = {
+    "augment": "vary the rows of one part by a recipe of its task, and name the file in the part",
+    "synthesis": "write rows of one part by a recipe of its task, and name the file in the part",
+    "chat.constitution": "train the persona by a recipe of its own",
+    "chat.others": "train the persona by a recipe of its own",
+}
 HEARD_BY_WORDS = ("chat.system", "chat.template")
 SCRATCH = "scratch"  # a base of random weights, made for the rows of a recipe
 BASE = "base"  # the model without training, as a baseline of texts
@@ -109,7 +116,7 @@ def learnt_as(recipe: "Recipe") -> Answer:
 
 def _idle(recipe: "Recipe", task: "Task") -> dict[str, str]:
     """Settings that this task, learnt in this way, cannot hear."""
-    idle = IDLE[task.answer]
+    idle = IDLE[task.answer] | (IDLE_OF_PARTS if task.choices.parts else {})
     if task.answer == learnt_as(recipe):
         return idle
     return {k: v for k, v in idle.items() if k not in HEARD_BY_WORDS} | IDLE_OF_WORDS
@@ -133,7 +140,7 @@ def refuse_idle(recipe: "Recipe") -> None:
         ...     print(error.problem)
         chat answers with text: model.pooling=cls does nothing.
     """
-    task = tasks.get(recipe.task)
+    task = tasks.of(recipe)
     found = {
         _shown(name, value): fix
         for name, fix in _idle(recipe, task).items()
@@ -219,13 +226,14 @@ def _shown(name: str, value: Any) -> str:
 def _goals(recipe: "Recipe", task: "Task") -> dict[str, str]:
     """Goals of scores that this task does not have, or that only describe answers."""
     if task.answer == "text":
-        own = (name for name in task.metrics if name not in task.descriptive)
+        own = [name for name in task.judging.metrics if name not in task.judging.descriptive]
+        own += [f"{part.name}/{name}" for part in task.choices.parts for name in TEXT_METRICS]
         known: tuple[str, ...] = (*own, *TEXT_METRICS, *_persona_metrics(recipe))
     else:
         known = LABEL_METRICS if task.answer == "label" else SPAN_METRICS
     return {
         f"evaluation.goals.{name}": "it says what answers are like, not how good they are"
-        if name in task.descriptive
+        if name in task.judging.descriptive
         else nearest(name, known).rstrip(".")
         for name in recipe.evaluation.goals
         if name not in known and not (recipe.chat.constitution and name.startswith("rule:"))
@@ -247,13 +255,13 @@ def baselines(recipe: "Recipe") -> tuple[str, ...]:
         ('base',)
     """
     chosen = recipe.evaluation.baselines
-    return _known_baselines(tasks.get(recipe.task)) if chosen is None else chosen
+    return _known_baselines(tasks.of(recipe)) if chosen is None else chosen
 
 
 def _known_baselines(task: "Task") -> tuple[str, ...]:
     if task.answer == "label":
         return LABEL_BASELINES
-    return (*task.baselines, *([BASE] if task.answer == "text" else []))
+    return (*task.judging.baselines, *([BASE] if task.answer == "text" else []))
 
 
 def _baselines(recipe: "Recipe", task: "Task") -> dict[str, str]:

@@ -40,7 +40,7 @@ def ask(folder):
 
 
 def _judged(answer, row):
-    marks = TASK.scores([answer], [row])
+    marks = TASK.judging.scores([answer], [row])
     return {name: mark.gained[0] for name, mark in marks.items()}
 
 
@@ -139,16 +139,20 @@ def test_the_order_of_rows_counts_where_the_truth_has_one(ask):
 )  # fmt: skip
 def test_a_wrong_answer_has_the_first_mistake_that_applies(ask, answer, name):
     row = ask("SELECT nome, giorni FROM soci JOIN prestiti ON id_socio = id WHERE eta > 30")
-    assert TASK.slices([answer], [row])["mistake"] == [name]
+    assert TASK.judging.slices([answer], [row])["mistake"] == [name]
 
 
 def test_another_table_is_a_wrong_table(ask):
     row = ask("SELECT count(*) FROM soci WHERE eta > 30")
-    assert TASK.slices(["SELECT count(*) FROM prestiti"], [row])["mistake"] == ["wrong table"]
+    assert TASK.judging.slices(["SELECT count(*) FROM prestiti"], [row])["mistake"] == [
+        "wrong table"
+    ]
 
 
 def test_the_report_shows_both_results(ask):
-    shown = TASK.evidence("SELECT nome FROM soci", ask("SELECT nome, eta FROM soci WHERE eta > 30"))
+    shown = TASK.judging.evidence(
+        "SELECT nome FROM soci", ask("SELECT nome, eta FROM soci WHERE eta > 30")
+    )
     assert shown["true result"].splitlines() == ["nome | eta", "Ada  | 36"]
     assert shown["result"].splitlines() == ["nome", "Ada", "Ivo", "Eva"]
     assert shown["mistake"] == "wrong column"
@@ -161,7 +165,7 @@ def test_a_row_with_a_schema_alone_is_compared_and_not_run():
         "schema": "CREATE TABLE soci (nome)",
     }
     row = TASK.to_example(given)
-    marks = TASK.scores(["SELECT s.nome FROM soci s"], [row])
+    marks = TASK.judging.scores(["SELECT s.nome FROM soci s"], [row])
     assert marks["execution"].possible.sum() == 0
     assert marks["query_match"].gained.sum() == 1
     assert [f.check for check in TASK.checks for f in check(Dataset("train", (row,)))] == [
@@ -226,7 +230,7 @@ def test_checks_find_queries_that_fail_say_nothing_or_contradict(ask):
 
 def test_a_true_query_that_fails_stops_the_judgment_with_its_row(ask):
     with pytest.raises(DataError) as caught:
-        TASK.scores(["SELECT 1"], [ask("SELECT nomi FROM soci")])
+        TASK.judging.scores(["SELECT 1"], [ask("SELECT nomi FROM soci")])
     assert "no such column" in caught.value.problem
 
 
@@ -234,9 +238,9 @@ def test_the_nearest_query_moves_to_another_database(ask):
     other = "CREATE TABLE membri (codice INTEGER, nome_membro TEXT)"
     row = TASK.to_example({"question": "Come si chiamano?", "sql": "", "schema": other})
     train = [ask("SELECT nome FROM soci", "Come si chiamano i soci?"), ask("SELECT 1", "Altro?")]
-    [answer] = TASK.baselines["nearest"](train, [row])
+    [answer] = TASK.judging.baselines["nearest"](train, [row])
     assert answer == "SELECT nome_membro FROM membri"
-    assert TASK.baselines["nearest"](train, [ask("", "come si chiamano?")]) == [
+    assert TASK.judging.baselines["nearest"](train, [ask("", "come si chiamano?")]) == [
         "SELECT nome FROM soci"
     ]
 
@@ -247,7 +251,7 @@ def test_settings_reach_the_task_and_are_kept_in_the_run(ask):
     assert parse(dump(recipe))[0] == recipe
     limited = tasks.of(recipe)
     row = ask("SELECT nome FROM soci LIMIT 1")
-    assert limited.slices(["SELECT nome FROM soci"], [row])["mistake"] == ["over a limit"]
+    assert limited.judging.slices(["SELECT nome FROM soci"], [row])["mistake"] == ["over a limit"]
     with pytest.raises(RecipeError) as caught:
         parse(text, ["text_to_sql.time_limit=1"])
     assert "time_limit_s" in caught.value.fix
@@ -269,8 +273,8 @@ def test_the_sample_is_what_its_card_says():
     assert len({" ".join(row.prompt.lower().split()) for row in rows}) == 120
     assert len({row.target for row in rows}) == 120
     answers = [row.target for row in rows]
-    assert set(TASK.slices(answers, rows)["mistake"]) == {"right"}
-    levels = Counter(TASK.slices(answers, rows)["level"])
+    assert set(TASK.judging.slices(answers, rows)["mistake"]) == {"right"}
+    levels = Counter(TASK.judging.slices(answers, rows)["level"])
     card = (FOLDER / "DATA_CARD.md").read_text(encoding="utf-8")
     told = [levels[name] for name in ("easy", "medium", "hard", "extra")]
     assert f"| both | 120 | 100 | 20 | {' | '.join(map(str, told))} |" in card

@@ -13,6 +13,7 @@ from fucina.data.audit import (
     language,
     length,
     near_duplicates,
+    parts,
     personal,
     rendering,
     roles,
@@ -72,8 +73,8 @@ def audit(subject: Subject, *, progress: Progress = silent) -> list[Finding]:
     wanted = checks(subject.answer)
     for number, check in enumerate(wanted):
         progress(f"check {check.__module__.rsplit('.', 1)[-1]}", number, len(wanted))
-        found += check(subject)
-    found += _own(subject)
+        found += parts.each(subject, check)
+    found += [*parts.each(subject, _own), *parts.together(subject)]
     return sorted(found, key=lambda finding: ORDER[finding.severity])
 
 
@@ -84,8 +85,9 @@ def checks(answer: Answer) -> tuple[Check, ...]:
 
 def gate(subject: Subject) -> list[Finding]:
     """Run the checks that every training begins with; findings come errors first."""
-    found = [finding for check in GATES[subject.answer] for finding in check(subject)]
-    found += _own(subject)
+    wanted = (*GATES[subject.answer], _own)
+    found = [finding for check in wanted for finding in parts.each(subject, check)]
+    found += parts.together(subject)
     return sorted(found, key=lambda finding: ORDER[finding.severity])
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +49,8 @@ class Subject:
         rules: What every answer must keep.
         own: The checks of the task alone, of one file at a time.
         read: Makes an example of a row of columns anew, for rows that were mended.
+        parts: Name of each task that rows are of, where there are several, to its own checks; the
+            rows of each are looked at alone.
     """
 
     train: Dataset
@@ -64,6 +66,9 @@ class Subject:
     rules: "tuple[RuleConfig, ...]" = ()
     own: tuple[Callable[[Dataset], list[Finding]], ...] = ()
     read: Callable[[Mapping[str, Any]], Example] | None = None
+    parts: Mapping[str, tuple[Callable[[Dataset], list[Finding]], ...]] = field(
+        default_factory=dict
+    )
 
     @property
     def sides(self) -> list[Dataset]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fucina.records import Example, Message
-from fucina.tasks import Task
+from fucina.tasks import Judging, Task
 
 __all__ = ["TASK"]
 
@@ -28,5 +28,5 @@ TASK = Task(
     to_example=to_example,
     optional={"system": "what the system says first"},
     conversations=True,
-    headline="perplexity",
+    judging=Judging(headline="perplexity"),
 )

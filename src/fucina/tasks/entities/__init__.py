@@ -6,7 +6,7 @@ rows for a decoder that writes them.
 
 from dataclasses import replace
 
-from fucina.tasks import Task
+from fucina.tasks import Choices, Judging, Task
 from fucina.tasks.entities.baselines import by_gazetteer, by_spacy, by_word, spacy_models
 from fucina.tasks.entities.written import (
     as_json,
@@ -25,20 +25,25 @@ MARKED = Task(
     answer="spans",
     columns={"text": "the text", "spans": "what is marked: start, end, label"},
     to_example=examples_of(as_text),
-    headline="f1",
-    baselines={
-        "majority": by_word,
-        "gazetteer": by_gazetteer,
-        **({"spacy": by_spacy} if spacy_models() else {}),
-    },
+    judging=Judging(
+        headline="f1",
+        baselines={
+            "majority": by_word,
+            "gazetteer": by_gazetteer,
+            **({"spacy": by_spacy} if spacy_models() else {}),
+        },
+    ),
 )
 TEXT = replace(
     MARKED,
     name="entities.text",
     summary="The same, written as a line: PER: Giulia Ferri; ORG: Comune di Lucca.",
     answer="text",
-    scores=scores_of(as_text),
-    baselines=baselines_of(as_text, MARKED.baselines),
+    judging=replace(
+        MARKED.judging,
+        scores=scores_of(as_text),
+        baselines=baselines_of(as_text, MARKED.judging.baselines),
+    ),
 )
 JSON = replace(
     MARKED,
@@ -46,7 +51,10 @@ JSON = replace(
     summary='The same, written as JSON: [{"PER": "Giulia Ferri"}].',
     answer="text",
     to_example=examples_of(as_json),
-    scores=scores_of(as_json),
-    baselines=baselines_of(as_json, MARKED.baselines),
+    judging=replace(
+        MARKED.judging,
+        scores=scores_of(as_json),
+        baselines=baselines_of(as_json, MARKED.judging.baselines),
+    ),
 )
-TASK = replace(MARKED, forms={"text": TEXT, "json": JSON})
+TASK = replace(MARKED, choices=Choices(forms={"text": TEXT, "json": JSON}))

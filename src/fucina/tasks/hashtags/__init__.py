@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fucina.records import Example
-from fucina.tasks import Task
+from fucina.tasks import Choices, Judging, Task
 from fucina.tasks.hashtags.baselines import frequent, keywords, nearest
 from fucina.tasks.hashtags.grammars import any_tags, known_tags
 from fucina.tasks.hashtags.scores import read_tags, scores, written
@@ -23,8 +23,10 @@ TASK = Task(
     answer="text",
     columns={"text": "the post", "hashtags": "its tags: a list, or text such as #pane #forno"},
     to_example=to_example,
-    headline="f1",
-    scores=scores,
-    baselines={"frequent": frequent, "keywords": keywords, "nearest": nearest},
-    grammars={"tags": any_tags, "known": known_tags},
+    judging=Judging(
+        headline="f1",
+        scores=scores,
+        baselines={"frequent": frequent, "keywords": keywords, "nearest": nearest},
+    ),
+    choices=Choices(grammars={"tags": any_tags, "known": known_tags}),
 )

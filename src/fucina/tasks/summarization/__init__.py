@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fucina.records import Example
-from fucina.tasks import Task
+from fucina.tasks import Judging, Task
 from fucina.tasks.summarization.baselines import lead_3, longest_3
 from fucina.tasks.summarization.scores import scores
 
@@ -23,7 +23,9 @@ TASK = Task(
     answer="text",
     columns={"dialogue": "what was said, one turn a line", "summary": "its summary"},
     to_example=to_example,
-    headline="rougeL",
-    scores=scores,
-    baselines={"lead_3": lead_3, "longest_3": longest_3},
+    judging=Judging(
+        headline="rougeL",
+        scores=scores,
+        baselines={"lead_3": lead_3, "longest_3": longest_3},
+    ),
 )

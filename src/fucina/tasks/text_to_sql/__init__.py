@@ -6,7 +6,7 @@ from typing import Any
 
 from fucina.errors import DataError
 from fucina.records import Example, Message, Ratio
-from fucina.tasks import Task
+from fucina.tasks import Choices, Judging, Task
 from fucina.tasks.text_to_sql import baselines, checks, evidence, scores
 from fucina.tasks.text_to_sql.database import open_database, open_schema
 from fucina.tasks.text_to_sql.prompt import shown_schema
@@ -76,13 +76,15 @@ def configured(config: TextToSqlConfig) -> Task:
             "database": "path of a SQLite file or .sql script, relative to the data file",
             "schema": "CREATE TABLE statements, shown in the place of the database's own",
         },
-        headline="execution",
-        scores=score,
-        baselines={"nearest": baselines.nearest},
-        configure=configured,
-        slices=divide,
-        evidence=show,
+        judging=Judging(
+            headline="execution",
+            scores=score,
+            baselines={"nearest": baselines.nearest},
+            slices=divide,
+            evidence=show,
+        ),
         checks=checks.checks(config),
+        choices=Choices(configure=configured),
     )
 
 
