@@ -84,7 +84,7 @@ def configured(config: TextToSqlConfig) -> Task:
         slices=divide,
         evidence=show,
         checks=checks.checks(config),
-        grammars={"sql": any_query, "schema": known_query},
+        grammars={"schema": known_query, "sql": any_query},
     )
 
 

@@ -3,9 +3,8 @@
 import json
 import re
 from collections.abc import Iterable, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
-
 
 from fucina.records import Example, Grammar
 from fucina.tasks.text_to_sql.database import Database, name_key
@@ -21,24 +20,27 @@ RESERVED = (
     "outer primary references right select set table then to transaction union unique update using "
     "values when where with"
 ).split()
-ANY = r"""
-table: NAME
-column: NAME ("." NAME)?
-named: NAME
-owner: NAME
-aliased: ALIAS
-called: ALIAS
-ALIAS: GAP ("as"i GAP)? NAME
-NAME: BARE | /"([^"\n]|"")+"/ | /`[^`\n]+`/ | /\[[^\]\n]+\]/
-"""
+PLAIN = r"[^\W\d]\w*"
 WITH = """
 start: (WITH cte (COMMA cte)* GAP)? query
 cte: made (LEFT named (COMMA named)* RIGHT)? AS LEFT query RIGHT
 """
+ANY = rf"""{WITH}
+made: NAME
+table: NAME
+column: NAME ("." NAME)?
+named: NAME
+owner: NAME
+aliased: ALIASED
+called: ALIASED
+ALIASED: GAP ("as"i GAP)? NAME
+NAME: BARE | /"([^"\n]|"")+"/ | /`[^`\n]+`/ | /\[[^\]\n]+\]/
+"""
 BARE = rf"""
-BARE: /[^\W\d]\w*/ & ~RESERVED
+BARE: /{PLAIN}/ & ~RESERVED
 RESERVED: {" | ".join(f'"{word}"i' for word in RESERVED)}
 """
+MadeUp = tuple[frozenset[str], frozenset[str], frozenset[str]]
 
 
 def any_query(train: Sequence[Example], rows: Sequence[Example]) -> list[Grammar]:
@@ -48,32 +50,38 @@ def any_query(train: Sequence[Example], rows: Sequence[Example]) -> list[Grammar
         >>> any_query([], [Example("Quanti soci?", "")])[0].kind
         'lark'
     """
-    return [Grammar("lark", f"{_rules()}{WITH}made: NAME\n{ANY}{BARE}")] * len(rows)
+    return [_grammar(ANY)] * len(rows)
 
 
 def known_query(train: Sequence[Example], rows: Sequence[Example]) -> list[Grammar]:
     """A query over the tables and columns that the row's own database has, and no other.
 
     A column behind the name of a table is one of that table; behind an alias it is one of any.
-    Aliases, and what WITH names, are those of training rows, and T1 to T9; a result may be called
+    Aliases, and what WITH names, are those of training rows, and T1 to T9. A result may be called
     anything, but only names of training rows can be asked for again. A row without a database may
     have any query.
+
+    Example:
+        >>> schema = {"schema": "CREATE TABLE soci (id INTEGER, nome TEXT)"}
+        >>> grammar = known_query([], [Example("Quanti soci?", "", facts=schema)])[0]
+        >>> "soci" in grammar.text, "libri" in grammar.text
+        (True, False)
     """
     made = _made_up(tuple(row.target for row in train))
-    return [
-        Grammar("lark", _rules() + _names(database_of(row), made) + BARE)
-        if row.facts
-        else any_query(train, [row])[0]
-        for row in rows
-    ]
+    return [_grammar(_names(database_of(row), made) if row.facts else ANY) for row in rows]
 
 
-@cache
-def _rules() -> str:
-    return (Path(__file__).parent / "sql.lark").read_text(encoding="utf-8")
+@lru_cache(maxsize=512)
+def _grammar(names: str) -> Grammar:
+    rules = (Path(__file__).parent / "sql.lark").read_text(encoding="utf-8")
+    text = "\n".join((names, rules, BARE))
+    return Grammar("lark", re.sub(r'("(?:[^"\\\n]|\\.)+")i\b', _in_any_case, text))
 
 
-MadeUp = tuple[frozenset[str], frozenset[str], frozenset[str]]
+def _in_any_case(word: re.Match[str]) -> str:
+    """SQLite knows a to z in any case, and no other letter; Lark's "…"i takes ſ for s too."""
+    letters = re.escape(json.loads(word[1])).replace("/", r"\/")
+    return f"/(?i-u:{letters})/"
 
 
 @lru_cache(maxsize=8)
@@ -110,23 +118,22 @@ def _names(database: Database, made: MadeUp) -> str:
         'ALIASED: GAP ("as"i GAP)? SOURCE',
         "called: CALLED",
         f'CALLED: GAP "as"i GAP BARE{" | GAP RESULT" if results else ""}',
-        f"TABLE: {_choice(tables)}",
-        f"SOURCE: /T[1-9]/i{''.join(f' | {_quotable(name)}' for name in sorted(aliases | withs))}",
-        f"COLUMN: {_choice(column for own in columns for column in own)}",
+        f"SOURCE: {_choice(aliases | withs | {f'T{n}' for n in range(1, 10)})}",
         *([f"RESULT: {_choice(results)}"] if results else []),
+        f"TABLE: {_choice(tables)}",
         *(f"TABLE_{n}: {_choice([table])}" for n, table in enumerate(tables)),
+        f"COLUMN: {_choice(column for own in columns for column in own)}",
         *(f"OF_{n}: {_choice(own)}" for n, own in enumerate(columns) if own),
     ]
     return "\n".join(lines)
 
 
 def _choice(names: Iterable[str]) -> str:
-    return " | ".join(map(_quotable, sorted(set(names))))
-
-
-def _quotable(name: str) -> str:
-    """A name of a database as a query may write it, in any case, with quotes or without."""
-    ways = [f'"{name.replace(chr(34), chr(34) * 2)}"', f"`{name}`", f"[{name}]"]
-    if re.fullmatch(r"[^\W\d]\w*", name) and name.lower() not in RESERVED:
-        ways.append(name)
+    """Names as a query may write them, in any case, with quotes or without, in Lark."""
+    ways = []
+    for name in sorted({name.lower() for name in names}):
+        doubled = name.replace('"', '""')
+        ways += [f'"{doubled}"', f"`{name}`", f"[{name}]"]
+        if re.fullmatch(PLAIN, name) and name not in RESERVED:
+            ways.append(name)
     return " | ".join(f"{json.dumps(way, ensure_ascii=False)}i" for way in ways)
