@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from fucina.tasks import Task
 from fucina.tasks.entities.baselines import by_gazetteer, by_spacy, by_word, spacy_models
+from fucina.tasks.entities.grammars import in_json, in_words
 from fucina.tasks.entities.written import (
     as_json,
     as_text,
@@ -39,6 +40,7 @@ TEXT = replace(
     answer="text",
     scores=scores_of(as_text),
     baselines=baselines_of(as_text, MARKED.baselines),
+    grammars={"names": in_words},
 )
 JSON = replace(
     MARKED,
@@ -48,5 +50,6 @@ JSON = replace(
     to_example=examples_of(as_json),
     scores=scores_of(as_json),
     baselines=baselines_of(as_json, MARKED.baselines),
+    grammars={"names": in_json},
 )
 TASK = replace(MARKED, forms={"text": TEXT, "json": JSON})
