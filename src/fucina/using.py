@@ -3,7 +3,7 @@
 A folder is that of a run, or of a recipe's name, whose newest run is meant.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -34,16 +34,7 @@ if TYPE_CHECKING:
 
     Model = Ensemble | Marker | Writer
 
-__all__ = [
-    "chat_of",
-    "compare",
-    "foretell",
-    "judge",
-    "load_model",
-    "predict",
-    "report",
-    "test_set",
-]
+__all__ = ["chat_of", "compare", "foretell", "judge", "load_model", "predict", "report", "test_set"]
 
 
 def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Model"]:
@@ -102,7 +93,11 @@ def chat_of(recipe: "Recipe", folder: Path, *, halves: bool) -> "tuple[ChatConfi
 
 
 def predict(
-    folder: Path, asked: Sequence[str | Example], *, progress: Progress = silent
+    folder: Path,
+    asked: Sequence[str | Example],
+    *,
+    progress: Progress = silent,
+    say: Callable[[str], None] = silent,
 ) -> Predictions | Texts | Spans:
     """Answer prompts, or rows, with the model of a run."""
     # The answer is not known; it only stands for where the model begins to write.
@@ -117,6 +112,7 @@ def predict(
             return model.predict(prompts, threads=pool, progress=progress)
         if isinstance(model, Marker):
             return model.predict(rows, threads=pool, progress=progress)
+        model.pace.tell = say
         return model.predict(rows, threads=pool, foretell=False, progress=progress)
 
 
@@ -125,6 +121,7 @@ def judge(
     path: Path | None = None,
     *,
     progress: Progress = silent,
+    say: Callable[[str], None] = silent,
     keys: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """Judge the model of a run on its own test set, or on another labelled file.
@@ -133,6 +130,7 @@ def judge(
         folder: The run.
         path: The file; None for the test set.
         progress: Shows steps.
+        say: Shows messages.
         keys: Name of a variable to the key of an endpoint, for rules that a model judges.
 
     Raises:
@@ -155,6 +153,7 @@ def judge(
             return evaluate.measure_spans(
                 model, rows, config, seed=seed, threads=pool, name="model", progress=progress
             )[0]
+        model.pace.tell = say
         return _judge_texts(
             run.find(folder), recipe, model, rows, keys or {}, threads=pool, progress=progress
         )
@@ -175,7 +174,7 @@ def _judge_texts(
     from fucina.models import saved
 
     config, seed, task = recipe.evaluation, recipe.seed, tasks.of(recipe)
-    plain = saved.untrained_writer(recipe, model.base, workers=_count(threads))
+    plain = saved.untrained_writer(recipe, model.base, workers=_count(threads), pace=model.pace)
     learned = run.read_rows(folder / "development.parquet")[0].examples
     against = persona.open_persona(
         folder, recipe, learned, rows.examples, plain, keys=keys, threads=threads,

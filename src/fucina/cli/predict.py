@@ -35,8 +35,8 @@ def command(
 
     folder = find(run)
     rows = _rows(folder, source, fields or [])
-    with reporting(quiet=as_json or len(rows) == 1) as (progress, _):
-        predictions = using.predict(folder, rows, progress=progress)
+    with reporting(quiet=as_json or len(rows) == 1) as (progress, say):
+        predictions = using.predict(folder, rows, progress=progress, say=say)
     texts = [row.prompt for row in rows]
     if isinstance(predictions, Texts):
         _show_texts(texts, predictions, as_json=as_json)
@@ -88,8 +88,10 @@ def _show_texts(asked: list[str], texts: "Texts", *, as_json: bool) -> None:
     from fucina.cli.screen import print_json
 
     if as_json:
-        rows = zip(asked, texts.answers, texts.ended.tolist(), strict=True)
-        print_json([{"text": text, "answer": said, "ended": ended} for text, said, ended in rows])
+        names = ("text", "answer", "ended", "prompt_tokens", "answer_tokens")
+        ended = texts.ended.tolist()
+        rows = zip(asked, texts.answers, ended, texts.read, texts.written, strict=True)
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
         return
     for text, answer, ended in zip(asked, texts.answers, texts.ended, strict=True):
         if len(asked) > 1:

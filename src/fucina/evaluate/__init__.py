@@ -14,6 +14,7 @@ from fucina.evaluate.order import labels_like, spans_like, texts_like
 from fucina.evaluate.outcome import facts, outcome
 from fucina.evaluate.persona import Persona, idle, lines_of, persona_sentences
 from fucina.evaluate.report import report
+from fucina.evaluate.report_costs import tokens_told
 from fucina.evaluate.rules import load_rules
 from fucina.evaluate.spans import compare_spans, judge_spans, measure_spans, span_outcome
 from fucina.evaluate.summary import as_csv, missed_goals, verdict
@@ -65,6 +66,7 @@ __all__ = [
     "spans_like",
     "text_outcome",
     "texts_like",
+    "tokens_told",
     "trait_name",
     "verdict",
 ]

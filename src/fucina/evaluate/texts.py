@@ -136,6 +136,8 @@ def measure_texts(
         "latency_p50_ms": float(np.quantile(times, 0.5)),
         "latency_p95_ms": float(np.quantile(times, 0.95)),
         "peak_memory_mib": peak_memory_mib(),
+        "prompt_tokens_mean": float(np.mean(texts.read)),
+        "answer_tokens_mean": float(np.mean(texts.written)),
     }
     judged = judge_texts(texts, config, name=name, seed=seed, cost=cost)
     parts = slice_scores(texts, rows.examples, task, config, seed=seed)

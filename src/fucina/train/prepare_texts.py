@@ -80,6 +80,8 @@ def prepare_texts(
         out_of_fold=lambda members: held_out_texts(split, members),
         truncated=written.cut,
         longest_tokens=written.longest_tokens,
+        read=written.lengths + written.prefix,
+        learnt=written.weights,
     )
 
 
