@@ -148,8 +148,9 @@ class Writer:
         wrote, done = [0] * len(examples), 0
         for part, found in self.pace.each(run, [order], threads):
             for row, tokens in zip(part, found, strict=True):
-                ended[row] = bool(tokens) and tokens[-1] == self.template.end_id
-                text, wrote[row] = tokens[:-1] if ended[row] else tokens, len(tokens)
+                stops = bool(tokens) and tokens[-1] == self.template.end_id
+                ended[row] = stops and self._forced(len(tokens) - 1) != tokens[-1]
+                text, wrote[row] = tokens[:-1] if stops else tokens, len(tokens)
                 answers[row] = self.base.tokenizer.decode(text, skip_special_tokens=True).strip()
             done += len(part)
             progress("writing answers", done, len(examples))
@@ -180,7 +181,8 @@ class Writer:
         going = np.ones(len(prompts), dtype=bool)
         odds = torch.cat([voice.first() for voice in voices]).mean(dim=0)
         for number in range(self.max_new_tokens):
-            tokens = choose(odds)
+            forced = self._forced(number)
+            tokens = choose(odds) if forced is None else torch.full_like(odds[:, 0].long(), forced)
             for row in np.flatnonzero(going):
                 answers[row].append(int(tokens[row]))
                 full = len(answers[row]) == voices[0].room[row]
@@ -189,6 +191,18 @@ class Writer:
                 break
             odds = torch.cat([voice.next(tokens) for voice in voices]).mean(dim=0)
         return answers
+
+    def _forced(self, number: int) -> int | None:
+        """What an encoder-decoder writes as token `number`, whatever is likely or allowed.
+
+        It is no part of the answer, but what its language is told by, or where it is cut.
+        """
+        halves = self.base.halves
+        if halves is None:
+            return None
+        if number + 1 == self.max_new_tokens and halves.forced_end is not None:
+            return halves.forced_end
+        return None if number else halves.forced
 
 
 class _Voice:
