@@ -201,12 +201,13 @@ def _demands(
     from fucina.tasks.grammars import open_grammars
 
     written, demanded = recipe.evaluation.rules, recipe.evaluation.must_fix
-    task = tasks.get(recipe.task)
+    task = tasks.of(recipe)
     if task.answer == "text":
         persona.check(recipe, root, keys)
         columns, encoding = recipe.data.columns, recipe.data.encoding
         path = root / demanded if demanded else None
-        texts = data.load_cases(path, task, columns, encoding=encoding) if path else ()
+        own = task.at((root / (demanded or "")).parent)
+        texts = data.load_cases(path, own, columns, encoding=encoding) if path else ()
         held = open_grammars(
             recipe, root / recipe.chat.constrain, base.template, lambda: split.development.examples
         )

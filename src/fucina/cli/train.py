@@ -133,13 +133,14 @@ def _show(outcome: "Outcome", curve: "LearningCurve | None", missed: "Sequence[s
         baseline_table,
         console,
         fold_table,
+        held_table,
         interval,
         per_label_table,
         score_table,
         show_traits,
         slice_tables,
     )
-    from fucina.evaluate import facts, sentences
+    from fucina.evaluate import facts, held_and_free, sentences
 
     console.print(outcome.verdict, markup=False)
     console.print()
@@ -152,6 +153,9 @@ def _show(outcome: "Outcome", curve: "LearningCurve | None", missed: "Sequence[s
     console.print(
         baseline_table(outcome.model, outcome.baselines, outcome.against, outcome.headline)
     )
+    if held := held_and_free(facts(outcome)):
+        console.print()
+        console.print(held_table(held))
     for table in slice_tables(outcome.model, outcome.headline):
         console.print()
         console.print(table)

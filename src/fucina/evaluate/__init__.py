@@ -4,6 +4,7 @@ from fucina.evaluate.baselines import baseline
 from fucina.evaluate.calibrate import calibrate
 from fucina.evaluate.compare import compare
 from fucina.evaluate.compare_texts import compare_texts
+from fucina.evaluate.held import held_and_free
 from fucina.evaluate.judge import judge
 from fucina.evaluate.leaderboard import as_html, as_markdown, as_table, contest
 from fucina.evaluate.learning_curve import learning_curve
@@ -41,6 +42,7 @@ __all__ = [
     "compare_texts",
     "contest",
     "facts",
+    "held_and_free",
     "idle",
     "judge",
     "judge_spans",

@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from fucina.config import metric_name
+from fucina.evaluate.held import held_and_free
 from fucina.evaluate.page import folded, section, table
 from fucina.evaluate.persona import persona_sentences
 from fucina.evaluate.true_answers import TRUE, trait_name
@@ -17,8 +18,20 @@ def text_parts(facts: Mapping[str, Any]) -> list[str]:
     """What answers are like, the model beside others, parts of the rows, the hardest answers."""
     errors = facts.get("errors", [])
     return [
-        _alone(facts["model"]), beside(facts), *_slices(facts), _answers(errors), _evidence(errors)
+        _alone(facts["model"]), beside(facts), _held(facts), *_slices(facts), _answers(errors), _evidence(errors)
     ]  # fmt: skip
+
+
+def _held(facts: Mapping[str, Any]) -> str:
+    rows = held_and_free(facts)
+    how = (
+        "The same model: its answers held to the grammar of chat.constrain, and what it writes by "
+        "itself; with intervals."
+    )
+    if not rows:
+        return ""
+    body = table(("", "held", "free"), rows, numbers=1)
+    return section("Held to the grammar, and free", how, body)
 
 
 def _slices(facts: Mapping[str, Any]) -> list[str]:

@@ -10,36 +10,35 @@ from fucina.tasks import Grammars
 __all__ = ["in_json", "in_words"]
 
 
-def _held(entry: str, some: str, none: str, escape: Callable[[str], str]) -> Grammars:
-    """Entries with the types of training rows, as many as one has at most, or what says none.
+def _held(none: str, some: str, entry: str, escape: Callable[[str], str]) -> Grammars:
+    """Answers with the types of training rows, as many as one has at most; a name is in the text.
 
-    A name is a row of whole words of the text. All is one terminal, because only so may a name end
-    where the text goes on like what follows it.
+    A name is one or more whole words of the row. All is one terminal: only so may a name end where
+    the text goes on like what follows it. (A rule for each word could keep names in their order
+    too, but a chain of rules as long as a text overflows the stack of the library.)
 
     Args:
-        entry: Of TYPE and NAME, in Lark.
-        some: Of ENTRY and MORE, in Lark.
         none: The answer without any, in Lark.
+        some: Of ENTRY, and MORE behind what may be repeated, in Lark.
+        entry: Of TYPE and NAME, in Lark.
         escape: How a piece of text stands in an answer.
     """
 
     def make(train: Sequence[Example], rows: Sequence[Example]) -> list[Grammar]:
         types = sorted({escape(span.label) for row in train for span in row.spans})
         more = max((len(row.spans) for row in train), default=0) - 1
+        head = (
+            "start: ALL",
+            f"ALL: {none} | {some.replace('MORE', f'{{0,{more}}}')}",
+            f"ENTRY: {entry}",
+            f"TYPE: {' | '.join(map(_quoted, types))}",
+            r"NAME: WORDS & /(?s:\S(.*\S)?)/",
+        )
         grammars = []
         for row in rows:
-            pieces = [escape(piece) for piece in _pieces(row.prompt)]
-            if not pieces or not types:
-                grammars.append(Grammar("lark", f"start: ALL\nALL: {none}"))
-                continue
-            lines = (
-                "start: ALL",
-                f"ALL: {none} | {some}".replace("MORE", f"{{0,{more}}}"),
-                f"ENTRY: {entry}",
-                f"TYPE: {' | '.join(map(_quoted, types))}",
-                r"NAME: WORDS & /(?s:\S(.*\S)?)/",
-                f"WORDS: %regex {_quoted({'substring_chunks': pieces})}",
-            )
+            pieces = _quoted({"substring_chunks": [escape(piece) for piece in _pieces(row.prompt)]})
+            held = bool(types and row.prompt.strip())
+            lines = (*head, f"WORDS: %regex {pieces}") if held else (f"start: {none}",)
             grammars.append(Grammar("lark", "\n".join(lines)))
         return grammars
 
@@ -59,9 +58,10 @@ def _pieces(text: str) -> list[str]:
     return pieces
 
 
-# `PER: Anna; LOC: Bari`, and `[{"PER": "Anna"}]` with the blanks that Python writes.
-in_words = _held('TYPE ": " NAME', 'ENTRY ("; " ENTRY)MORE', '"-"', str)
+# `PER: Anna; LOC: Bari`
+in_words = _held('"-"', 'ENTRY ("; " ENTRY)MORE', 'TYPE ": " NAME', str)
+# `[{"PER": "Anna"}]`, with the blanks that Python writes
 in_json = _held(
-    r'"{\"" TYPE "\": \"" NAME "\"}"', '"[" ENTRY (", " ENTRY)MORE "]"', '"[]"',
+    '"[]"', '"[" ENTRY (", " ENTRY)MORE "]"', r'"{\"" TYPE "\": \"" NAME "\"}"',
     lambda piece: _quoted(piece)[1:-1],
 )  # fmt: skip
