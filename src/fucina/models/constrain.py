@@ -28,6 +28,8 @@ Choose = Callable[[Tensor], Tensor]
 # n rows to the grammar of each of their answers.
 GrammarMaker = Callable[[Sequence[Example]], Sequence[Grammar]]
 
+# A schema of thousands of columns takes more than a grammar may by default, and half a second.
+LIMITS = {"initial_lexer_fuel": 30_000_000, "step_lexer_fuel": 10_000_000}
 READY = 64  # grammars that are kept made ready; those of single rows are soon of no use
 # JSON as Python writes it, which is how answers are learnt; without this a weak model adds blanks
 # for as long as it may.
@@ -46,7 +48,9 @@ def check_grammar(grammar: Grammar) -> None:
         MissingExtraError: The library that reads grammars is not installed.
         RecipeError: It has a mistake; the message tells where.
     """
-    _refuse(grammar, _library().LLMatcher.validate_grammar(_lark(grammar)))
+    library = _library()
+    limits = library.LLParserLimits(**LIMITS)
+    _refuse(grammar, library.LLMatcher.validate_grammar(_lark(grammar), limits=limits))
 
 
 def _refuse(grammar: Grammar, wrong: str) -> None:
@@ -195,8 +199,9 @@ class Held:
         return self._ready(grammar).deep_copy()
 
     def _matcher_of(self, grammar: Grammar) -> Any:
-        lark = _lark(grammar, self._before)
-        made = _library().LLMatcher(self._tokenizer, lark, log_level=0)
+        lark, library = _lark(grammar, self._before), _library()
+        limits = library.LLParserLimits(**LIMITS)
+        made = library.LLMatcher(self._tokenizer, lark, log_level=0, limits=limits)
         _refuse(grammar, made.get_error())
         return made
 

@@ -123,9 +123,9 @@ def _names(database: Database, made: MadeUp) -> str:
         f'CALLED: GAP "as"i GAP BARE{" | GAP RESULT" if results else ""}',
         f"SOURCE: {_choice(aliases | withs | {f'T{n}' for n in range(1, 10)})}",
         *([f"RESULT: {_choice(results)}"] if results else []),
-        f"TABLE: {_choice(tables)}",
+        f"TABLE: {' | '.join(f'TABLE_{n}' for n in range(len(tables)))}",
         *(f"TABLE_{n}: {_choice([table])}" for n, table in enumerate(tables)),
-        f"COLUMN: {_choice(column for own in columns for column in own)}",
+        f"COLUMN: {' | '.join(f'OF_{n}' for n, own in enumerate(columns) if own)}",
         *(f"OF_{n}: {_choice(own)}" for n, own in enumerate(columns) if own),
     ]
     return "\n".join(lines)
