@@ -88,15 +88,17 @@ def _show_texts(asked: list[str], texts: "Texts", *, as_json: bool) -> None:
     from fucina.cli.screen import print_json
 
     if as_json:
-        names = ("text", "answer", "ended", "prompt_tokens", "answer_tokens")
-        ended = texts.ended.tolist()
-        rows = zip(asked, texts.answers, ended, texts.read, texts.written, strict=True)
+        names = ("text", "answer", "ended", "cut", "prompt_tokens", "answer_tokens")
+        ended, cut = texts.ended.tolist(), [row in texts.cut for row in range(len(asked))]
+        rows = zip(asked, texts.answers, ended, cut, texts.read, texts.written, strict=True)
         print_json([dict(zip(names, row, strict=True)) for row in rows])
         return
-    for text, answer, ended in zip(asked, texts.answers, texts.ended, strict=True):
+    for row, (text, answer) in enumerate(zip(asked, texts.answers, strict=True)):
         if len(asked) > 1:
             typer.echo(f"> {text}")
-        typer.echo(answer if ended else f"{answer} …")
+        typer.echo(answer if texts.ended[row] else f"{answer} …")
+        if row in texts.cut:
+            typer.echo(f"(not read whole: only {texts.read[row]} tokens of what is asked fit)")
 
 
 def _show_spans(spans: "Spans", *, as_json: bool) -> None:

@@ -82,7 +82,10 @@ class Writer:
             foretell: Also say how likely the true answers were.
             progress: Told after each chunk.
         """
-        answers, ended, read, wrote = self._write(examples, threads, progress)
+        base = self._with_room()
+        prompts = [self.manner.asked(example, base) for example in examples]
+        answers, ended, wrote = self._write(examples, prompts, threads, progress)
+        whole = [len(self.template.asked(example)) for example in examples]
         losses, tokens = np.zeros(len(examples)), np.zeros(len(examples))
         if foretell:
             losses, tokens = self.foretell(examples, threads=threads)
@@ -90,7 +93,8 @@ class Writer:
             tuple(example.prompt for example in examples),
             tuple(example.target for example in examples),
             tuple(answers), losses, tokens, np.array(ended, dtype=bool),
-            read=tuple(read), written=tuple(wrote),
+            read=tuple(map(len, prompts)), written=tuple(wrote),
+            cut=tuple(row for row, own in enumerate(prompts) if len(own) < whole[row]),
         )  # fmt: skip
 
     def foretell(
@@ -130,11 +134,13 @@ class Writer:
         return sums, written.weights
 
     def _write(
-        self, examples: Sequence[Example], threads: Executor, progress: Progress
-    ) -> tuple[list[str], list[bool], list[int], list[int]]:
-        """Answers, whether they ended, and the tokens that were read and written for each."""
-        base = self._with_room()
-        prompts = [self.manner.asked(example, base) for example in examples]
+        self,
+        examples: Sequence[Example],
+        prompts: list[np.ndarray],
+        threads: Executor,
+        progress: Progress,
+    ) -> tuple[list[str], list[bool], list[int]]:
+        """Answers, whether they ended, and how many tokens were written for each."""
         shared = common_beginning(prompts) if self.manner.shares else 0
         order = np.argsort([len(row) for row in prompts], kind="stable")
         first = prompts[0][:shared] if shared else None
@@ -154,7 +160,7 @@ class Writer:
                 answers[row] = self.base.tokenizer.decode(text, skip_special_tokens=True).strip()
             done += len(part)
             progress("writing answers", done, len(examples))
-        return answers, ended, [len(row) for row in prompts], wrote
+        return answers, ended, wrote
 
     def _with_room(self) -> "Base":
         """The base, reading less where its positions must hold the answer too."""
