@@ -115,7 +115,9 @@ def test_how_likely_the_true_answers_were_is_the_mean_of_the_members(layers, loa
 
 @pytest.mark.parametrize(("first", "last"), [(7, 2), (None, [9, 4]), (5, None)])
 @pytest.mark.parametrize("most", [1, 2, MOST])
-def test_tokens_that_a_generation_config_forces_are_written(first, last, most, load_pair, make_pair):
+def test_tokens_that_a_generation_config_forces_are_written(
+    first, last, most, load_pair, make_pair
+):
     """mBART is told its language so, and BART ends where it may write no more."""
     plain = transformers.AutoModelForSeq2SeqLM.from_pretrained(make_pair("mbart"))
     plain.generation_config.update(forced_bos_token_id=first, forced_eos_token_id=last)

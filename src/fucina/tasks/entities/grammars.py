@@ -10,7 +10,9 @@ from fucina.tasks import Grammars
 __all__ = ["in_json", "in_words"]
 
 
-def _held(none: str, some: str, entry: str, escape: Callable[[str], str]) -> Grammars:
+def _held(
+    none: str, some: tuple[str, str, str], entry: str, escape: Callable[[str], str]
+) -> Grammars:
     """Answers with the types of training rows, as many as one has at most; a name is in the text.
 
     A name is one or more whole words of the row. All is one terminal: only so may a name end where
@@ -19,17 +21,18 @@ def _held(none: str, some: str, entry: str, escape: Callable[[str], str]) -> Gra
 
     Args:
         none: The answer without any, in Lark.
-        some: Of ENTRY, and MORE behind what may be repeated, in Lark.
+        some: Before the first ENTRY, between two, and behind the last, in Lark.
         entry: Of TYPE and NAME, in Lark.
         escape: How a piece of text stands in an answer.
     """
 
     def make(train: Sequence[Example], rows: Sequence[Example]) -> list[Grammar]:
         types = sorted({escape(span.label) for row in train for span in row.spans})
-        more = max((len(row.spans) for row in train), default=0) - 1
+        most = max((len(row.spans) for row in train), default=0)
+        more = f"({some[1]} ENTRY){{0,{most - 1}}}" if most > 1 else ""  # Lark knows no {0,0}
         head = (
             "start: ALL",
-            f"ALL: {none} | {some.replace('MORE', f'{{0,{more}}}')}",
+            f"ALL: {none} | {some[0]} ENTRY {more} {some[2]}",
             f"ENTRY: {entry}",
             f"TYPE: {' | '.join(map(_quoted, types))}",
             r"NAME: WORDS & /(?s:\S(.*\S)?)/",
@@ -59,9 +62,9 @@ def _pieces(text: str) -> list[str]:
 
 
 # `PER: Anna; LOC: Bari`
-in_words = _held('"-"', 'ENTRY ("; " ENTRY)MORE', 'TYPE ": " NAME', str)
+in_words = _held('"-"', ("", '"; "', ""), 'TYPE ": " NAME', str)
 # `[{"PER": "Anna"}]`, with the blanks that Python writes
 in_json = _held(
-    '"[]"', '"[" ENTRY (", " ENTRY)MORE "]"', r'"{\"" TYPE "\": \"" NAME "\"}"',
+    '"[]"', ('"["', '", "', '"]"'), r'"{\"" TYPE "\": \"" NAME "\"}"',
     lambda piece: _quoted(piece)[1:-1],
 )  # fmt: skip
