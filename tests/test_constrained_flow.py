@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fucina import flow, planning, tasks, using
+from fucina import evaluate, flow, planning, tasks, using
 from fucina.errors import RecipeError
 from fucina.recipe import parse
+from fucina.records import Example
 from fucina.tasks.settings import refuse_idle
 
 pytest.importorskip("llguidance")
@@ -128,13 +129,41 @@ def test_true_answers_of_the_sample_fit_the_grammars_of_their_task():
     from fucina.reading import read_file
     from fucina.recipe import load
 
-    for name in tasks.names():
+    names = [form for name in tasks.names()
+             for form in (name, *(f"{name}.{own}" for own in tasks.get(name).forms))]  # fmt: skip
+    held_names = []
+    for name in names:
         task, folder = tasks.get(name), tasks.folder(name)
         if not task.choices.grammars:
             continue
-        recipe, _ = load(folder / "recipe.yaml")
+        held_names.append(name)
+        own = [f"task={name}"] if "." in name else []
+        recipe, _ = load(folder / "recipe.yaml", own)
         rows = read_file(recipe, folder / recipe.data.train).examples
         template = open_template(tokenizer_of([row.target for row in rows]))
         for make in task.choices.grammars.values():
             held = Held(lambda asked, make=make, rows=rows: make(rows, asked), template)
             assert not held.misfits(rows), name
+    assert {"entities.json", "entities.text", "hashtags", "text_to_sql"} <= set(held_names)
+
+
+def test_one_tag_a_row_is_a_grammar_too():
+    from fucina.models.constrain import check_grammar
+
+    train = [Example("Che mare", "#mare")]
+    for make in tasks.get("hashtags").grammars.values():
+        check_grammar(make(train, train)[0])
+
+
+def test_both_numbers_are_shown(make_decoder, posts):
+    recipe = _recipe(make_decoder("llama"), posts, "auto", "evaluation.baselines=[]")
+    outcome = flow.train(recipe, posts)
+    rows = evaluate.held_and_free(evaluate.facts(outcome))
+    scores = outcome.model.scores
+    assert rows[0][0] == "F1"
+    assert rows[0][1].startswith(f"{scores['f1'].value:.3f}")
+    assert not [row for row in rows if "perplexity" in row[0]]
+    page = (Path(outcome.folder) / "report.html").read_text("utf-8")
+    assert "Held to the grammar, and free" in page
+    free = flow.train(_recipe(make_decoder("llama"), posts, "none"), posts)
+    assert evaluate.held_and_free(evaluate.facts(free)) == []

@@ -175,10 +175,13 @@ def test_the_log_says_which_shortcuts_are_off_and_why(make_pair, spoken):
     assert "an encoder looks both ways" in told
     assert "adapter.layers=4 would train the decoder alone" in told
     said.clear()
-    flow.train(_recipe(make_pair("bart"), spoken, name="b"), spoken, say=said.append)
+    folder = shutil.copytree(make_pair("bart"), spoken / "bart")
+    asked = json.loads((folder / "generation_config.json").read_text("utf-8"))
+    (folder / "generation_config.json").write_text(json.dumps({**asked, "num_beams": 4}), "utf-8")
+    flow.train(_recipe(folder, spoken, name="b"), spoken, say=said.append)
     told = " ".join(said)
     assert "trains the encoder too" not in told
-    assert "forced_eos_token_id=2" in told
+    assert "asks for num_beams=4: answers" in told
 
 
 def test_the_audit_shows_what_is_read_and_what_is_learnt(make_pair, spoken):

@@ -11,6 +11,7 @@ from fucina.records import Change, Comparison, Contest, Interval, Leaderboard, S
 __all__ = ["change", "differing", "leaderboard", "same_job"]
 
 MIB = 2**20
+MEASURED = ("latency_p50_ms", "prompt_tokens_mean", "answer_tokens_mean", "peak_memory_mib")
 NEVER_TOLD = ("name", "output")  # they differ and change nothing
 
 
@@ -125,9 +126,7 @@ def _standing(name: str, folder: Path, metric: str) -> Standing:
 
 def _cost(folder: Path, measured: Mapping[str, float]) -> dict[str, float]:
     """What an answer and the training cost; what a run does not know is left out."""
-    found = {
-        name: measured[name] for name in ("latency_p50_ms", "peak_memory_mib") if name in measured
-    }
+    found = {name: measured[name] for name in MEASURED if name in measured}
     plan = folder / "plan.json"
     truth = run.read_json(plan).get("truth") if plan.is_file() else None
     if truth and "training" in truth["seconds"]:

@@ -206,7 +206,8 @@ def _demands(
         persona.check(recipe, root, keys)
         columns, encoding = recipe.data.columns, recipe.data.encoding
         path = root / demanded if demanded else None
-        texts = data.load_cases(path, task, columns, encoding=encoding) if path else ()
+        own = task.at((root / (demanded or "")).parent)
+        texts = data.load_cases(path, own, columns, encoding=encoding) if path else ()
         held = open_grammars(
             recipe, root / recipe.chat.constrain, base.template, lambda: split.development.examples
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from fucina import run
-from fucina.evaluate import as_csv, baselines_of_parts, facts, report
+from fucina.evaluate import as_csv, baselines_of_parts, facts, report, tokens_told
 from fucina.models.memory import peak_memory_mib, peak_vram_mib
 from fucina.models.saved import member_folder, save_lexicon, save_member
 from fucina.plan import Estimate
@@ -161,6 +161,7 @@ class Journal:
         ]
         found["truncated"] = list(fit.truncated)
         found["longest_tokens"] = fit.longest_tokens
+        found["tokens"] = self._tokens(fit)
         found["expectations"] = self._met()
         peaks = _peaks()
         found["memory"] = {
@@ -177,6 +178,7 @@ class Journal:
         run.write_text(self.folder / "report.html", page)
         run.write_json(self.folder / "metrics.json", found)
         self.log(outcome.verdict)
+        self.log(tokens_told(found["tokens"]))
         self.tell(
             f"peak memory {found['memory']['peak_mib']:.0f} MiB of {found['memory']['where']}; the "
             f"plan said {found['memory']['planned_mib']:.0f} MiB."
@@ -198,6 +200,16 @@ class Journal:
         for sentence in self.signs.see(epoch):
             run.append_event(self.folder, "sign", {"member": epoch.member, "said": sentence})
             self.tell(f"member {epoch.member + 1}: {sentence}")
+
+    def _tokens(self, fit: Fit) -> dict[str, int]:
+        """Tokens of the rows that members learnt from, in all epochs, and those learnt of them."""
+        counts = {"read": fit.read, **({"learnt": fit.learnt} if len(fit.learnt) else {})}
+        trained = [list(fold.train) for fold in self.split.folds]
+        epochs = [epoch.member for epoch in run.read_epochs(self.folder) if epoch.epoch]
+        return {
+            name: int(sum(each[trained[member]].sum() for member in epochs))
+            for name, each in counts.items()
+        }
 
     def _met(self) -> list[dict[str, Any]]:
         """Expectations against all epochs of the run, those before a resume too."""

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from fucina import evaluate, persona
 from fucina.models import saved, threads
+from fucina.models.pace import Pace
+from fucina.models.writer import ROWS
 from fucina.records import Case, Dataset, Outcome, Predictions, Spans, Split, Texts
 
 if TYPE_CHECKING:
@@ -86,9 +88,9 @@ def _texts(
     journal: "Journal",
     pool: "ThreadPoolExecutor",
 ) -> Outcome[Texts]:
-    workers = threads.count(pool)
-    model = saved.load_writer(journal.folder, recipe, base, workers=workers, held=demands.held)
-    plain = saved.untrained_writer(recipe, base, workers=workers, held=demands.held)
+    workers, held, pace = threads.count(pool), demands.held, Pace(ROWS, tell=journal.tell)
+    model = saved.load_writer(journal.folder, recipe, base, workers=workers, held=held, pace=pace)
+    plain = saved.untrained_writer(recipe, base, workers=workers, held=held, pace=pace)
     against = persona.open_persona(
         Path(journal.folder), recipe, split.development.examples, split.test.examples, plain,
         keys=demands.keys, threads=pool, progress=journal.progress,

@@ -1,6 +1,6 @@
 """Trained models off the disk: that of one run, or those of several runs over one base."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -116,6 +116,7 @@ def answer(
     *,
     threads: ThreadPoolExecutor,
     progress: Progress = silent,
+    say: Callable[[str], None] = silent,
 ) -> Predictions | Texts | Spans:
     """Answer rows, whose true answers need not be known.
 
@@ -124,6 +125,7 @@ def answer(
         rows: What is asked.
         threads: Where answers are computed.
         progress: Told after each chunk.
+        say: Shows messages.
     """
     from fucina.models.ensemble import Ensemble
     from fucina.models.marker import Marker
@@ -133,6 +135,7 @@ def answer(
         return model.predict(prompts, threads=threads, progress=progress)
     if isinstance(model, Marker):
         return model.predict(rows, threads=threads, progress=progress)
+    model.pace.tell = say
     # The true answer is not known; it only stands for where the model begins to write.
     return model.predict(rows, threads=threads, foretell=False, progress=progress)
 

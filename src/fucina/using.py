@@ -3,7 +3,7 @@
 A folder is that of a run, or of a recipe's name, whose newest run is meant.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -34,7 +34,11 @@ __all__ = ["compare", "foretell", "judge", "predict", "report", "test_set"]
 
 
 def predict(
-    folder: Path, asked: Sequence[str | Example], *, progress: Progress = silent
+    folder: Path,
+    asked: Sequence[str | Example],
+    *,
+    progress: Progress = silent,
+    say: Callable[[str], None] = silent,
 ) -> Predictions | Texts | Spans:
     """Answer prompts, or rows, with the model of a run.
 
@@ -44,7 +48,7 @@ def predict(
     rows = asking.as_rows(run.find(folder), asked)
     with _threads() as pool:
         _, model = load_model(folder, workers=_count(pool))
-        return answer(model, rows, threads=pool, progress=progress)
+        return answer(model, rows, threads=pool, progress=progress, say=say)
 
 
 def judge(
@@ -52,6 +56,7 @@ def judge(
     path: Path | None = None,
     *,
     progress: Progress = silent,
+    say: Callable[[str], None] = silent,
     keys: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """Judge the model of a run on its own test set, or on another labelled file.
@@ -60,6 +65,7 @@ def judge(
         folder: The run.
         path: The file; None for the test set.
         progress: Shows steps.
+        say: Shows messages.
         keys: Name of a variable to the key of an endpoint, for rules that a model judges.
 
     Raises:
@@ -82,6 +88,7 @@ def judge(
             return evaluate.measure_spans(
                 model, rows, config, seed=seed, threads=pool, name="model", progress=progress
             )[0]
+        model.pace.tell = say
         return _judge_texts(
             run.find(folder), recipe, model, rows, keys or {}, threads=pool, progress=progress
         )
@@ -102,7 +109,7 @@ def _judge_texts(
     from fucina.models import saved
 
     config, seed, task = recipe.evaluation, recipe.seed, tasks.of(recipe)
-    plain = saved.untrained_writer(recipe, model.base, workers=_count(threads))
+    plain = saved.untrained_writer(recipe, model.base, workers=_count(threads), pace=model.pace)
     learned = run.read_rows(folder / "development.parquet")[0].examples
     against = persona.open_persona(
         folder, recipe, learned, rows.examples, plain, keys=keys, threads=threads,

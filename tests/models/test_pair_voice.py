@@ -11,6 +11,7 @@ import transformers
 from fucina.config import AdapterConfig
 from fucina.models.build import build
 from fucina.models.constrain import likeliest
+from fucina.models.halves import halves_of
 from fucina.models.pairs import pair
 from fucina.models.writer import Writer
 from fucina.records import Example
@@ -60,7 +61,7 @@ def test_the_base_alone_writes_what_generate_writes(kind, load_pair, make_pair):
         for prompt, tokens in zip(prompts, answers, strict=True):
             theirs = plain.eval().generate(
                 input_ids=torch.from_numpy(prompt)[None], do_sample=False, num_beams=1,
-                max_new_tokens=MOST, forced_eos_token_id=None, eos_token_id=model.template.end_id,
+                max_new_tokens=MOST, eos_token_id=model.template.end_id,
             )[0].tolist()  # fmt: skip
             assert theirs[0] == base.halves.start
             assert tokens == theirs[1:]
@@ -82,13 +83,15 @@ def test_answers_written_together_are_those_written_alone(kind, members, layers,
                     input_ids=source, decoder_input_ids=torch.tensor([given] * members)
                 ).logits[:, -1].double()  # fmt: skip
             best = int(torch.softmax(logits, dim=-1).mean(dim=0).argmax())
-            forced = base.halves.forced
-            answer.append(best if number or forced is None else forced)
+            forced = {0: base.halves.forced, MOST - 1: base.halves.forced_end}.get(number)
+            answer.append(best if forced is None else forced)
             given.append(answer[-1])
             if answer[-1] == base.tokenizer.eos_token_id:
                 break
         ended = answer[-1] == base.tokenizer.eos_token_id
-        assert found.ended[row] == ended
+        assert found.ended[row] == (ended and forced is None)  # an end that is forced is a cut
+        assert found.written[row] == len(answer)
+        assert found.read[row] == len(base.template.asked(example))
         text = base.tokenizer.decode(answer[:-1] if ended else answer, skip_special_tokens=True)
         assert found.answers[row] == text.strip()
 
@@ -108,6 +111,26 @@ def test_how_likely_the_true_answers_were_is_the_mean_of_the_members(layers, loa
         each = -torch.log(odds.gather(1, target[:, None]))
         assert losses[row] == pytest.approx(each.sum().item(), rel=1e-5)
         assert tokens[row] == len(target)
+
+
+@pytest.mark.parametrize(("first", "last"), [(7, 2), (None, [9, 4]), (5, None)])
+@pytest.mark.parametrize("most", [1, 2, MOST])
+def test_tokens_that_a_generation_config_forces_are_written(
+    first, last, most, load_pair, make_pair
+):
+    """mBART is told its language so, and BART ends where it may write no more."""
+    plain = transformers.AutoModelForSeq2SeqLM.from_pretrained(make_pair("mbart"))
+    plain.generation_config.update(forced_bos_token_id=first, forced_eos_token_id=last)
+    base = load_pair("mbart")
+    base.network.generation_config.update(forced_bos_token_id=first, forced_eos_token_id=last)
+    found = halves_of(base.network, base.layers, base.halves.layers, base.head)
+    writer = replace(_alone(replace(base, halves=found)), max_new_tokens=most)
+    for row in ROWS:
+        asked = base.template.asked(row)
+        theirs = plain.eval().generate(
+            input_ids=torch.from_numpy(asked)[None], do_sample=False, max_new_tokens=most
+        )[0].tolist()  # fmt: skip
+        assert writer._answer([asked], [None], likeliest)[0] == theirs[1:]
 
 
 @pytest.mark.parametrize("kind", ["bart", "pegasus"])

@@ -32,8 +32,8 @@ def command(
     from fucina.run import find, read_recipe
 
     folder = find(run)
-    with reporting(quiet=as_json) as (progress, _):
-        evaluation = using.judge(folder, data, progress=progress, keys=os.environ)
+    with reporting(quiet=as_json) as (progress, say):
+        evaluation = using.judge(folder, data, progress=progress, say=say, keys=os.environ)
     if as_json:
         print_json({"run": str(folder), **asdict(evaluation)})
         return
@@ -51,6 +51,11 @@ def command(
         console.print()
         console.print(table)
     cost = evaluation.cost
+    if "prompt_tokens_mean" in cost:
+        console.print(
+            f"\none prompt has {cost['prompt_tokens_mean']:.1f} tokens, one answer "
+            f"{cost['answer_tokens_mean']:.1f}", end="",
+        )  # fmt: skip
     console.print(
         f"\none prompt takes {cost['latency_mean_ms']:.1f} ms "
         f"(p50 {cost['latency_p50_ms']:.1f}, p95 {cost['latency_p95_ms']:.1f})\n"

@@ -46,8 +46,8 @@ def command(
         return
     folder = find(run)
     rows = _rows(folder, source, fields or [])
-    with reporting(quiet=as_json or len(rows) == 1) as (progress, _):
-        predictions = using.predict(folder, rows, progress=progress)
+    with reporting(quiet=as_json or len(rows) == 1) as (progress, say):
+        predictions = using.predict(folder, rows, progress=progress, say=say)
     texts = [row.prompt for row in rows]
     if as_json:
         print_json(_items(texts, predictions))
@@ -139,8 +139,10 @@ def _items(asked: list[str], answers: "Answers") -> list[dict[str, Any]]:
     from fucina.records import Spans, Texts
 
     if isinstance(answers, Texts):
-        rows = zip(asked, answers.answers, answers.ended.tolist(), strict=True)
-        return [{"text": text, "answer": said, "ended": ended} for text, said, ended in rows]
+        names = ("text", "answer", "ended", "cut", "prompt_tokens", "answer_tokens")
+        ended, cut = answers.ended.tolist(), [row in answers.cut for row in range(len(asked))]
+        rows = zip(asked, answers.answers, ended, cut, answers.read, answers.written, strict=True)
+        return [dict(zip(names, row, strict=True)) for row in rows]
     if isinstance(answers, Spans):
         triples = zip(asked, _span_items(answers), answers.read, strict=True)
         return [{"text": t, "spans": own, "cut": read < len(t)} for t, own, read in triples]
@@ -190,10 +192,12 @@ def _show(asked: list[str], answers: "Answers") -> None:
 
 
 def _show_texts(asked: list[str], texts: "Texts") -> None:
-    for text, answer, ended in zip(asked, texts.answers, texts.ended, strict=True):
+    for row, (text, answer) in enumerate(zip(asked, texts.answers, strict=True)):
         if len(asked) > 1:
             typer.echo(f"> {text}")
-        typer.echo(answer if ended else f"{answer} …")
+        typer.echo(answer if texts.ended[row] else f"{answer} …")
+        if row in texts.cut:
+            typer.echo(f"(not read whole: only {texts.read[row]} tokens of what is asked fit)")
 
 
 def _show_spans(spans: "Spans") -> None:

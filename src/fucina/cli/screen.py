@@ -24,6 +24,7 @@ __all__ = [
     "change_table",
     "console",
     "fold_table",
+    "held_table",
     "interval",
     "per_label_table",
     "print_json",
@@ -183,6 +184,17 @@ def baseline_table(
             shown,
             f"{comparison.p_value:.3f}" if comparison.p_value >= 0.001 else "<0.001",
         )
+    return table
+
+
+def held_table(rows: Sequence[tuple[str, str, str]]) -> Table:
+    """The scores of one model that writes held to a grammar, and freely."""
+    table = _titled("Held to the grammar, and free")
+    table.add_column("metric")
+    table.add_column("held", justify="right")
+    table.add_column("free", justify="right")
+    for row in rows:
+        table.add_row(*map(Text, row))
     return table
 
 

@@ -133,12 +133,13 @@ def _show_scores(outcome: "Outcome") -> None:
         baseline_table,
         console,
         fold_table,
+        held_table,
         per_label_table,
         score_table,
         show_traits,
         slice_tables,
     )
-    from fucina.evaluate import without_parts
+    from fucina.evaluate import facts, held_and_free, without_parts
 
     console.print(outcome.verdict, markup=False)
     console.print()
@@ -150,6 +151,9 @@ def _show_scores(outcome: "Outcome") -> None:
         console.print(fold_table(outcome.folds))
     console.print()
     console.print(baseline_table(model, outcome.baselines, outcome.against, outcome.headline))
+    if held := held_and_free(facts(outcome)):
+        console.print()
+        console.print(held_table(held))
     for table in slice_tables(model, outcome.headline):
         console.print()
         console.print(table)

@@ -4,6 +4,7 @@ from fucina.evaluate.baselines import baseline
 from fucina.evaluate.calibrate import calibrate
 from fucina.evaluate.compare import compare
 from fucina.evaluate.compare_texts import compare_texts
+from fucina.evaluate.held import held_and_free
 from fucina.evaluate.judge import judge
 from fucina.evaluate.leaderboard import as_html, as_markdown, as_table, contest
 from fucina.evaluate.learning_curve import learning_curve
@@ -15,6 +16,7 @@ from fucina.evaluate.outcome import facts, outcome
 from fucina.evaluate.parts import baselines_of_parts, outside, without_parts
 from fucina.evaluate.persona import Persona, idle, lines_of, persona_sentences
 from fucina.evaluate.report import report
+from fucina.evaluate.report_costs import tokens_told
 from fucina.evaluate.rules import load_rules
 from fucina.evaluate.spans import compare_spans, judge_spans, measure_spans, span_outcome
 from fucina.evaluate.summary import as_csv, missed_goals, verdict
@@ -43,6 +45,7 @@ __all__ = [
     "compare_texts",
     "contest",
     "facts",
+    "held_and_free",
     "idle",
     "judge",
     "judge_spans",
@@ -69,6 +72,7 @@ __all__ = [
     "spans_like",
     "text_outcome",
     "texts_like",
+    "tokens_told",
     "trait_name",
     "verdict",
     "without_parts",

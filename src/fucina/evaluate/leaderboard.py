@@ -15,8 +15,9 @@ from fucina.records import Comparison, Contest, Leaderboard, Standing
 __all__ = ["as_html", "as_markdown", "as_table", "contest"]
 
 COSTS = {
-    "latency_p50_ms": "ms an answer", "peak_memory_mib": "peak MiB", "training_s": "training s",
-    "adapter_mib": "adapter MiB",
+    "latency_p50_ms": "ms an answer", "prompt_tokens_mean": "tokens a prompt",
+    "answer_tokens_mean": "tokens an answer", "peak_memory_mib": "peak MiB",
+    "training_s": "training s", "adapter_mib": "adapter MiB",
 }  # fmt: skip
 COSTLY = '<p class="how">What each costs, on the machine that trained it.</p>'
 NOTE = "p is of the paired test against the best; of many runs some differ by chance alone."

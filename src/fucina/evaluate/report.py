@@ -7,6 +7,7 @@ from typing import Any
 from fucina.config import metric_name
 from fucina.evaluate import charts
 from fucina.evaluate.page import figure, page, section, table
+from fucina.evaluate.report_costs import costs
 from fucina.evaluate.report_spans import span_parts
 from fucina.evaluate.report_texts import of_all_rows, part_title, text_parts
 from fucina.evaluate.true_answers import TRUE
@@ -64,7 +65,7 @@ def report(
         _learning(facts.get("learning_curve")),
         _must_fix(facts.get("must_fix", [])),
         *([_errors(facts.get("errors", []))] if kind == "label" else []),
-        _cost(model["cost"], facts.get("memory", {})),
+        costs(model["cost"], facts.get("memory", {}), facts.get("tokens", {})),
         _made(recipe, facts.get("environment", {})),
     ]
     return page(recipe["name"], parts)
@@ -266,25 +267,6 @@ def _errors(errors: Sequence[Mapping[str, Any]]) -> str:
         return ""
     how = "Test rows answered wrongly, the surest first: label mistakes often stand at the top."
     return section("Wrong answers", how, table(("text", "true", "answer", "sure"), rows))
-
-
-def _cost(cost: Mapping[str, float], memory: Mapping[str, Any]) -> str:
-    if not cost:
-        return ""
-    held = (
-        f"{memory['peak_mib']:.0f} MiB of {memory['where']}; "
-        f"the plan said {memory['planned_mib']:.0f} MiB"
-        if memory  # runs of older versions have none
-        else f"{cost['peak_memory_mib']:.0f} MiB"
-    )
-    rows = [
-        ("one text, mean", f"{cost['latency_mean_ms']:.1f} ms"),
-        ("one text, median", f"{cost['latency_p50_ms']:.1f} ms"),
-        ("one text, 95th percentile", f"{cost['latency_p95_ms']:.1f} ms"),
-        ("peak memory of the process that trained", held),
-    ]
-    how = "Measured on the machine that trained, one text at a time, tokenizing included."
-    return section("What an answer costs", how, table(("", ""), rows, numbers=1))
 
 
 def _made(recipe: Mapping[str, Any], environment: Mapping[str, Any]) -> str:

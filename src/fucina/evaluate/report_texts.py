@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from fucina.config import metric_name
+from fucina.evaluate.held import held_and_free
 from fucina.evaluate.page import folded, section, table
 from fucina.evaluate.parts import outside
 from fucina.evaluate.persona import persona_sentences
@@ -18,7 +19,8 @@ def text_parts(facts: Mapping[str, Any]) -> list[str]:
     """What answers are like, the model beside others, parts of the rows, the hardest answers."""
     errors = facts.get("errors", [])
     return [
-        _alone(facts["model"]), beside(facts), *_slices(facts), _answers(errors), _evidence(errors)
+        _alone(facts["model"]), beside(facts), _held(facts), *_slices(facts), _answers(errors),
+        _evidence(errors),
     ]  # fmt: skip
 
 
@@ -36,6 +38,18 @@ def of_all_rows(facts: Mapping[str, Any]) -> Mapping[str, Any]:
 def part_title(name: str, facts: Mapping[str, Any]) -> str:
     """What the page of a run begins one of several tasks with."""
     return f'<h1>{escape(name)}</h1>\n<p class="lead">{escape(facts["verdict"])}</p>'
+
+
+def _held(facts: Mapping[str, Any]) -> str:
+    rows = held_and_free(facts)
+    how = (
+        "The same model: its answers held to the grammar of chat.constrain, and what it writes by "
+        "itself; with intervals."
+    )
+    if not rows:
+        return ""
+    body = table(("", "held", "free"), rows, numbers=1)
+    return section("Held to the grammar, and free", how, body)
 
 
 def _slices(facts: Mapping[str, Any]) -> list[str]:

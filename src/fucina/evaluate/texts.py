@@ -167,6 +167,8 @@ def measure_texts(
         "latency_p50_ms": float(np.quantile(times, 0.5)),
         "latency_p95_ms": float(np.quantile(times, 0.95)),
         "peak_memory_mib": peak_memory_mib(),
+        "prompt_tokens_mean": float(np.mean(texts.read)),
+        "answer_tokens_mean": float(np.mean(texts.written)),
     }
     judged = judge_rows(texts, rows, task, config, name=name, seed=seed, persona=persona)
     return replace(judged, cost=cost), texts

@@ -7,6 +7,7 @@ a kernel, which takes 13 seconds the first time; numpy does the same at once.
 import json
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,9 @@ Choose = Callable[[Tensor], Tensor]
 # n rows to the grammar of each of their answers.
 GrammarMaker = Callable[[Sequence[Example]], Sequence[Grammar]]
 
+# A schema of thousands of columns takes more than a grammar may by default, and half a second.
+LIMITS = {"initial_lexer_fuel": 30_000_000, "step_lexer_fuel": 10_000_000}
+READY = 64  # grammars that are kept made ready; those of single rows are soon of no use
 # JSON as Python writes it, which is how answers are learnt; without this a weak model adds blanks
 # for as long as it may.
 JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
@@ -44,7 +48,12 @@ def check_grammar(grammar: Grammar) -> None:
         MissingExtraError: The library that reads grammars is not installed.
         RecipeError: It has a mistake; the message tells where.
     """
-    wrong = _library().LLMatcher.validate_grammar(_lark(grammar))
+    library = _library()
+    limits = library.LLParserLimits(**LIMITS)
+    _refuse(grammar, library.LLMatcher.validate_grammar(_lark(grammar), limits=limits))
+
+
+def _refuse(grammar: Grammar, wrong: str) -> None:
     if wrong:
         said = " ".join(wrong.split())
         raise RecipeError(
@@ -153,7 +162,7 @@ class Held:
     def __init__(self, grammars: GrammarMaker, template: "Template | Pairing") -> None:
         self._grammars, self._template, self._end = grammars, template, template.end_id
         self._before = template.lead if isinstance(template, Template) else ""
-        self._ready: dict[Grammar, Any] = {}
+        self._ready = lru_cache(maxsize=READY)(self._matcher_of)
         self._tokenizer = _follow(template.tokenizer, template.end_id)
 
     def begin(self, rows: Sequence[Example]) -> Choose:
@@ -187,11 +196,14 @@ class Held:
         return found
 
     def _matcher(self, grammar: Grammar) -> Any:
-        if grammar not in self._ready:
-            check_grammar(grammar)
-            lark = _lark(grammar, self._before)
-            self._ready[grammar] = _library().LLMatcher(self._tokenizer, lark, log_level=0)
-        return self._ready[grammar].deep_copy()
+        return self._ready(grammar).deep_copy()
+
+    def _matcher_of(self, grammar: Grammar) -> Any:
+        lark, library = _lark(grammar, self._before), _library()
+        limits = library.LLParserLimits(**LIMITS)
+        made = library.LLMatcher(self._tokenizer, lark, log_level=0, limits=limits)
+        _refuse(grammar, made.get_error())
+        return made
 
 
 def _allowed(matcher: Any, vocabulary: int) -> np.ndarray:

@@ -27,6 +27,7 @@ class Halves:
         layers: Dotted name of the encoder's list of layers.
         start: The token that the decoder is given before the first one it writes.
         forced: The token that it writes first, whatever it foretells; None where it is free.
+        forced_end: The token that it writes last, where it may write no more; None as above.
         scale: What the decoder's states are multiplied by before they become words.
         stands: Whether frozen layers of the decoder can be left out, their states kept.
     """
@@ -35,6 +36,7 @@ class Halves:
     layers: str
     start: int
     forced: int | None
+    forced_end: int | None
     scale: float
     stands: bool
 
@@ -94,9 +96,15 @@ def halves_of(network: "PreTrainedModel", layers: str, encoder_layers: str, head
         layers=encoder_layers,
         start=start,
         forced=getattr(asked, "forced_bos_token_id", None),
+        forced_end=_lowest(getattr(asked, "forced_eos_token_id", None)),
         scale=_scale(network, states, network.get_submodule(head), theirs.logits),
         stands=_stands(network, layers, answer, read, states),
     )
+
+
+def _lowest(tokens: int | list[int] | None) -> int | None:
+    """Of several tokens that are equally certain, greedy writing takes the lowest."""
+    return min(tokens) if isinstance(tokens, list) else tokens
 
 
 def start_of(network: "PreTrainedModel") -> int:
@@ -143,7 +151,6 @@ def ignored(network: "PreTrainedModel") -> list[str]:
         "num_beams": 1, "no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0,
         "repetition_penalty": 1.0, "min_length": 0, "min_new_tokens": 0, "bad_words_ids": None,
         "suppress_tokens": None, "begin_suppress_tokens": None, "do_sample": False,
-        "forced_eos_token_id": None,
     }  # fmt: skip
     asked: Any = network.generation_config
     values = {name: getattr(asked, name, None) for name in usual}

@@ -75,12 +75,7 @@ class PairVoice:
 
     def first(self) -> Tensor:
         """Odds of the first token, k x b x vocabulary."""
-        odds = self.next(torch.full((self.rows,), self.halves.start, device=self.stack.device))
-        if self.halves.forced is None:
-            return odds
-        certain = torch.zeros_like(odds)
-        certain[..., self.halves.forced] = 1.0
-        return certain
+        return self.next(torch.full((self.rows,), self.halves.start, device=self.stack.device))
 
     def next(self, tokens: Tensor) -> Tensor:
         """Odds of the token after b tokens that were written just now, k x b x vocabulary."""

@@ -18,10 +18,11 @@ from fucina.models.ensemble import Ensemble
 from fucina.models.label_words import spell
 from fucina.models.lexical import Lexicon, Table
 from fucina.models.marker import Marker
+from fucina.models.pace import Pace
 from fucina.models.peft_format import adapter_config, from_tensors, to_tensors
 from fucina.models.stack import Stack
 from fucina.models.tags import tag_names
-from fucina.models.writer import Writer
+from fucina.models.writer import ROWS, Writer
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -147,7 +148,13 @@ def _by_class(folder: Path, recipe: "Recipe", base: "Base", labels: int, workers
 
 
 def load_writer(
-    folder: Path, recipe: "Recipe", base: "Base", *, workers: int, held: Held | None = None
+    folder: Path,
+    recipe: "Recipe",
+    base: "Base",
+    *,
+    workers: int,
+    held: Held | None = None,
+    pace: Pace | None = None,
 ) -> Writer:
     """Load all members of a run, ready to write; `held` is what their answers are held to.
 
@@ -155,7 +162,7 @@ def load_writer(
         RunError: A file is missing or broken, or the base is not the one it was trained on.
     """
     stacks = _unheaded(folder, recipe, base, workers, whole=True)
-    return Writer(base, stacks, recipe.chat.max_new_tokens, held)
+    return Writer(base, stacks, recipe.chat.max_new_tokens, held, pace or Pace(ROWS))
 
 
 def _unheaded(
@@ -178,12 +185,17 @@ def _unheaded(
 
 
 def untrained_writer(
-    recipe: "Recipe", base: "Base", *, workers: int, held: Held | None = None
+    recipe: "Recipe",
+    base: "Base",
+    *,
+    workers: int,
+    held: Held | None = None,
+    pace: Pace | None = None,
 ) -> Writer:
     """The base alone: adapters start as the identity."""
     head = recipe.adapter.model_copy(update={"kind": "head"})
     stack = build(base, head, members=1, labels=0, seed=0, workers=workers, whole=True)
-    return Writer(base, (stack,), recipe.chat.max_new_tokens, held)
+    return Writer(base, (stack,), recipe.chat.max_new_tokens, held, pace or Pace(ROWS))
 
 
 def _groups(recipe: "Recipe") -> list[list[int]]:

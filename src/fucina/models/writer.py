@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -18,6 +18,7 @@ from fucina.models.conversations import (
     write,
 )
 from fucina.models.manner import Manner
+from fucina.models.pace import Pace
 from fucina.models.pair_voice import PairVoice, asked_of_pair, foretold_pairs, rows_of_pairs
 from fucina.models.prefix import Prefix, run_after, window_of
 from fucina.models.shorter import asked
@@ -46,12 +47,14 @@ class Writer:
         stacks: One stack of k members, or k stacks of one when all weights were trained.
         max_new_tokens: Tokens of an answer at most.
         held: What answers are held to; None to write freely.
+        pace: How many are written at once.
     """
 
     base: "Base"
     stacks: tuple[Stack, ...]
     max_new_tokens: int
     held: Held | None = None
+    pace: Pace = field(default_factory=lambda: Pace(ROWS))
 
     @property
     def template(self) -> "Template | Pairing":
@@ -79,7 +82,10 @@ class Writer:
             foretell: Also say how likely the true answers were.
             progress: Told after each chunk.
         """
-        answers, ended = self._write(examples, threads, progress)
+        base = self._with_room()
+        prompts = [self.manner.asked(example, base) for example in examples]
+        answers, ended, wrote = self._write(examples, prompts, threads, progress)
+        whole = [len(self.template.asked(example)) for example in examples]
         losses, tokens = np.zeros(len(examples)), np.zeros(len(examples))
         if foretell:
             losses, tokens = self.foretell(examples, threads=threads)
@@ -87,6 +93,8 @@ class Writer:
             tuple(example.prompt for example in examples),
             tuple(example.target for example in examples),
             tuple(answers), losses, tokens, np.array(ended, dtype=bool),
+            read=tuple(map(len, prompts)), written=tuple(wrote),
+            cut=tuple(row for row, own in enumerate(prompts) if len(own) < whole[row]),
         )  # fmt: skip
 
     def foretell(
@@ -120,18 +128,21 @@ class Writer:
 
         sums = np.zeros(len(examples))
         chunks = chunks_by_length(written.lengths, np.arange(len(examples))) if examples else []
-        for rows, found in zip(chunks, threads.map(run, chunks), strict=True):
+        pace = Pace(len(examples) or 1, "weighing true answers", self.pace.tell)
+        for rows, found in pace.each(run, chunks, threads):
             sums[rows] = found
         return sums, written.weights
 
     def _write(
-        self, examples: Sequence[Example], threads: Executor, progress: Progress
-    ) -> tuple[list[str], list[bool]]:
-        base = self._with_room()
-        prompts = [self.manner.asked(example, base) for example in examples]
+        self,
+        examples: Sequence[Example],
+        prompts: list[np.ndarray],
+        threads: Executor,
+        progress: Progress,
+    ) -> tuple[list[str], list[bool], list[int]]:
+        """Answers, whether they ended, and how many tokens were written for each."""
         shared = common_beginning(prompts) if self.manner.shares else 0
         order = np.argsort([len(row) for row in prompts], kind="stable")
-        parts = [order[begin : begin + ROWS] for begin in range(0, len(order), ROWS)]
         first = prompts[0][:shared] if shared else None
         begun = [None if first is None else self._begin(stack, first) for stack in self.stacks]
 
@@ -140,13 +151,16 @@ class Writer:
             return self._answer([prompts[row][shared:] for row in part], begun, choose)
 
         answers, ended = [""] * len(examples), [False] * len(examples)
-        for done, (part, found) in enumerate(zip(parts, threads.map(run, parts), strict=True), 1):
+        wrote, done = [0] * len(examples), 0
+        for part, found in self.pace.each(run, [order], threads):
             for row, tokens in zip(part, found, strict=True):
-                ended[row] = bool(tokens) and tokens[-1] == self.template.end_id
-                text = tokens[:-1] if ended[row] else tokens
+                stops = bool(tokens) and tokens[-1] == self.template.end_id
+                ended[row] = stops and self._forced(len(tokens) - 1) != tokens[-1]
+                text, wrote[row] = tokens[:-1] if stops else tokens, len(tokens)
                 answers[row] = self.base.tokenizer.decode(text, skip_special_tokens=True).strip()
-            progress("writing answers", done, len(parts))
-        return answers, ended
+            done += len(part)
+            progress("writing answers", done, len(examples))
+        return answers, ended, wrote
 
     def _with_room(self) -> "Base":
         """The base, reading less where its positions must hold the answer too."""
@@ -173,7 +187,8 @@ class Writer:
         going = np.ones(len(prompts), dtype=bool)
         odds = torch.cat([voice.first() for voice in voices]).mean(dim=0)
         for number in range(self.max_new_tokens):
-            tokens = choose(odds)
+            forced = self._forced(number)
+            tokens = choose(odds) if forced is None else torch.full_like(odds[:, 0].long(), forced)
             for row in np.flatnonzero(going):
                 answers[row].append(int(tokens[row]))
                 full = len(answers[row]) == voices[0].room[row]
@@ -182,6 +197,18 @@ class Writer:
                 break
             odds = torch.cat([voice.next(tokens) for voice in voices]).mean(dim=0)
         return answers
+
+    def _forced(self, number: int) -> int | None:
+        """What an encoder-decoder writes as token `number`, whatever is likely or allowed.
+
+        It is no part of the answer, but what its language is told by, or where it is cut.
+        """
+        halves = self.base.halves
+        if halves is None:
+            return None
+        if number + 1 == self.max_new_tokens and halves.forced_end is not None:
+            return halves.forced_end
+        return None if number else halves.forced
 
 
 class _Voice:

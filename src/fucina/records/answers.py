@@ -91,6 +91,9 @@ class Texts:
         tokens: n counts of learnt tokens.
         ended: n booleans: the model ended its answer itself.
         marks: Metric of the task to its score of the n rows; empty where a task has none.
+        read: n counts of tokens that were read to answer; none where nobody counted.
+        written: n counts of tokens that were written, the one that ends an answer too; as `read`.
+        cut: Rows whose prompt was too long to be read whole.
     """
 
     prompts: tuple[str, ...]
@@ -100,6 +103,9 @@ class Texts:
     tokens: "np.ndarray"
     ended: "np.ndarray"
     marks: Mapping[str, Ratio] = field(default_factory=dict)
+    read: tuple[int, ...] = ()
+    written: tuple[int, ...] = ()
+    cut: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ class Standing:
         run: Its name and time.
         model: Its base, and how that was trained.
         score: The headline on the test rows.
-        cost: `latency_p50_ms`, `peak_memory_mib`, `training_s` and `adapter_mib`, those known.
+        cost: `latency_p50_ms`, `prompt_tokens_mean`, `answer_tokens_mean`, `peak_memory_mib`,
+            `training_s` and `adapter_mib`, those known.
         p_value: Of the paired test against the best run; None for the best, and where losses
             cannot be compared.
         level: No measurable difference from the best.

@@ -21,6 +21,7 @@ __all__ = [
     "write_texts",
 ]
 
+COUNTS = ("read", "written")  # of tokens; runs of older versions have none
 GAINED, POSSIBLE = "gained:", "possible:"  # before the name of a mark
 
 
@@ -104,7 +105,7 @@ def read_rows(path: Path) -> tuple[Dataset, list[int]]:
 
 
 def write_texts(path: Path, texts: Texts, examples: Sequence[Example]) -> None:
-    """Write rows and what a model wrote: the row, answer, loss, tokens, ended, marks."""
+    """Write rows and what a model wrote: the row, answer, loss, counts of tokens, ended, marks."""
     import pyarrow
     from pyarrow import parquet
 
@@ -115,6 +116,7 @@ def write_texts(path: Path, texts: Texts, examples: Sequence[Example]) -> None:
             "loss": texts.losses,
             "tokens": texts.tokens,
             "ended": texts.ended,
+            **{name: getattr(texts, name) for name in COUNTS if getattr(texts, name)},
             **{f"{GAINED}{name}": mark.gained for name, mark in texts.marks.items()},
             **{f"{POSSIBLE}{name}": mark.possible for name, mark in texts.marks.items()},
         }
@@ -133,6 +135,7 @@ def read_texts(path: Path) -> tuple[Dataset, Texts]:
     table = _parquet(path)
     rows = Dataset("test", _examples(table))
     numbers = [table[name].to_numpy() for name in ("loss", "tokens", "ended")]
+    counts = {name: tuple(table[name].to_pylist()) for name in COUNTS if name in table.column_names}
     answers = tuple(answer for answer in table["answer"].to_pylist() if answer is not None)
     marks = {
         name.removeprefix(GAINED): Ratio(
@@ -141,7 +144,8 @@ def read_texts(path: Path) -> tuple[Dataset, Texts]:
         for name in table.column_names
         if name.startswith(GAINED)
     }
-    return rows, Texts(tuple(rows.prompts), tuple(rows.targets), answers, *numbers, marks=marks)
+    seen = (tuple(rows.prompts), tuple(rows.targets), answers)
+    return rows, Texts(*seen, *numbers, marks=marks, **counts)
 
 
 def _write_spans(path: Path, spans: Spans, examples: Sequence[Example]) -> None:

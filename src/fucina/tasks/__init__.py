@@ -242,12 +242,29 @@ def _load(name: str) -> Task:
 def of(recipe: "Recipe") -> Task:
     """The task of a recipe, set as its own section says.
 
+    Where a task has the system say something of its own, such as a schema, what the recipe has it
+    say comes before.
+
     Raises:
         RecipeError: There is no such task.
     """
     task = get(recipe.task)
     configure = task.choices.configure
-    return configure(getattr(recipe, task.name)) if configure else task
+    task = configure(getattr(recipe, task.name)) if configure else task
+    # The rows of a conversation say themselves what the system says.
+    return task if task.conversations else replace(task, to_example=_told(task, recipe.chat.system))
+
+
+def _told(task: Task, system: str | None) -> Callable[[Mapping[str, Any]], Example]:
+    def to_example(row: Mapping[str, Any]) -> Example:
+        example = task.to_example(row)
+        if not example.messages or example.messages[0].role != "system":
+            return example
+        first, *rest = example.messages
+        said = replace(first, content=f"{system}\n\n{first.content}")
+        return replace(example, messages=(said, *rest))
+
+    return to_example if system else task.to_example
 
 
 def folder(name: str) -> Path:

@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
+
 from fucina.models.build import build
 from fucina.models.lexical import Lexicon, Table
 from fucina.models.stack import Stack
@@ -58,6 +60,8 @@ class Fit:
         held_out: The development rows of `out_of_fold`, in its order.
         truncated: Development rows longer than the limit.
         longest_tokens: Tokens of the longest one.
+        read: n counts of tokens of the development rows.
+        learnt: n counts of those that are learnt; none where labels are.
     """
 
     members: tuple[Member, ...]
@@ -68,6 +72,8 @@ class Fit:
     held_out: tuple[int, ...]
     truncated: tuple[int, ...]
     longest_tokens: int
+    read: np.ndarray
+    learnt: np.ndarray
 
 
 def cross_validate(
@@ -149,6 +155,8 @@ def cross_validate(
         held_out=held,
         truncated=prepared.truncated,
         longest_tokens=prepared.longest_tokens,
+        read=prepared.read,
+        learnt=prepared.learnt,
     )
 
 

@@ -89,6 +89,8 @@ class Prepared:
         out_of_fold: The finished members to their answers on the rows they held out.
         truncated: Development rows longer than the limit.
         longest_tokens: Tokens of the longest one.
+        read: n counts of tokens of the development rows.
+        learnt: n counts of those that are learnt; none where labels are.
     """
 
     kind: Kind
@@ -100,6 +102,8 @@ class Prepared:
     out_of_fold: "Callable[[Sequence[Member]], Predictions | Texts | Spans]"
     truncated: tuple[int, ...]
     longest_tokens: int
+    read: np.ndarray
+    learnt: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass

@@ -108,6 +108,8 @@ def prepare_label_words(
         out_of_fold=lambda members: label_predictions(split, members),
         truncated=asked.cut,
         longest_tokens=asked.longest_tokens,
+        read=learnt.written.lengths + learnt.written.prefix,
+        learnt=learnt.written.weights,
     )
 
 

@@ -109,6 +109,7 @@ def prepare_labels(
         out_of_fold=lambda members: label_predictions(split, members),
         truncated=encoded.truncated,
         longest_tokens=encoded.longest_tokens,
+        read=encoded.lengths,
     )
 
 

@@ -74,6 +74,8 @@ def prepare_pairs(
         out_of_fold=lambda members: held_out_texts(split, members),
         truncated=pairs.cut,
         longest_tokens=pairs.longest_tokens,
+        read=pairs.lengths,
+        learnt=pairs.weights,
     )
 
 

@@ -87,6 +87,7 @@ def prepare_spans(
         out_of_fold=lambda members: _out_of_fold(split, words, members),
         truncated=words.encoded.truncated,
         longest_tokens=words.encoded.longest_tokens,
+        read=words.encoded.lengths,
     )
 
 

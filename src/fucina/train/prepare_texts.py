@@ -55,6 +55,12 @@ def prepare_texts(
                 f"{len(written.cut)} of {len(written)} {which} are longer than {most} tokens and "
                 "lose their oldest turns, or the beginning of what is asked; no answer is cut."
             )
+    if recipe.chat.max_new_tokens > base.positions // 2:
+        hooks.tell(
+            f"chat.max_new_tokens={recipe.chat.max_new_tokens} is more than half of the "
+            f"{base.positions} tokens that {base.name} can hold: a prompt keeps half of them, and "
+            "an answer ends where none is left. Lower it to what answers need."
+        )
     written = _checked(written, base, hooks)
     probe = build(
         base, recipe.adapter, members=1, labels=0, seed=recipe.seed, workers=count(threads)
@@ -80,6 +86,8 @@ def prepare_texts(
         out_of_fold=lambda members: held_out_texts(split, members),
         truncated=written.cut,
         longest_tokens=written.longest_tokens,
+        read=written.lengths + written.prefix,
+        learnt=written.weights,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from fucina.tasks import Choices, Judging, Task
 from fucina.tasks.entities.baselines import by_gazetteer, by_spacy, by_word, spacy_models
+from fucina.tasks.entities.grammars import in_json, in_words
 from fucina.tasks.entities.written import (
     as_json,
     as_text,
@@ -44,6 +45,7 @@ TEXT = replace(
         scores=scores_of(as_text),
         baselines=baselines_of(as_text, MARKED.judging.baselines),
     ),
+    choices=Choices(grammars={"names": in_words}),
 )
 JSON = replace(
     MARKED,
@@ -56,5 +58,6 @@ JSON = replace(
         scores=scores_of(as_json),
         baselines=baselines_of(as_json, MARKED.judging.baselines),
     ),
+    choices=Choices(grammars={"names": in_json}),
 )
 TASK = replace(MARKED, choices=Choices(forms={"text": TEXT, "json": JSON}))

@@ -37,5 +37,6 @@ def known_tags(train: Sequence[Example], rows: Sequence[Example]) -> list[Gramma
 def _repeated(first: str, more: str, train: Sequence[Example]) -> str:
     """From one tag to as many as training has; none where it has a row without any."""
     counts = [len(read_tags(row.target)) for row in train]
-    some = f"{first}({more}){{0,{max(1, *counts) - 1}}}"
+    most = max(1, *counts)
+    some = f"{first}({more}){{0,{most - 1}}}" if most > 1 else first  # Lark knows no {0,0}
     return some if all(counts) else f"({some})?"

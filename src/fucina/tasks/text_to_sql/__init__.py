@@ -9,6 +9,7 @@ from fucina.records import Example, Message, Ratio
 from fucina.tasks import Choices, Judging, Task
 from fucina.tasks.text_to_sql import baselines, checks, evidence, scores
 from fucina.tasks.text_to_sql.database import open_database, open_schema
+from fucina.tasks.text_to_sql.grammars import any_query, known_query
 from fucina.tasks.text_to_sql.prompt import shown_schema
 from fucina.tasks.text_to_sql.reading import statements
 from fucina.tasks.text_to_sql.settings import TextToSqlConfig
@@ -84,7 +85,7 @@ def configured(config: TextToSqlConfig) -> Task:
             evidence=show,
         ),
         checks=checks.checks(config),
-        choices=Choices(configure=configured),
+        choices=Choices(configure=configured, grammars={"schema": known_query, "sql": any_query}),
     )
 
 
