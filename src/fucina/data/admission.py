@@ -34,7 +34,9 @@ class HeldOut:
 
     def __init__(self, subject: Subject) -> None:
         rows = [row for side in subject.sides[1:] for row in side.examples]
-        told = [row for row in rows if subject.answer == "text" and answers.telling(row.target)]
+        # Spans in words say nothing that the question does not.
+        texts = [row for row in rows if subject.answer == "text" and not row.spans]
+        told = [row for row in texts if answers.telling(row.target)]
         self._asked = Known(rows)
         self._answered = Known(replace(row, prompt=row.target) for row in told)
 

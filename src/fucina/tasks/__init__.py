@@ -109,6 +109,11 @@ class Task:
         """The field of what must come out."""
         return list(self.columns)[-1]
 
+    @property
+    def marks(self) -> bool:
+        """Whether rows are answered by spans of what is asked, however an answer is written."""
+        return self.answered == "spans"
+
     def at(self, folder: Path) -> "Task":
         """The task for rows of a file in a folder, which paths in them are relative to."""
         place = {"folder": str(folder)}
