@@ -37,8 +37,8 @@ def questions(folder: Path, texts: Sequence[str], fields: Mapping[str, str]) -> 
     if not fields and not any(facts):
         return [Example(text, "") for text in texts]
     shared = facts[0] if all(own == facts[0] for own in facts) and not fields else {}
-    row = {**dict.fromkeys(task.columns, ""), **shared, **fields, "folder": str(Path.cwd())}
-    return [task.to_example({**row, first: text}) for text in texts]
+    row = {**dict.fromkeys(task.columns, ""), **shared, **fields}
+    return [task.read({**row, first: text}) for text in texts]
 
 
 def read_questions(folder: Path, path: Path, *, progress: Progress = silent) -> list[Example]:

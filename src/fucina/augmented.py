@@ -54,7 +54,8 @@ def augment(
         written = reading.read_file(
             free, root / config.cases_file, name="cases", answered=not task.marks, progress=progress
         )  # slots mark by their names
-        cases += [prepare.Case(case.fields, case.origin) for case in written.examples]
+        beside = (root / recipe.data.train).parent
+        cases += [prepare.Case(one.fields_at(beside), one.origin) for one in written.examples]
     subject = reading.read_subject(recipe, root, progress=progress)
     if subject.test is None:
         say(

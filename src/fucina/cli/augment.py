@@ -114,10 +114,14 @@ def _left_out(found: "Augmentation", kind: str) -> list[str]:
 
 def _advice(growth: "Growth") -> str:
     """How a label that lacks rows can get them."""
+    from fucina.prepare.augment import NONE
+
     if growth.capped:
         how = "raise augment.max_per_case"
     elif growth.slots:
         how = f"add values to the slots {', '.join(growth.slots[:3])}, or write more cases"
+    elif growth.label == NONE:
+        how = "write cases in which nothing is marked"
     else:
         how = "write cases with slots for it"
     return f"{growth.label or ALL} lacks {growth.lacks:,} rows: {how}."

@@ -108,11 +108,12 @@ def augment(
     kinds = [_kinds(row, task) for row in train.examples]
     have = Counter(kind for own in kinds for kind in own)
     before = dict(have)
+    types = {span.label for row in train.examples for span in row.spans}
     maker = Variations(train, config, task, near, seed)
     bases: dict[str, list[Base]] = {}
     offers: dict[str, list[Iterator[Example]]] = {}
     for case in cases:
-        base = read_case(case, task, config.slots, {kind for kind in before if kind != NONE})
+        base = read_case(case, task, config.slots, types)
         maker.join(base)
         offer = maker.variations(base)  # one for all types in it: no sentence comes twice
         for kind in _kinds_of_case(base, task, before):
