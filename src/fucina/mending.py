@@ -222,11 +222,9 @@ def _line(example: Example, answer: Answer) -> str:
 
 def _messages(examples: Sequence[Example]) -> list[str]:
     rows = data.to_messages(Dataset("rows", tuple(examples)))
-    grouped = zip(rows, examples, strict=True)
-    return [
-        json.dumps({**row, "group": example.group}, ensure_ascii=False) + "\n"
-        for row, example in grouped
-    ]
+    # What an answer is judged by, such as the path of a database, is a column beside the turns.
+    whole = [{**e.facts, **row, "group": e.group} for row, e in zip(rows, examples, strict=True)]
+    return [json.dumps(row, ensure_ascii=False) + "\n" for row in whole]
 
 
 def _changed(folder: Path, place: Path, changes: Mapping[str, Any]) -> "Recipe":
