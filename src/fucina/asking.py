@@ -38,8 +38,8 @@ def questions(folder: Path, texts: Sequence[str], fields: Mapping[str, str]) -> 
         return [Example(text, "") for text in texts]
     alike = [own for own in facts if fields.items() <= own.items()]
     shared = alike[0] if alike and all(own == alike[0] for own in alike) else {}
-    row = {**dict.fromkeys(task.columns, ""), **shared, **fields, "folder": str(Path.cwd())}
-    return [task.to_example({**row, first: text}) for text in texts]
+    row = {**dict.fromkeys(task.columns, ""), **shared, **fields}
+    return [task.read({**row, first: text}) for text in texts]
 
 
 def as_rows(folder: Path, asked: Sequence[str | Example]) -> list[Example]:

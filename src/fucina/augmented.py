@@ -51,8 +51,11 @@ def augment(
     if config.cases_file is not None:
         # Cases may be written in another format than train.
         free = recipe.model_copy(update={"data": recipe.data.model_copy(update={"format": "auto"})})
-        written = reading.read_file(free, root / config.cases_file, name="cases", progress=progress)
-        cases += [prepare.Case(case.fields, case.origin) for case in written.examples]
+        written = reading.read_file(
+            free, root / config.cases_file, name="cases", answered=not task.marks, progress=progress
+        )  # slots mark by their names
+        beside = (root / recipe.data.train).parent
+        cases += [prepare.Case(one.fields_at(beside), one.origin) for one in written.examples]
     subject = reading.read_subject(recipe, root, progress=progress)
     if subject.test is None:
         say(
@@ -74,7 +77,7 @@ def _case(row: Mapping[str, Any], task: tasks.Task, where: str) -> prepare.Case:
             raise RecipeError(
                 f"{where}: {task.name} has no {name!r}.", fix=fix or nearest(name, fields)
             )
-    for name in task.columns:
+    for name in list(task.columns)[:-1] if task.marks else task.columns:
         if not str(tasks.as_text(row.get(name))).strip():
             raise RecipeError(
                 f"{where}: no {name}.", fix=f"Write it: {name} is {task.columns[name]}."

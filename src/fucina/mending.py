@@ -181,7 +181,7 @@ def _write_rows(folder: Path, place: Path, repairs: Repairs) -> int:
     for side, examples in sides.items():
         if examples:
             text = answer == "text"
-            lines = _messages(examples) if text else [_line(row, answer) for row in examples]
+            lines = _messages(examples, place) if text else [_line(row, answer) for row in examples]
             run.write_text(place / f"{side}.jsonl", "".join(lines))
     return touched
 
@@ -220,8 +220,8 @@ def _line(example: Example, answer: Answer) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 
-def _messages(examples: Sequence[Example]) -> list[str]:
-    rows = data.to_rows(Dataset("rows", tuple(examples)), {})
+def _messages(examples: Sequence[Example], place: Path) -> list[str]:
+    rows = data.to_rows(Dataset("rows", tuple(examples)), {}, place)
     grouped = zip(rows, examples, strict=True)
     return [
         json.dumps({**row, "group": example.group}, ensure_ascii=False) + "\n"

@@ -66,7 +66,7 @@ def presented(
         same = given(prompt, task)
         own = [_shown(row, task) for row in rows if wanted and _has(row, same)]
         shown.append([row for row in own if row])
-        if wanted and not shown[-1] and task.answer == "text":
+        if wanted and not shown[-1] and task.answer != "label":
             raise RecipeError(
                 f"synthesis.prompts.{number}: no row of train can be shown as {{examples}}.",
                 fix="Take {examples} out of the prompt, or mend what is given.",
@@ -110,6 +110,9 @@ def _shown(row: Example, task: tasks.Task) -> dict[str, Any]:
     """What a model sees of a row; of a conversation how it begins. Empty where that is a call."""
     if task.answer == "label":
         return {task.asked: row.prompt}
+    if task.marks:
+        parts = [{"text": row.prompt[s.start : s.end], "label": s.label} for s in row.spans]
+        return {task.asked: row.prompt, task.answered: parts}
     if "messages" not in row.fields:
         return {name: row.fields[name] for name in (task.asked, task.answered)}
     first, second = [turn for turn in row.messages if turn.role != "system"][:2]

@@ -42,7 +42,8 @@ def write_repaired(
     files = []
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     for rows, kept, done in _repaired(subject, findings):
-        run.write_text(unfinished / f"{rows.name}.jsonl", "".join(_lines(kept, subject.answer)))
+        written = "".join(_lines(kept, subject.answer, folder))
+        run.write_text(unfinished / f"{rows.name}.jsonl", written)
         files.append(
             {
                 "read": rows.examples[0].origin.rsplit(":", 1)[0],
@@ -104,10 +105,10 @@ def _repaired(
     ]
 
 
-def _lines(rows: Dataset, answer: Answer) -> list[str]:
+def _lines(rows: Dataset, answer: Answer, folder: Path) -> list[str]:
     written = [data.to_columns(example, answer) for example in rows.examples]
     if answer == "text":
-        written = data.to_rows(rows, {})
+        written = data.to_rows(rows, {}, folder)
     if any(example.group for example in rows.examples):
         written = [{**row, "group": e.group} for row, e in zip(written, rows.examples, strict=True)]
     return [json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in written]

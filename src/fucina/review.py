@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from fucina.errors import DataError, nearest
 from fucina.records import Example
 from fucina.tasks import Task, as_text
 
-__all__ = ["STATUSES", "Reviewed", "append", "example", "read", "write"]
+__all__ = ["STATUSES", "Reviewed", "append", "example", "kinds", "read", "write"]
 
 STATUSES = ("waiting", "accepted", "refused")
 EDIT = "Mend that line, or delete it."
@@ -40,12 +40,22 @@ class Reviewed:
 
 
 def example(row: Reviewed, task: Task) -> Example:
-    """The row as an example.
+    """The row as an example; spans that were given in words have their places.
 
     Raises:
         DataError: The task cannot use it.
     """
-    return replace(task.read(row.fields, row.origin), group=row.group)
+    found = replace(task.read(row.fields, row.origin), group=row.group)
+    if not task.marks:
+        return found
+    return replace(found, fields={**row.fields, task.answered: [asdict(s) for s in found.spans]})
+
+
+def kinds(row: Example, task: Task) -> set[str]:
+    """The label of a row, or the types of what is marked in it; no other rows have any."""
+    if task.marks:
+        return {span.label for span in row.spans}
+    return {row.target} if task.answer == "label" else set()
 
 
 def read(path: Path, task: Task, labels: Collection[str] = ()) -> list[Reviewed]:
@@ -56,7 +66,7 @@ def read(path: Path, task: Task, labels: Collection[str] = ()) -> list[Reviewed]
     Args:
         path: The file.
         task: Says which columns there are.
-        labels: What rows that are not refused may have as label; empty for any.
+        labels: What rows that are not refused may have as label or type; empty for any.
 
     Raises:
         DataError: A line is broken, or says what cannot be; the message has its number.
@@ -131,11 +141,12 @@ def _usable(row: Reviewed, task: Task, labels: Collection[str], where: str) -> N
         if not str(as_text(row.fields[name])).strip():
             raise DataError(f"{where}: no {name}.", fix='Fill it in, or set "status": "refused".')
     try:
-        target = example(row, task).target
+        own = kinds(example(row, task), task)
     except DataError as error:
         raise DataError(f"{where}: {error.problem}", fix=error.fix) from error
-    if labels and target not in labels:
+    for name in sorted(own.difference(labels)) if labels else ():
+        what = "type" if task.marks else "label"
         raise DataError(
-            f"{where}: no row of train has the label {target!r}.",
-            fix=f"Mend it; {nearest(target, labels)}",
+            f"{where}: no row of train has the {what} {name!r}.",
+            fix=f"Mend it; {nearest(name, labels)}",
         )

@@ -7,9 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 from fucina import data, prompts, reading, review, tasks
-from fucina.endpoint import Endpoint, Sleep, read_rows, require_key
+from fucina.endpoint import Endpoint, Sleep, read_named, read_rows, require_key
 from fucina.errors import DataError, EndpointError, RecipeError
 from fucina.prepare.synthesize import instruction, synthesize
 from fucina.records import Example, Progress, silent
@@ -90,12 +91,12 @@ def write_examples(
         DataError: A file cannot be read, or the review file is broken.
     """
     config = _section(recipe)
-    task = tasks.of(recipe).at((root / recipe.data.train).parent)
+    task, path = tasks.of(recipe).at(root), review_path(recipe, root)
     require_key(config, key, section="synthesis")
     subject = reading.read_subject(recipe, root, progress=progress)
+    types = _kinds(subject, task)
     asked = (task.asked,) if task.answer == "label" else (task.asked, task.answered)
     examples = prompts.presented(config, task, subject)
-    path = review_path(recipe, root)
     before = review.read(path, task)
     admission = data.Admission(subject)
     for row in before:
@@ -108,19 +109,19 @@ def write_examples(
         origin = f"synthetic:{config.model}:{prompt.name or place + 1}"
         rows = []
         for own in written:
-            whole = prompts.given(prompt, task) | own
+            named = _named(own, task, types)
+            whole = prompts.given(prompt, task) | named
             fields = {n: whole[n] for n in (*task.columns, *task.optional) if n in whole}
             row = review.Reviewed(
                 "waiting", fields, "", origin, origin, prompts.fingerprint(prompt)
             )
-            why = _refusal(admission, row, task)
-            rows.append(replace(row, status="refused", why=why) if why else row)
+            rows.append(_judged(admission, row, recipe, root, types))
         review.append(path, rows)
         return sum(row.status == "waiting" for row in rows)
 
     async def run_all() -> dict[int, str]:
         have = [_have(before, prompt) for prompt in config.prompts]
-        told = instruction(task, asked)
+        told = instruction(task, asked, types)
         async with Endpoint(config, key, section="synthesis", sleep=sleep) as endpoint:
             return await synthesize(
                 config, have, examples,
@@ -149,11 +150,9 @@ def accept(recipe: "Recipe", root: Path, *, progress: Progress = silent) -> Acce
         DataError: Nothing waits, a line of the review file is broken, or a label is unknown.
     """
     _section(recipe)
-    task = tasks.of(recipe).at((root / recipe.data.train).parent)
-    path = review_path(recipe, root)
+    task, path = tasks.of(recipe).at(root), review_path(recipe, root)
     subject = reading.read_subject(recipe, root, progress=progress)
-    labels = set(subject.train.targets) if task.answer == "label" else ()
-    rows = review.read(path, task, labels)
+    rows = review.read(path, task, _kinds(subject, task))
     if all(row.status == "refused" for row in rows):
         raise DataError(f"{path} has nothing to accept.", fix="First run: fucina synthesize RECIPE")
     held_out = data.HeldOut(subject)
@@ -192,15 +191,44 @@ def _section(recipe: "Recipe") -> "SynthesisConfig":
     return recipe.synthesis
 
 
-def _refusal(admission: data.Admission, row: review.Reviewed, task: tasks.Task) -> str:
-    """Why a row may not join; the next one must differ from it, whether it may or not."""
+def _kinds(subject: data.Subject, task: tasks.Task) -> list[str]:
+    """The labels, or the types of spans, that rows of train have."""
+    return sorted(set().union(*(review.kinds(row, task) for row in subject.train.examples)))
+
+
+def _named(row: dict[str, Any], task: tasks.Task, types: Sequence[str]) -> dict[str, Any]:
+    """What a model wrote; of what it marked the words and the type, where it says these."""
+    if not task.marks:
+        return row
+    named = read_named(row[task.answered], types)
+    text = normalize("NFC", row[task.asked])
+    return {**row, task.asked: text, task.answered: row[task.answered] if named is None else named}
+
+
+def _judged(
+    admission: data.Admission,
+    row: review.Reviewed,
+    recipe: "Recipe",
+    root: Path,
+    types: Sequence[str],
+) -> review.Reviewed:
+    """The row, refused where it may not join; its paths as a file beside the recipe has them.
+
+    The next one must differ from it, whether it may join or not.
+    """
+    task = tasks.of(recipe).at((root / recipe.data.train).parent)  # as what a prompt gives
+    if task.marks and not isinstance(row.fields[task.answered], list):
+        return replace(row, status="refused", why="unusable: what is marked is not listed")
     try:
         example = review.example(row, task)
     except DataError as error:
-        return f"unusable: {error.problem}"
-    why = admission.refusal(example)
+        return replace(row, status="refused", why=f"unusable: {error.problem}")
+    strange = sorted(review.kinds(example, task).difference(types))
+    why = f"unknown type: {strange[0]}" if strange else admission.refusal(example)
     admission.add(example)
-    return why
+    moved = {name: example.fields_at(root)[name] for name in example.paths}
+    row = replace(row, fields={**row.fields, **moved})
+    return replace(row, status="refused", why=why) if why else row
 
 
 def _have(rows: Sequence[review.Reviewed], prompt: "PromptConfig") -> int:

@@ -97,46 +97,49 @@ SHORT = _epochs(train=(1.3,), held=(1.38, 1.3))
 STOPPED = {"members": [{"ended": "the validation loss did not fall for 1 epochs"}]}
 
 
-@pytest.mark.parametrize(("name", "case"), [
-    ("learning_rate_low", lambda: _case("training.learning_rate=1e-6", epochs=STILL)),
-    ("learning_rate_low", lambda: _case("adapter.alpha=0.01", epochs=STILL)),
-    ("learning_rate_high", lambda: _case("training.learning_rate=0.1", epochs=JUMP)),
-    ("warmup_too_long", lambda: _case("training.warmup=5000", epochs=STILL)),
-    ("warmup_missing", lambda: _case("training.warmup=0", epochs=JUMP)),
-    ("too_few_epochs", lambda: _case("training.epochs=1", "training.start=cold", epochs=SHORT)),
-    ("batch_too_large", lambda: _case("training.batch_size=512", epochs=STILL)),
-    ("overfitting", lambda: _case(
+PLANTED = [
+    ("learning_rate_low", lambda *own: _case(*own, "training.learning_rate=1e-6", epochs=STILL)),
+    ("learning_rate_low", lambda *own: _case(*own, "adapter.alpha=0.01", epochs=STILL)),
+    ("learning_rate_high", lambda *own: _case(*own, "training.learning_rate=0.1", epochs=JUMP)),
+    ("warmup_too_long", lambda *own: _case(*own, "training.warmup=5000", epochs=STILL)),
+    ("warmup_missing", lambda *own: _case(*own, "training.warmup=0", epochs=JUMP)),
+    ("too_few_epochs", lambda *own: _case(*own, "training.epochs=1", "training.start=cold", epochs=SHORT)),
+    ("batch_too_large", lambda *own: _case(*own, "training.batch_size=512", epochs=STILL)),
+    ("overfitting", lambda *own: _case(*own,
         "training.epochs=20", epochs=_epochs(train=(0.5, 0.2, 0.05, 0.01), held=(0.7, 0.5, 0.6, 0.8, 0.9)))),
-    ("stopped_early", lambda: _case(
+    ("stopped_early", lambda *own: _case(*own,
         "training.epochs=12", "stopping.patience=1", "training.start=cold", epochs=SHORT, facts=STOPPED)),
-    ("regularization", lambda: _case("adapter.dropout=0.9")),
-    ("rank_too_small", lambda: _case("adapter.rank=1", "adapter.alpha=2", "training.start=cold",
+    ("regularization", lambda *own: _case(*own, "adapter.dropout=0.9")),
+    ("rank_too_small", lambda *own: _case(*own, "adapter.rank=1", "adapter.alpha=2", "training.start=cold",
         epochs=_epochs(train=(1.3, 1.2, 1.15, 1.1), held=(1.38, 1.3, 1.25, 1.22, 1.22)))),
-    ("wrong_modules", lambda: _case("adapter.target_modules=[key]")),
-    ("too_little_adapted", lambda: _case("adapter.kind=head")),
-    ("base_unsuited", lambda: _case(facts={"baselines": [
+    ("wrong_modules", lambda *own: _case(*own, "adapter.target_modules=[key]")),
+    ("too_little_adapted", lambda *own: _case(*own, "adapter.kind=head")),
+    ("base_unsuited", lambda *own: _case(*own, facts={"baselines": [
         {"name": "characters", "scores": {"accuracy": _score(0.9)}},
         {"name": "frozen", "scores": {"accuracy": _score(0.4)}}]})),
-    ("no_word_forms", lambda: _case("model.lexical=false", on_test=0.6, facts={"baselines": [
+    ("no_word_forms", lambda *own: _case(*own, "model.lexical=false", on_test=0.6, facts={"baselines": [
         {"name": "characters", "scores": {"accuracy": _score(0.9)}},
         {"name": "frozen", "scores": {"accuracy": _score(0.85)}}]})),
-    ("too_few_examples", lambda: _case(train=_rows(24, 1), half=0.5, held_out=0.6)),
-    ("test_too_small", lambda: _case(wide=0.2)),
-    ("truncation", lambda: _case(facts={"truncated": list(range(300)), "longest_tokens": 99})),
-    ("duplicates", lambda: _case(train=_rows(80, 1) * 5)),
-    ("contradictions", lambda: _case(
+    ("too_few_examples", lambda *own: _case(*own, train=_rows(24, 1), half=0.5, held_out=0.6)),
+    ("test_too_small", lambda *own: _case(*own, wide=0.2)),
+    ("truncation", lambda *own: _case(*own, facts={"truncated": list(range(300)), "longest_tokens": 99})),
+    ("duplicates", lambda *own: _case(*own, train=_rows(80, 1) * 5)),
+    ("contradictions", lambda *own: _case(*own,
         train=_rows(300, 1) + [(t, LABELS[(LABELS.index(y) + 1) % 4]) for t, y in _rows(100, 1)])),
-    ("damaged_text", lambda: _case(findings=[Finding(
+    ("damaged_text", lambda *own: _case(*own, findings=[Finding(
         "encoding", "warning", "", rows=tuple(f"a.csv:{i}" for i in range(2, 202)),
         evidence=("Ã¨",) * 200, repairs={"a.csv:2": "è"})])),
-    ("leakage", lambda: _case(test=_rows(200, 2)[:100] + _rows(400, 1)[:100], on_test=0.95)),
-    ("answer_in_text", lambda: _case(
+    ("leakage", lambda *own: _case(*own, test=_rows(200, 2)[:100] + _rows(400, 1)[:100], on_test=0.95)),
+    ("answer_in_text", lambda *own: _case(*own,
         train=[(f"{t} #{y}", y) for t, y in _rows(400, 1)], held_out=1.0, on_test=1.0)),
-    ("template_mismatch", lambda: _case(train=[(f"Classifica la frase: {t}", y) for t, y in _rows(400, 1)])),
-    ("template_mismatch", lambda: _case(test=[(f"{t} Answer now.", y) for t, y in _rows(200, 2)])),
-    ("distribution_shift", lambda: _case(auc=0.98, on_test=0.5)),
-    ("label_shift", lambda: _case(test=[r for r in _rows(400, 2) if r[1] == "reso"])),
-])  # fmt: skip
+    ("template_mismatch", lambda *own: _case(*own, train=[(f"Classifica la frase: {t}", y) for t, y in _rows(400, 1)])),
+    ("template_mismatch", lambda *own: _case(*own, test=[(f"{t} Answer now.", y) for t, y in _rows(200, 2)])),
+    ("distribution_shift", lambda *own: _case(*own, auc=0.98, on_test=0.5)),
+    ("label_shift", lambda *own: _case(*own, test=[r for r in _rows(400, 2) if r[1] == "reso"])),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "case"), PLANTED)
 def test_a_planted_cause_comes_first(name, case):
     case = case()
     found = rank_causes(case)
@@ -238,3 +241,25 @@ def test_slices_name_the_weak_rows_and_errors_their_neighbors():
     assert (wrong.target, wrong.answer) == ("orari", "ordine")
     assert [text for _, _, text in wrong.neighbors] == case.development.prompts[:3]
     assert "75.0%" in symptom(case)
+
+
+@pytest.mark.parametrize("own", [[], ["model.head=words"]], ids=["classes", "words"])
+def test_every_fix_is_one_that_this_way_of_answering_can_hear(own, accepted, usable):
+    rare = [row for n, row in enumerate(_rows(400, 1)) if row[1] != "reso" or n % 40 == 1]
+    uneven = _answers(_rows(200, 2), accuracy=0.5)
+    cases = [make(*own) for _, make in PLANTED] + [_case(*own, train=rare, answered=uneven)]
+    heard = [case for case in cases if usable(case.recipe)]
+    found = {cause.name: accepted(cause, case.recipe) for case in heard for cause in rank_causes(case)}  # fmt: skip
+    assert len(found) > 18
+    for name in ("class_imbalance", "label_shift"):
+        assert ("class_weights" in found[name].fix) == (not own)
+    assert ("augment.rows_per_label=" in found["class_imbalance"].fix) == bool(own)
+    assert "model.lexical" not in found["base_unsuited"].fix or not own
+
+
+def test_names_of_labels_that_are_not_learnt_are_seen_by_the_loss_of_the_base():
+    """The loss is one a token: it can be below that of guessing labels from the start."""
+    still = _epochs(train=(0.31, 0.3, 0.3, 0.3), held=(0.32, 0.31, 0.31, 0.31, 0.31))
+    learnt = _epochs(train=(2.0, 0.9, 0.3, 0.2), held=(4.0, 1.0, 0.5, 0.4, 0.4))
+    for epochs, underfit in ((still, 1.0), (learnt, 0.0)):
+        assert _case("model.head=words", epochs=epochs).training.underfit == underfit

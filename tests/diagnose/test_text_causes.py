@@ -129,7 +129,7 @@ PLANTED = [
     ("template_mismatch", lambda t: _case(t, rows=_rows(300, 1, system=SYSTEM))),
     ("template_mismatch", lambda t: _case(t, test=_rows(60, 2, system=SYSTEM))),
     ("template_mismatch", lambda t: _case(t, rows=_rows(300, 1, before="Il cliente chiede: "))),
-    ("template_unlike_base", lambda t: _case(t, own=CUSTOM)),
+    ("template_unlike_base", lambda t: _case(t, "chat.template=chatml", own=CUSTOM)),
     ("leakage", lambda t: _case(t, test=_rows(300, 1)[:30] + _rows(30, 2))),
     ("distribution_shift", lambda t: _case(t, test=_rows(60, 2, words=OTHERS), loss=3.4)),
     ("test_too_small", lambda t: _case(t, wide=0.6)),
@@ -253,3 +253,44 @@ def test_the_failed_training_of_the_story_is_named_in_full(decoder_tokenizer):
     assert named <= set(found)
     assert found["too_few_epochs"].changes["training.epochs"] >= 20
     assert next(iter(found)) == "warmup_too_long"
+
+
+def test_every_fix_is_one_that_texts_can_hear(decoder_tokenizer, accepted):
+    cases = [make(decoder_tokenizer) for _, make in PLANTED]
+    longest = {"truncated": list(range(200)), "longest_tokens": 99_999}
+    cases.append(_case(decoder_tokenizer, facts=longest))
+    named = {accepted(cause, c.recipe).name for c in cases for cause in rank_text_causes(c)}
+    assert named == {name for name, _ in PLANTED}
+
+
+KNOWING = [
+    # held-out loss of the base and in the end, training loss in the end, and what was left of it
+    (3.5, 3.45, 3.44, 1.0),  # below log(vocabulary) from the start, and hardly below it in the end
+    (3.5, 2.1, 1.7, 0.1),
+    (1.2, 1.1, 1.15, 1.0),
+    (6.0, 5.7, 5.6, 1.0),  # random weights: as before
+    (6.0, 2.2, 1.9, 0.1),
+]
+
+
+@pytest.mark.parametrize(("base", "end", "train", "left"), KNOWING)
+def test_what_was_learnt_is_told_beside_the_loss_of_the_base(
+    decoder_tokenizer, base, end, train, left
+):
+    epochs = _epochs(train=(train + 0.02, train), held=(base, end + 0.01, end))
+    case = _case(decoder_tokenizer, epochs=epochs, base=base)
+    assert case.training.underfit == pytest.approx(left, abs=0.1)
+
+
+def test_a_small_rank_on_a_base_that_knows_much_is_named(decoder_tokenizer):
+    epochs = _epochs(train=(3.46, 3.45, 3.44), held=(3.5, 3.46, 3.45, 3.44))
+    case = _case(decoder_tokenizer, "adapter.rank=4", "adapter.alpha=8", epochs=epochs, loss=3.44)
+    found = rank_text_causes(case)
+    assert found[0].name == "rank_too_small"
+    assert "3.500 was that of the base" in found[0].evidence[0]
+    learnt = _case(decoder_tokenizer, "adapter.rank=4", "adapter.alpha=8")
+    assert (
+        _named(learnt, "rank_too_small").weight < found[0].weight / 2
+        if _named(learnt, "rank_too_small")
+        else True
+    )

@@ -22,7 +22,6 @@ from fucina import (
 from fucina.errors import RecipeError
 from fucina.prepare.case import question
 from fucina.recipe import load
-from fucina.tasks.settings import IDLE
 from fucina.training_file import write_training_file
 
 
@@ -61,8 +60,7 @@ def test_golden_rows_become_the_written_prompt_and_target(task):
     golden = _golden(task)
     assert len(golden) >= 3
     for case in golden:
-        folder = str(tasks.folder(task.name))
-        example = task.to_example({**case["row"], "folder": folder})
+        example = task.at(tasks.folder(task.name)).read(case["row"])
         assert (example.prompt, example.target) == (case["prompt"], case["target"])
 
 
@@ -137,8 +135,8 @@ def _job(task, folder, *overrides):
 
 
 def test_cases_and_rows_are_varied_and_train_again(task, tmp_path):
-    if "augment" in IDLE[task.answer] or task.choices.parts:
-        pytest.skip("refused for this kind of answer")
+    if task.choices.parts:
+        pytest.skip("refused for several tasks at once")
     job, recipe = _job(task, tmp_path)
     before = reading.read_file(recipe, job / recipe.data.train)
     # Golden rows are written by columns; the sample has the labels.
@@ -148,6 +146,8 @@ def test_cases_and_rows_are_varied_and_train_again(task, tmp_path):
     for case in known:
         asked = re.sub(r"[\\\[\]{}()|]", r"\\\g<0>", case["row"][task.asked].strip())
         cases.append({**case["row"], task.asked: f"{asked} {{chi}}[, ok]"})
+        if task.marks:  # places count the letters of a case as it is written
+            assert asked == case["row"][task.asked]
     section = {"slots": {"chi": ["Ada", "Ugo"]}, "cases": cases, "surface": ["typo"]}
     override = f"augment={json.dumps(section, ensure_ascii=False)}"
     recipe, _ = load(job / "recipe.yaml", [override, "data.validation=null"])
@@ -165,16 +165,27 @@ def test_cases_and_rows_are_varied_and_train_again(task, tmp_path):
     assert all(row.target == places[row.origin]["target"] for row in varied)
     assert all(made[row.prompt].group for row in varied)
     typed = [row for row in found.rows.examples if row.origin.endswith("(typo)")]
-    targets = {row.origin: row.target for row in before.examples} | {
-        name: case["target"] for name, case in places.items()
-    }
+    bases = {row.origin: row for row in [*varied, *before.examples]}
     assert len(typed) > len(before) / 2
-    assert all(row.target == targets[row.origin.removesuffix(" (typo)")] for row in typed)
+    for row in typed:
+        base = bases[row.origin.removesuffix(" (typo)")]
+        if task.marks:  # the words of what is marked are typed as well
+            assert [span.label for span in row.spans] == [span.label for span in base.spans]
+        else:
+            assert row.target == base.target
+
+
+def _said(example, task):
+    """The answer of a row as a model writes it: of what is marked the words."""
+    if not task.marks:
+        return example.fields.get(task.answered, example.target)
+    return [{"text": own[s.start : s.end], "label": s.label}
+            for own in [example.prompt] for s in example.spans]  # fmt: skip
 
 
 def test_what_a_model_writes_waits_and_trains_beside_the_rows_there_were(task, endpoint, tmp_path):
-    if "synthesis" in IDLE[task.answer] or task.choices.parts:
-        pytest.skip("refused for this kind of answer")
+    if task.choices.parts:
+        pytest.skip("refused for several tasks at once")
     job, recipe = _job(task, tmp_path, "data.validation=null")
     rows = reading.read_file(recipe, job / recipe.data.train)
     new, kept = rows.examples[:5], rows.examples[5:]
@@ -187,10 +198,7 @@ def test_what_a_model_writes_waits_and_trains_beside_the_rows_there_were(task, e
             beside = {"messages", "tools", "group", task.asked, task.answered}
             given = {k: v for k, v in example.fields.items() if k not in beside}
             prompt = {"given": given}
-            reply = {
-                task.asked: own,
-                task.answered: example.fields.get(task.answered, example.target),
-            }
+            reply = {task.asked: own, task.answered: _said(example, task)}
         section = {"url": endpoint.url, "model": "m", "retries": 0, "requests_at_once": 1,
                    "prompts": [{**prompt, "prompt": f"Domanda {number}", "rows": 1}]}  # fmt: skip
         overrides = [

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 ALL = "train"  # what all rows are called where they answer with text
+KINDS = {"label": "label", "text": "answer", "spans": "type"}
 
 
 def command(
@@ -28,6 +29,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Vary base cases by slots, and write them beside the rows of train."""
+    from fucina import tasks
     from fucina.augmented import augment
     from fucina.cli.screen import console, print_json, reporting
     from fucina.data.audit.subject import brief
@@ -45,16 +47,17 @@ def command(
     if as_json:
         print_json(_facts(found, path, following))
         return
-    added = found.rows.examples[len(found.rows) - sum(g.added for g in found.growth) :]
+    kind = KINDS[tasks.get(settings.task).answer]
+    added = found.rows.examples[len(found.rows) - found.added :]
     for example in added[:: max(1, len(added) // max(1, rows))][:rows]:
         told = f"{example.target}: {example.prompt}"
-        if not found.labelled:
+        if kind != "label":
             told = f"{brief(example.prompt)} → {brief(example.target)}"
         console.print(told, markup=False, style="dim")
     console.print()
-    console.print(_table(found))
+    console.print(_table(found, kind if found.labelled else ""))
     console.print()
-    for sentence in [*_left_out(found), *(_advice(g) for g in found.growth if g.lacks)]:
+    for sentence in [*_left_out(found, kind), *(_advice(g) for g in found.growth if g.lacks)]:
         console.print(sentence, markup=False)
     console.print(f"{path}: {len(found.rows):,} rows", markup=False, soft_wrap=True)
     console.print(f"next: {following}", markup=False, soft_wrap=True)
@@ -75,12 +78,12 @@ def _facts(found: "Augmentation", path: Path, following: str) -> dict[str, Any]:
     }
 
 
-def _table(found: "Augmentation") -> "Table":
+def _table(found: "Augmentation", kind: str) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title="Rows of train", title_justify="left", box=None, pad_edge=False)
-    table.add_column("label" if found.labelled else "", overflow="fold")
+    table.add_column(kind, overflow="fold")
     for name in ("before", "added", "after", "target"):
         table.add_column(name, justify="right")
     for g in found.growth:
@@ -91,7 +94,7 @@ def _table(found: "Augmentation") -> "Table":
     return table
 
 
-def _left_out(found: "Augmentation") -> list[str]:
+def _left_out(found: "Augmentation", kind: str) -> list[str]:
     from fucina.data.audit.subject import brief, shown
 
     told = []
@@ -102,9 +105,8 @@ def _left_out(found: "Augmentation") -> list[str]:
             f"{shown(pairs, '; ')}."
         )
     if found.contradicting:
-        other = "label" if found.labelled else "answer"
         told.append(
-            f"{len(found.contradicting)} left out that are there with another {other}: "
+            f"{len(found.contradicting)} left out that are there with another {kind}: "
             f"{shown([brief(text) for text in found.contradicting], '; ')}."
         )
     return told
@@ -112,10 +114,14 @@ def _left_out(found: "Augmentation") -> list[str]:
 
 def _advice(growth: "Growth") -> str:
     """How a label that lacks rows can get them."""
+    from fucina.prepare.augment import NONE
+
     if growth.capped:
         how = "raise augment.max_per_case"
     elif growth.slots:
         how = f"add values to the slots {', '.join(growth.slots[:3])}, or write more cases"
+    elif growth.label == NONE:
+        how = "write cases in which nothing is marked"
     else:
         how = "write cases with slots for it"
     return f"{growth.label or ALL} lacks {growth.lacks:,} rows: {how}."

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from fucina.data.audit import answers, cut_answers, encoding, language, length, personal
+from fucina.data.audit import answers, cut_answers, encoding, language, length, personal, spans
 from fucina.data.audit.duplicates import same_text
 from fucina.data.audit.subject import Answer, Subject, prose, turns
 from fucina.data.audit.subject import answers as answers_of
@@ -34,7 +34,9 @@ class HeldOut:
 
     def __init__(self, subject: Subject) -> None:
         rows = [row for side in subject.sides[1:] for row in side.examples]
-        told = [row for row in rows if subject.answer == "text" and answers.telling(row.target)]
+        # Spans in words say nothing that the question does not.
+        texts = [row for row in rows if subject.answer == "text" and not row.spans]
+        told = [row for row in texts if answers.telling(row.target)]
         self._asked = Known(rows)
         self._answered = Known(replace(row, prompt=row.target) for row in told)
 
@@ -64,6 +66,7 @@ class Admission:
         self._train = Known(subject.train.examples)
         self._offered = Known()
         self._answers: Counter[str] = Counter(map(same_text, subject.train.targets))
+        self._names = spans.marked_names(subject.train.examples)
         self._usual = {"": _usual(subject.train.prompts)}
         if self._text:
             self._usual |= {"question": self._usual[""], "answer": _usual(subject.train.targets)}
@@ -98,6 +101,7 @@ class Admission:
         ):
             if same is not None:
                 yield f"{name}: {same.origin}"
+        yield from (f"not marked: {told}" for told in spans.unmarked(example, self._names))
         for name, text in parts.items():
             yield from self._usual[name].odd(name, text)
         if self._text:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from fucina.errors import DataError, nearest
@@ -258,18 +259,19 @@ def to_messages(dataset: Dataset) -> list[dict[str, Any]]:
     return rows
 
 
-def to_rows(dataset: Dataset, columns: Mapping[str, str]) -> list[dict[str, Any]]:
+def to_rows(dataset: Dataset, columns: Mapping[str, str], folder: Path) -> list[dict[str, Any]]:
     """Write examples as rows that `load` reads again, all in one form; groups apart.
 
     Args:
         dataset: Where one was read as a conversation, or was not read at all, all become messages
             with their facts beside them.
         columns: Field to column, where it is not called like the field.
+        folder: Of the file to be written: paths in rows are relative to it.
 
     Example:
         >>> from fucina.tasks import get
         >>> row = get("chat").read({"prompt": "ciao", "answer": "Ciao!"})
-        >>> to_rows(Dataset("d", (row,)), {"prompt": "domanda"})
+        >>> to_rows(Dataset("d", (row,)), {"prompt": "domanda"}, Path("job"))
         [{'domanda': 'ciao', 'answer': 'Ciao!'}]
     """
     if any("messages" in e.fields or not e.fields for e in dataset.examples):
@@ -279,8 +281,8 @@ def to_rows(dataset: Dataset, columns: Mapping[str, str]) -> list[dict[str, Any]
     if "group" in names:
         names.remove("group")
     return [
-        {columns.get(name, name): example.fields.get(name, "") for name in names}
-        for example in dataset.examples
+        {columns.get(name, name): fields.get(name, "") for name in names}
+        for fields in (example.fields_at(folder) for example in dataset.examples)
     ]
 
 

@@ -1,6 +1,9 @@
 """Stage 5: why is it not better, and what next."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from fucina.diagnose.case import Case, Reference
 from fucina.diagnose.causes import LABELS, SETTINGS, SPANS, TEXTS
@@ -19,6 +22,9 @@ from fucina.diagnose.text_case import (
 from fucina.diagnose.training import Curves, Training
 from fucina.records import Cause
 
+if TYPE_CHECKING:
+    from fucina.config import Recipe
+
 __all__ = [
     "Case",
     "Curves",
@@ -28,6 +34,7 @@ __all__ = [
     "TextCase",
     "Training",
     "errors",
+    "fresh",
     "liken",
     "rank_causes",
     "rank_span_causes",
@@ -48,19 +55,28 @@ WORTH_SAYING = 0.15
 
 def rank_causes(case: Case) -> list[Cause]:
     """Look for every cause; those that hold come ranked, the weightiest first."""
-    return _ranked([*(check(case.training) for check in SETTINGS), *(c(case) for c in LABELS)])
+    found = [*(check(case.training) for check in SETTINGS), *(c(case) for c in LABELS)]
+    return _ranked(found, case.recipe)
 
 
 def rank_text_causes(case: TextCase) -> list[Cause]:
     """The same for a run that answers with text."""
-    return _ranked([*(check(case.training) for check in SETTINGS), *(c(case) for c in TEXTS)])
+    found = [*(check(case.training) for check in SETTINGS), *(c(case) for c in TEXTS)]
+    return _ranked(found, case.recipe)
 
 
 def rank_span_causes(case: SpanCase) -> list[Cause]:
     """The same for a run that marks spans."""
-    return _ranked([*(check(case.training) for check in SETTINGS), *(c(case) for c in SPANS)])
+    found = [*(check(case.training) for check in SETTINGS), *(c(case) for c in SPANS)]
+    return _ranked(found, case.recipe)
 
 
-def _ranked(found: Sequence[Cause | None]) -> list[Cause]:
+def _ranked(found: Sequence[Cause | None], recipe: "Recipe") -> list[Cause]:
     worth = [cause for cause in found if cause is not None and cause.weight >= WORTH_SAYING]
-    return sorted(worth, key=lambda cause: -cause.weight)
+    return [fresh(cause, recipe) for cause in sorted(worth, key=lambda cause: -cause.weight)]
+
+
+def fresh(cause: Cause, recipe: "Recipe") -> Cause:
+    """The cause with those of its changes that a recipe does not have already."""
+    own = {name: attrgetter(name)(recipe) for name in cause.changes}
+    return replace(cause, changes={k: v for k, v in cause.changes.items() if v != own[k]})

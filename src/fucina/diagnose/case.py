@@ -11,6 +11,7 @@ import numpy as np
 
 from fucina.diagnose.training import Training
 from fucina.records import Dataset, Epoch, Finding, Interval, Predictions
+from fucina.tasks.settings import learnt_as
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
@@ -64,15 +65,24 @@ class Case:
     findings: tuple[Finding, ...]
     reference: Reference
 
+    @property
+    def by_words(self) -> bool:
+        """Whether labels are answered by their names, so that no head of classes is trained."""
+        return learnt_as(self.recipe) == "text"
+
     @cached_property
     def training(self) -> Training:
         """How training went."""
+        start = next((epoch.validation_loss for epoch in self.epochs if epoch.epoch == 0), 0.0)
         return Training(
             recipe=self.recipe,
             members=self.facts["members"],
             epochs=self.epochs,
             rows=self.train_rows,
-            ignorance=math.log(max(2, len(self.test.labels))),
+            # The loss of names is one a token, which no count of labels foretells.
+            ignorance=max(start, 1e-9)
+            if self.by_words
+            else math.log(max(2, len(self.test.labels))),
             ahead=self.reference_accuracy - self.held_out_accuracy,
             reference=self.reference_accuracy,
             of_labels=len(self.test.labels),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["BLANK", "Curves", "Training"]
 
 BLANK = 0.8  # of the loss of knowing nothing
+LEARNED = 0.6  # of the perplexity of the start: below this much was learnt
 HELPED = 0.9  # of the held-out loss, or perplexity, of the start: below this training did good
 
 
@@ -80,7 +81,8 @@ class Training:
         members: Of metrics.json: which epoch each kept, and why it ended.
         epochs: Of all members.
         rows: That one member learned from, on average.
-        ignorance: The loss of a model that knows nothing of these rows, nats.
+        ignorance: The loss of a model that knows nothing of these rows, nats; of names of labels
+            that of the base.
         ahead: How far models that need no training are ahead on held-out rows; 0 where none is.
         reference: Their accuracy.
         of_labels: How many labels there are; 0 for texts.
@@ -138,8 +140,23 @@ class Training:
 
     @cached_property
     def underfit(self) -> float:
-        """How much is left to learn of the training rows: 0 nothing, 1 nearly all."""
+        """How much is left to learn of the training rows: 0 nothing, 1 nearly all.
+
+        Of texts a trained base knows much before it begins, so that its own loss is the measure
+        too: where perplexity has hardly fallen below it, hardly anything was learnt.
+        """
         last = self.curves.train[-1] if self.curves.train else self.curves.held[-1]
         if not math.isfinite(last):
             return 1.0
-        return float(np.clip((last / self.ignorance - 0.25) / 0.4, 0, 1))
+        left = float(np.clip((last / self.ignorance - 0.25) / 0.4, 0, 1))
+        if self.of_labels:
+            return left
+        kept = self.times(last, self.curves.held[0])
+        return max(left, float(np.clip((kept - LEARNED) / (HELPED - LEARNED), 0, 1)))
+
+    @property
+    def before(self) -> str:
+        """What the training loss is to be read beside."""
+        if self.of_labels or self.blank:
+            return f"{self.ignorance:.3f} is knowing nothing"
+        return f"{self.curves.held[0]:.3f} was that of the base on held-out rows"

@@ -7,7 +7,7 @@ from fucina.endpoint.client import (
     is_loopback,
     require_key,
 )
-from fucina.endpoint.replies import json_values, read_rows
+from fucina.endpoint.replies import json_values, read_named, read_rows
 
 __all__ = [
     "Endpoint",
@@ -15,6 +15,7 @@ __all__ = [
     "UnansweredError",
     "is_loopback",
     "json_values",
+    "read_named",
     "read_rows",
     "require_key",
 ]

@@ -2,10 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-__all__ = ["json_values", "read_rows"]
+__all__ = ["json_values", "read_named", "read_rows"]
 
 THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 OPENING = re.compile(r"[{\[]")
@@ -40,6 +41,52 @@ def read_rows(reply: str, fields: Sequence[str]) -> list[Row]:
         if texts:
             return [{fields[0]: text} for text in texts]
     return [{fields[0]: _bare(line)} for line in LISTED.findall(THOUGHT.sub("", reply))]
+
+
+def read_named(value: Any, types: Collection[str]) -> list[dict[str, str]] | None:
+    """The marked parts of a row with their types; None where it does not list any such.
+
+    Places that a model gives are left out, as it counts badly.
+
+    Args:
+        value: A list of objects, each with text and label, or one object from types to texts.
+        types: Those there are, in their own spelling.
+
+    Example:
+        >>> read_named([{"text": "Forlì", "label": "loc", "start": 3}], ["LOC"])
+        [{'text': 'Forlì', 'label': 'LOC'}]
+        >>> read_named({"PER": ["Ada", "Ugo"]}, ["PER"])
+        [{'text': 'Ada', 'label': 'PER'}, {'text': 'Ugo', 'label': 'PER'}]
+        >>> read_named("Ada", ["PER"])
+    """
+    spelling = {name.casefold(): name for name in types}
+    found = []
+    for item in [value] if isinstance(value, dict) else value if isinstance(value, list) else [""]:
+        pairs = _pairs(item)
+        if pairs is None:
+            return None
+        found += [
+            {"text": unicodedata.normalize("NFC", text).strip(),
+             "label": spelling.get(label.strip().casefold(), label.strip())}
+            for label, text in pairs
+        ]  # fmt: skip
+    return found
+
+
+def _pairs(item: Any) -> list[tuple[str, str]] | None:
+    """Type and words of what an object names."""
+    if not isinstance(item, dict):
+        return None
+    label = next((item[name] for name in ("label", "type") if name in item), None)
+    if "text" in item and label is not None:
+        named = [(label, item["text"])]
+    else:
+        named = [
+            (kind, text)
+            for kind, own in item.items()
+            for text in (own if isinstance(own, list) else [own])
+        ]
+    return named if all(isinstance(part, str) for pair in named for part in pair) else None
 
 
 def json_values(reply: str) -> Iterator[Any]:

@@ -1,31 +1,29 @@
-"""Variations of base cases, balanced over the labels and kept away from held-out rows."""
+"""Variations of base cases, balanced over labels or types and kept away from held-out rows."""
 
-import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from fucina.errors import DataError, RecipeError, nearest
-from fucina.prepare import pattern as patterns
-from fucina.prepare.case import Base, Case, asking, filled, question, read_case
-from fucina.prepare.surface import SURFACES
+from fucina.errors import RecipeError, nearest
+from fucina.prepare.case import Base, Case, read_case
+from fucina.prepare.pattern import values_of
+from fucina.prepare.variations import Near, Variations
 from fucina.records import Dataset, Example
 from fucina.tasks import Task
 
 if TYPE_CHECKING:
     from fucina.config import AugmentConfig
 
-__all__ = ["Augmentation", "Growth", "augment"]
+__all__ = ["NONE", "Augmentation", "Growth", "augment"]
 
-Near = Callable[[Example], Example | None]
-"""Gives the held-out row that a row equals or nearly equals."""
+NONE = "(none)"  # the kind of rows in which nothing is marked
 
 
 @dataclass(frozen=True)
 class Growth:
-    """What one label got, or all rows where they answer with text.
+    """What one label or type of spans got, or all rows where they answer with text.
 
     Attributes:
         label: Its name; empty where rows answer with text.
@@ -55,21 +53,23 @@ class Augmentation:
 
     Attributes:
         rows: Those of train first, each in its group.
-        growth: What each label got, by name; of texts what all rows got.
+        growth: What each label or type got, by name; of texts what all rows got.
         held_out: Question of a case, of a way to type it, or origin of a row of train, that was
             left out, to the origin of the held-out row that says nearly the same as it or one of
             its variations.
         contradicting: Variations left out as train has the same text with another label or answer.
+        added: How many variations there are, the last of the rows.
     """
 
     rows: Dataset
     growth: tuple[Growth, ...]
     held_out: Mapping[str, str]
     contradicting: tuple[str, ...]
+    added: int
 
     @property
     def labelled(self) -> bool:
-        """Whether rows have labels, rather than answer with text."""
+        """Whether rows have labels or types, rather than answer with text."""
         return any(growth.label for growth in self.growth)
 
 
@@ -86,7 +86,8 @@ def augment(
 
     A variation belongs to the group of its base, so that a split never divides them. With a target
     the cases of a label give one variation each in turn; rows of train are varied after them.
-    Rows that answer with text are all of one kind, as if they had one label.
+    Rows that answer with text are all of one kind, as if they had one label. Of spans a row counts
+    for each type in it, and the types with the fewest rows are served first.
 
     Args:
         train: The rows there are.
@@ -104,33 +105,64 @@ def augment(
             "augment: there is nothing to vary.",
             fix="Write augment.cases or a cases_file, or set augment.surface=[typo].",
         )
-    labelled = task.answer == "label"
-    kinds = train.targets if labelled else [""] * len(train)
-    maker = _Maker(train, config, task, near, seed)
+    kinds = [_kinds(row, task) for row in train.examples]
+    have = Counter(kind for own in kinds for kind in own)
+    before = dict(have)
+    types = {span.label for row in train.examples for span in row.spans}
+    maker = Variations(train, config, task, near, seed)
     bases: dict[str, list[Base]] = {}
+    offers: dict[str, list[Iterator[Example]]] = {}
     for case in cases:
-        kind = _label(case, task, kinds) if labelled else ""
-        base = read_case(case, task, config.slots)
-        bases.setdefault(kind, []).append(base)
+        base = read_case(case, task, config.slots, types)
         maker.join(base)
-    spare: dict[str, list[Iterator[Example]]] = {}
-    for row, kind in zip(train.examples, kinds, strict=True) if config.surface else ():
-        spare.setdefault(kind, []).append(maker.typed(row))
-    target = config.rows_per_label if labelled else config.rows
+        offer = maker.variations(base)  # one for all types in it: no sentence comes twice
+        for kind in _kinds_of_case(base, task, before):
+            bases.setdefault(kind, []).append(base)
+            offers.setdefault(kind, []).append(offer)
+    typed: dict[str, list[Iterator[Example]]] = {}
+    for row, own in zip(train.examples, kinds, strict=True) if config.surface else ():
+        offer = maker.typed(row)
+        for kind in own:
+            typed.setdefault(kind, []).append(offer)
+    target = config.rows if task.answer == "text" else config.rows_per_label
     growth, added = [], []
-    for kind, before in sorted(Counter(kinds).items()):
-        own = bases.get(kind, [])
-        turns = [maker.variations(base) for base in own]
-        offered = chain(_in_turn(turns), _in_turn(spare.get(kind, [])))
-        made = list(islice(offered, None if target is None else max(0, target - before)))
-        slots = sorted(set().union(*(base.slots for base in own)), key=_fewest(config))
-        capped = any(maker.given[base.case.origin] >= config.max_per_case for base in own)
-        growth.append(Growth(kind, before, len(made), target, tuple(slots), capped))
-        added += made
+    for kind in sorted({**before, **bases}, key=lambda kind: (have[kind], kind)):
+        offered = chain(_in_turn(offers.get(kind, [])), _in_turn(typed.get(kind, [])))
+        while target is None or have[kind] < target:
+            example = next(offered, None)
+            if example is None:
+                break
+            added.append(example)
+            have.update(_kinds(example, task))
+    for kind in sorted(have):
+        own_bases = bases.get(kind, [])
+        slots = sorted(set().union(*(base.slots for base in own_bases)), key=_fewest(config))
+        capped = any(maker.given[base.case.origin] >= config.max_per_case for base in own_bases)
+        old = before.get(kind, 0)
+        growth.append(Growth(kind, old, have[kind] - old, target, tuple(slots), capped))
     rows = tuple(maker.grouped(example) for example in (*train.examples, *added))
     return Augmentation(
-        replace(train, examples=rows), tuple(growth), maker.held_out, tuple(maker.contradicting)
-    )
+        replace(train, examples=rows), tuple(growth), maker.held_out, tuple(maker.contradicting),
+        len(added),
+    )  # fmt: skip
+
+
+def _kinds(row: Example, task: Task) -> tuple[str, ...]:
+    """What a row counts for: its label, the types in it, or all rows."""
+    if task.answer == "text":
+        return ("",)
+    if task.answer == "label":
+        return (row.target,)
+    return tuple(sorted({span.label for span in row.spans})) or (NONE,)
+
+
+def _kinds_of_case(base: Base, task: Task, known: Mapping[str, int]) -> tuple[str, ...]:
+    """What the variations of a case count for."""
+    if task.answer == "label":
+        return (_label(base.case, task, list(known)),)
+    if task.answer == "text":
+        return ("",)
+    return tuple(sorted({mark.label for mark in base.marks})) or (NONE,)
 
 
 def _label(case: Case, task: Task, labels: Sequence[str]) -> str:
@@ -146,7 +178,7 @@ def _label(case: Case, task: Task, labels: Sequence[str]) -> str:
 
 def _fewest(config: "AugmentConfig") -> Callable[[str], tuple[int, str]]:
     """Orders slots: those with the fewest values first."""
-    return lambda name: (len(config.slots[name]), name)
+    return lambda name: (len(values_of(name, config.slots)), name)
 
 
 def _in_turn(sources: Sequence[Iterator[Example]]) -> Iterator[Example]:
@@ -159,118 +191,3 @@ def _in_turn(sources: Sequence[Iterator[Example]]) -> Iterator[Example]:
                 left.remove(source)
             else:
                 yield example
-
-
-class _Maker:
-    """Remembers which questions are there, which were left out, and which groups are one."""
-
-    def __init__(
-        self, train: Dataset, config: "AugmentConfig", task: Task, near: Near, seed: int
-    ) -> None:
-        self.config = config
-        self.task = task
-        self.near = near
-        self.seed = seed
-        self.given: Counter[str] = Counter()
-        self.held_out: dict[str, str] = {}
-        self.contradicting: list[str] = []
-        self._answer: dict[str, str] = {_same(_asked(e)): e.target for e in train.examples}
-        self._there = {_asked(example) for example in train.examples}
-        self._rows: Mapping[str, Example] = {_same(_asked(e)): e for e in train.examples}
-        self._group: dict[str, str] = {}
-
-    def variations(self, base: Base) -> Iterator[Example]:
-        """What a case becomes, each question new, then the ways people type it."""
-        rng = random.Random(f"{self.seed}:{base.case.origin}:{base.question}")
-        drawn = list(self._drawn(base, rng))
-        # One variation among the held-out rows makes the case a held-out one: no variation of one
-        # base case may stand on both sides of a split.
-        if any(self._is_held_out(example, base.question) for example in drawn):
-            return
-        plain: list[Example] = []
-        for example in drawn:
-            if self.given[example.origin] >= self.config.max_per_case:
-                return
-            plain.append(example)
-            yield from self._offer(example, example, "")
-        for example in plain:
-            yield from self._typed(example)
-
-    def typed(self, row: Example) -> Iterator[Example]:
-        """The ways people type a row of train."""
-        if not self._is_held_out(row, row.origin):
-            yield from self._typed(row)
-
-    def join(self, base: Base) -> None:
-        """A case that becomes a row of train is of that row's group."""
-        for example in self._drawn(base, random.Random(self.seed)):
-            row = self._rows.get(_same(_asked(example)))
-            if row is not None:
-                self._one(example, row)
-
-    def grouped(self, example: Example) -> Example:
-        """The example in the group that all it belongs with have."""
-        own = example.group or example.origin
-        return replace(example, group=self._root(own)) if own in self._group else example
-
-    def _drawn(self, base: Base, rng: random.Random) -> Iterator[Example]:
-        """All that the slots and brackets of a case allow."""
-        drawn = patterns.draw(base.pattern, self.config.slots, rng, beside=base.beside)
-        for text, values in drawn:
-            yield self.task.read(filled(base, self.task, text, values), base.case.origin)
-
-    def _typed(self, base: Example) -> Iterator[Example]:
-        text = question(base.fields, self.task)
-        for name in self.config.surface:
-            if self.given[base.origin] >= self.config.max_per_case:
-                return
-            rng = random.Random(f"{self.seed}:{name}:{text}")
-            typed = SURFACES[name](text, rng)
-            if not typed.strip():
-                continue
-            try:
-                row = self.task.read(asking(base.fields, self.task, typed), base.origin)
-            except DataError:
-                continue
-            if row.target == base.target:  # an answer made of words of the question may break
-                yield from self._offer(row, base, name)
-
-    def _offer(self, example: Example, base: Example, how: str) -> Iterator[Example]:
-        """The variation, unless it is there already or must not be."""
-        asked = _asked(example)
-        answer = self._answer.setdefault(_same(asked), example.target)
-        if answer != example.target:
-            self.contradicting.append(example.prompt)
-        elif asked not in self._there and not self._is_held_out(example, example.prompt):
-            self._there.add(asked)
-            self.given[base.origin] += 1
-            group = self._root(base.group or base.origin)
-            self._group.setdefault(group, group)
-            origin = f"{base.origin} ({how})" if how else base.origin
-            yield replace(example, group=group, origin=origin)
-
-    def _is_held_out(self, example: Example, what: str) -> bool:
-        row = self.near(example)
-        if row is not None:
-            self.held_out[what] = row.origin
-        return row is not None
-
-    def _one(self, one: Example, other: Example) -> None:
-        first = self._root(one.group or one.origin)
-        second = self._root(other.group or other.origin)
-        self._group[second] = second
-        self._group[first] = second
-
-    def _root(self, name: str) -> str:
-        while self._group.get(name, name) != name:
-            name = self._group[name]
-        return name
-
-
-def _asked(example: Example) -> str:
-    """All that is said before the last answer, by the system too."""
-    return "\n".join(turn.content for turn in example.messages[:-1]) or example.prompt
-
-
-def _same(text: str) -> str:
-    return " ".join(text.casefold().split())

@@ -2,19 +2,21 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fucina.errors import RecipeError, nearest
 from fucina.prepare import pattern as patterns
-from fucina.records import Message
+from fucina.prepare.marks import marked, marks_of
+from fucina.prepare.sentence import Sentence
+from fucina.records import Message, Span
 from fucina.tasks import Task, as_text
 
 __all__ = ["Base", "Case", "asking", "filled", "question", "read_case"]
 
 # Other braces, such as those of code and JSON, are text; a backslash makes {name} text too.
-SLOT = re.compile(r"(\\?)\{(\w+)\}")
+SLOT = re.compile(r"(\\?)\{(\w+(?:\.\w+)?)\}")
 
 Row = Mapping[str, Any]
 
@@ -41,12 +43,14 @@ class Base:
         question: What is asked, as it is written.
         pattern: What is asked, with slots, parts that may be left out, and alternatives.
         beside: Slots in the rest of the row, sorted.
+        marks: What is marked in the question as it is written, where rows answer with spans.
     """
 
     case: Case
     question: str
     pattern: patterns.Pattern
     beside: tuple[str, ...] = ()
+    marks: tuple[Span, ...] = ()
 
     @property
     def slots(self) -> set[str]:
@@ -54,17 +58,20 @@ class Base:
         return {*self.pattern.slots, *self.beside}
 
 
-def read_case(case: Case, task: Task, slots: Mapping[str, Sequence[str]]) -> Base:
+def read_case(
+    case: Case, task: Task, slots: Mapping[str, Sequence[str]], types: Collection[str] = ()
+) -> Base:
     """Read the patterns of a row.
 
     Args:
         case: The row.
-        task: Says what is asked and what is answered. A label is no pattern.
+        task: Says what is asked and what is answered. Labels and spans are no patterns.
         slots: Slot name to its values.
+        types: What spans may be; a slot that is called like one marks what stands in it.
 
     Raises:
         RecipeError: Nobody asks, a sign is never closed, a slot is not known, or the answer has
-            one that not every way to ask has.
+            one that not every way to ask has, or marks what cannot be marked.
     """
     asked = question(case.fields, task)
     if not asked.strip():
@@ -75,8 +82,11 @@ def read_case(case: Case, task: Task, slots: Mapping[str, Sequence[str]]) -> Bas
     if task.answer == "label":
         return Base(case, asked, pattern)
     context, answer = _around(case.fields, task)
-    given, said = _names(context), _names(answer)
-    for name in sorted((given | said).difference(slots)):
+    given, said = _names(context, slots), _names(answer, slots)
+    if task.marks:
+        marks = marks_of(case.fields, task, pattern, types, where=case.origin)
+        return Base(case, asked, pattern, tuple(sorted(given)), marks)
+    for name in sorted(name for name in given | said if not patterns.values_of(name, slots)):
         hint = nearest(name, slots) if slots else "none is written yet."
         raise RecipeError(
             f"{case.origin}: no slot {name!r} beside the question.",
@@ -112,23 +122,27 @@ def asking(fields: Row, task: Task, text: str) -> dict[str, Any]:
     return {**fields, "messages": tuple(turns)}
 
 
-def filled(base: Base, task: Task, text: str, values: Mapping[str, str]) -> dict[str, Any]:
+def filled(base: Base, task: Task, sentence: Sentence) -> dict[str, Any]:
     """The row of a case with values in its slots, and one of the ways to ask.
 
     Example:
+        >>> import random
         >>> from fucina.tasks import get
-        >>> fields = {"prompt": "Piove a {citta}?", "answer": "A {citta} no."}
-        >>> base = read_case(Case(fields, "case 1"), get("chat"), {"citta": ["Cefalù"]})
-        >>> filled(base, get("chat"), "Piove a Cefalù?", {"citta": "Cefalù"})
-        {'prompt': 'Piove a Cefalù?', 'answer': 'A Cefalù no.'}
+        >>> fields, slots = {"prompt": "Piove a {citta}?", "answer": "No."}, {"citta": ["Cefalù"]}
+        >>> base = read_case(Case(fields, "case 1"), get("chat"), slots)
+        >>> (sentence,) = patterns.draw(base.pattern, slots, random.Random(0))
+        >>> filled(base, get("chat"), sentence)
+        {'prompt': 'Piove a Cefalù?', 'answer': 'No.'}
     """
-    fields = asking(base.case.fields, task, text)
+    fields, values = asking(base.case.fields, task, sentence.text), sentence.values
     if task.answer == "label":
         return fields
+    if task.marks:
+        fields[task.answered] = marked(sentence, base.marks)
     if "messages" not in fields:
+        own = {task.asked, task.answered} if task.marks else {task.asked}
         return {
-            name: value if name == task.asked else _filled(value, values)
-            for name, value in fields.items()
+            name: value if name in own else _filled(value, values) for name, value in fields.items()
         }
     place = _last_user(fields["messages"])
     turns = [
@@ -151,17 +165,18 @@ def _around(fields: Row, task: Task) -> tuple[Any, Any]:
     if "messages" not in fields:
         beside = {name: value for name, value in fields.items() if name not in task.columns}
         beside |= {name: fields.get(name) for name in list(task.columns)[1:-1]}
-        return list(beside.values()), fields.get(task.answered)
+        return list(beside.values()), None if task.marks else fields.get(task.answered)
     place = _last_user(fields["messages"]) or 0
     return fields["messages"][:place], fields["messages"][place + 1 :]
 
 
-def _names(value: Any) -> set[str]:
-    """The slots of all texts in a value."""
+def _names(value: Any, slots: Mapping[str, Sequence[str]]) -> set[str]:
+    """The slots of all texts in a value; with a dot only those that are known."""
     found: set[str] = set()
 
     def note(text: str) -> str:
-        found.update(name for escaped, name in SLOT.findall(text) if not escaped)
+        names = {name for escaped, name in SLOT.findall(text) if not escaped}
+        found.update(n for n in names if "." not in n or patterns.values_of(n, slots))
         return text
 
     _each(value, note)
@@ -175,7 +190,7 @@ def _filled(value: Any, values: Mapping[str, str]) -> Any:
         written = values
         if text.lstrip()[:1] in {"[", "{"} and _is_json(text):
             written = {n: json.dumps(v, ensure_ascii=False)[1:-1] for n, v in values.items()}
-        return SLOT.sub(lambda hit: hit[0][1:] if hit[1] else written[hit[2]], text)
+        return SLOT.sub(lambda hit: hit[0][1:] if hit[1] else written.get(hit[2], hit[0]), text)
 
     return _each(value, fill)
 

@@ -7,26 +7,15 @@ from dataclasses import dataclass
 from math import prod
 
 from fucina.errors import RecipeError, nearest
+from fucina.prepare.sentence import Choice, Parts, Sentence, Slot, Text, written
 
-__all__ = ["Pattern", "always", "draw", "parse"]
+__all__ = ["Pattern", "always", "draw", "parse", "values_of"]
 
 ESCAPE = "\\"
 LISTED = 50_000  # combinations that are shuffled whole; of more, some are drawn
-SPACES = re.compile(r"[ \t]+")
 SIGNS = re.compile(r"\\.|[{}\[\]()|]", re.DOTALL)
 
-
-@dataclass(frozen=True)
-class _Slot:
-    name: str
-
-
-@dataclass(frozen=True)
-class _Choice:
-    options: "tuple[_Parts, ...]"
-
-
-_Parts = tuple[str | _Slot | _Choice, ...]
+Slots = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -35,17 +24,33 @@ class Pattern:
 
     Attributes:
         parts: Text, slots and choices, in order.
-        slots: The names of its slots, each once.
+        written: Its slots, in order.
     """
 
-    parts: _Parts
-    slots: tuple[str, ...]
+    parts: Parts
+    written: tuple[Slot, ...]
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The names of its slots, each once."""
+        return tuple(dict.fromkeys(slot.name for slot in self.written))
 
 
-def parse(text: str, slots: Mapping[str, Sequence[str]], *, where: str) -> Pattern:
+def values_of(name: str, slots: Slots) -> Sequence[str]:
+    """What may stand for a slot: its own values, or those of the name before its dot.
+
+    Example:
+        >>> values_of("citta.2", {"citta": ["Forlì"]}), values_of("paese", {"citta": ["Forlì"]})
+        (['Forlì'], ())
+    """
+    return slots.get(name) or slots.get(name.partition(".")[0], ())
+
+
+def parse(text: str, slots: Slots, *, where: str) -> Pattern:
     r"""Read a sentence with `{slot}`, `[what may be left out]` and `(one|or|other)`.
 
-    Parentheses without a bar are text. A backslash makes the next sign text: `\[`.
+    Parentheses without a bar are text. A backslash makes the next sign text: `\[`. `{slot.2}` is
+    another of the values of `{slot}`, unless it has its own.
 
     Args:
         text: The sentence.
@@ -58,20 +63,20 @@ def parse(text: str, slots: Mapping[str, Sequence[str]], *, where: str) -> Patte
     Example:
         >>> slots = {"cosa": ["porta"]}
         >>> pattern = parse("[dai, ](apri|chiudi) la {cosa} (subito)", slots, where="case 1")
-        >>> sorted(text for text, _ in draw(pattern, slots, random.Random(0)))[0]
+        >>> sorted(one.text for one in draw(pattern, slots, random.Random(0)))[0]
         'apri la porta (subito)'
     """
     reader = _Reader(text, where)
     parts = reader.options("")[0]
-    used = tuple(dict.fromkeys(reader.slots))
-    for name in used:
-        if name not in slots:
+    pattern = Pattern(parts, tuple(reader.slots))
+    for name in pattern.slots:
+        if not values_of(name, slots):
             hint = nearest(name, slots) if slots else "none is written yet."
             raise RecipeError(
                 f"{where}: no slot {name!r} in {text!r}.",
                 fix=f"Write its values in augment.slots.{name}, or mend its name: {hint}",
             )
-    return Pattern(parts, used)
+    return pattern
 
 
 def always(pattern: Pattern) -> set[str]:
@@ -85,35 +90,30 @@ def always(pattern: Pattern) -> set[str]:
     return _always(pattern.parts)
 
 
-def _always(parts: _Parts) -> set[str]:
-    own = {part.name for part in parts if isinstance(part, _Slot)}
-    chosen = [[_always(option) for option in p.options] for p in parts if isinstance(p, _Choice)]
+def _always(parts: Parts) -> set[str]:
+    own = {part.name for part in parts if isinstance(part, Slot)}
+    chosen = [[_always(option) for option in p.options] for p in parts if isinstance(p, Choice)]
     return own.union(*(set.intersection(*options) for options in chosen))
 
 
 def draw(
-    pattern: Pattern,
-    slots: Mapping[str, Sequence[str]],
-    rng: random.Random,
-    *,
-    beside: Collection[str] = (),
-) -> Iterator[tuple[str, dict[str, str]]]:
+    pattern: Pattern, slots: Slots, rng: random.Random, *, beside: Collection[str] = ()
+) -> Iterator[Sentence]:
     """Give what a pattern can become, in random order, each sentence once.
 
-    A slot that a sentence has twice has the same value in both places. Spaces that an empty part
-    leaves are closed up. Of more than 50,000 combinations the same number are drawn.
+    A slot that a sentence has twice has the same value in both places, `{slot}` and `{slot.2}`
+    have two. Spaces that an empty part leaves are closed up. Of more than 50,000 combinations the
+    same number are drawn.
 
     Args:
         pattern: A sentence with slots.
         slots: Slot name to its values.
         rng: Shuffles.
         beside: Slots whose values are wanted too: a sentence comes once for each of these.
-
-    Returns:
-        Sentences, each with the values of all slots in it and beside it.
     """
     names = tuple(dict.fromkeys((*pattern.slots, *beside)))
-    sizes = [len(slots[name]) for name in names]
+    own = [values_of(name, slots) for name in names]
+    sizes = [len(values) for values in own]
     total = _count(pattern.parts) * prod(sizes)
     numbers: Iterator[int] = (
         iter(rng.sample(range(total), total))
@@ -123,42 +123,39 @@ def draw(
     seen: set[tuple[str, ...]] = set()
     for number in numbers:
         values = {}
-        for name, size in zip(names, sizes, strict=True):
+        for name, size, choice in zip(names, sizes, own, strict=True):
             number, place = divmod(number, size)
-            values[name] = slots[name][place]
-        text = SPACES.sub(" ", _written(pattern.parts, number, values)).strip()
-        once = (text, *(values[name] for name in beside))
-        if text and once not in seen:
+            values[name] = choice[place]
+        if len({(name.partition(".")[0], value) for name, value in values.items()}) < len(values):
+            continue
+        parts = tuple(_chosen(pattern.parts, number))
+        sentence = Sentence(written(parts, values), values, parts)
+        once = (sentence.text, *(values[name] for name in beside))
+        if sentence.text and once not in seen:
             seen.add(once)
-            yield text, values
+            yield sentence
 
 
-def _count(parts: _Parts) -> int:
+def _count(parts: Parts) -> int:
     """How many ways there are to choose, slots apart."""
     return prod(
-        sum(_count(option) for option in part.options)
-        for part in parts
-        if isinstance(part, _Choice)
+        sum(_count(option) for option in part.options) for part in parts if isinstance(part, Choice)
     )
 
 
-def _written(parts: _Parts, number: int, values: Mapping[str, str]) -> str:
-    """The sentence of one of the ways to choose, counted from 0."""
-    written = []
+def _chosen(parts: Parts, number: int) -> Iterator[Text | Slot]:
+    """What one of the ways to choose consists of, counted from 0."""
     for part in parts:
-        if isinstance(part, str):
-            written.append(part)
-        elif isinstance(part, _Slot):
-            written.append(values[part.name])
-        else:
-            sizes = [_count(option) for option in part.options]
-            number, place = divmod(number, sum(sizes))
-            for option, size in zip(part.options, sizes, strict=True):
-                if place < size:
-                    written.append(_written(option, place, values))
-                    break
-                place -= size
-    return "".join(written)
+        if not isinstance(part, Choice):
+            yield part
+            continue
+        sizes = [_count(option) for option in part.options]
+        number, place = divmod(number, sum(sizes))
+        for option, size in zip(part.options, sizes, strict=True):
+            if place < size:
+                yield from _chosen(option, place)
+                break
+            place -= size
 
 
 class _Reader:
@@ -168,15 +165,16 @@ class _Reader:
         self.text = text
         self.where = where
         self.place = 0
-        self.slots: list[str] = []
+        self.slots: list[Slot] = []
 
-    def options(self, closing: str) -> tuple[_Parts, ...]:
+    def options(self, closing: str) -> tuple[Parts, ...]:
         """Sequences between bars, up to the sign that closes them or else the end of the text."""
         begin = self.place
-        options: list[list[str | _Slot | _Choice]] = [[]]
+        options: list[list[Text | Slot | Choice]] = [[]]
         while True:
             sign = SIGNS.search(self.text, self.place)
-            options[-1].append(self.text[self.place : sign.start() if sign else len(self.text)])
+            plain = self.text[self.place : sign.start() if sign else len(self.text)]
+            options[-1] += [Text(plain, self.place)] if plain else []
             if sign is None:
                 if closing:
                     raise self._open(begin - 1, closing)
@@ -189,27 +187,30 @@ class _Reader:
                 options.append([])
             else:
                 options[-1].extend(self.part(found))
-        return tuple(tuple(part for part in option if part != "") for option in options)
+        return tuple(map(tuple, options))
 
-    def part(self, sign: str) -> _Parts:
-        """What begins with a sign."""
+    def part(self, sign: str) -> Parts:
+        """What begins with a sign that was just read."""
+        begin = self.place - 1
         if sign.startswith(ESCAPE):
-            return (sign[1:],)
+            return (Text(sign[1:], begin),)
         if sign == "{":
             return (self.slot(),)
         if sign == "[":
-            return (_Choice(((), *self.options("]"))),)
+            return (Choice(((), *self.options("]"))),)
         if sign == "(":
             options = self.options(")")
-            return ("(", *options[0], ")") if len(options) == 1 else (_Choice(options),)
+            if len(options) > 1:
+                return (Choice(options),)
+            return (Text("(", begin), *options[0], Text(")", self.place - 1))
         if sign in "}]":
             raise RecipeError(
                 f"{self.where}: {sign!r} closes nothing at letter {self.place} of {self.text!r}.",
                 fix=f"Take it out, or write \\{sign} if it is text.",
             )
-        return (sign,)
+        return (Text(sign, begin),)
 
-    def slot(self) -> _Slot:
+    def slot(self) -> Slot:
         """The name up to the closing brace."""
         begin = self.place - 1
         end = self.text.find("}", self.place)
@@ -222,8 +223,8 @@ class _Reader:
                 fix="Write the name of a slot between the braces, or \\{ if it is text.",
             )
         self.place = end + 1
-        self.slots.append(name)
-        return _Slot(name)
+        self.slots.append(Slot(name, begin, self.place))
+        return self.slots[-1]
 
     def _open(self, begin: int, closing: str) -> RecipeError:
         return RecipeError(

@@ -1,4 +1,7 @@
-"""The same words as people type them: lower case, no signs, a slip, no accents."""
+"""The same words as people type them: lower case, no signs, a slip, no accents.
+
+Each says what becomes of every letter of a text, so that what is marked in it stays marked.
+"""
 
 import random
 import re
@@ -12,21 +15,21 @@ KEY_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 LONG = 4  # letters of a word that stays readable with one of them wrong
 
 
-def lowercase(text: str, _: random.Random) -> str:
+def lowercase(text: str, _: random.Random) -> list[str]:
     """All letters small.
 
     Example:
-        >>> lowercase("Dov'È?", random.Random(0))
+        >>> "".join(lowercase("Dov'È?", random.Random(0)))
         "dov'è?"
     """
-    return text.lower()
+    return [letter.lower() for letter in text]
 
 
-def no_punctuation(text: str, _: random.Random) -> str:
+def no_punctuation(text: str, _: random.Random) -> list[str]:
     """Without signs, but for those inside a word or number.
 
     Example:
-        >>> no_punctuation("Ciao, dov'è l'e-mail da 1.200 euro?!", random.Random(0))
+        >>> "".join(no_punctuation("Ciao, dov'è l'e-mail da 1.200 euro?!", random.Random(0)))
         "Ciao dov'è l'e-mail da 1.200 euro"
     """
     kept = [
@@ -36,31 +39,46 @@ def no_punctuation(text: str, _: random.Random) -> str:
         else sign
         for place, sign in enumerate(text)
     ]
-    return " ".join("".join(kept).split())
+    spaced = [" " if sign.isspace() else sign for sign in kept]
+    # A space stays only in front of a word, and behind another.
+    written = "".join(spaced).rstrip()
+    return [
+        ""
+        if sign == " "
+        and (place >= len(written) or written[max(0, place - 1) : place] in {"", " "})
+        else sign
+        for place, sign in enumerate(spaced)
+    ]
 
 
-def no_accents(text: str, _: random.Random) -> str:
+def no_accents(text: str, _: random.Random) -> list[str]:
     """As Italians type without accented keys: an apostrophe at the end of a word, else nothing.
 
     Example:
-        >>> no_accents("Perché è così, señor?", random.Random(0))
+        >>> "".join(no_accents("Perché è così, señor?", random.Random(0)))
         "Perche' e' cosi', senor?"
     """
-    composed = unicodedata.normalize("NFC", text)
-    written = []
-    for place, letter in enumerate(composed):
-        plain, *marks = unicodedata.normalize("NFD", letter)
-        last = not composed[place + 1 : place + 2].isalnum()
+    written: list[str] = []
+    for place, letter in enumerate(text):
+        if unicodedata.combining(letter):
+            written.append("")  # it went with the letter before it
+            continue
+        behind = place + 1
+        while behind < len(text) and unicodedata.combining(text[behind]):
+            behind += 1
+        plain, *marks = unicodedata.normalize("NFD", text[place:behind])
+        last = not text[behind : behind + 1].isalnum()
         vowel = plain.lower() in "aeiou" and bool(marks)
-        written.append(plain + ("'" if vowel and last else "") if letter.isalpha() else letter)
-    return "".join(written)
+        whole = unicodedata.normalize("NFC", text[place:behind])
+        written.append(plain + ("'" if vowel and last else "") if letter.isalpha() else whole)
+    return written
 
 
-def typo(text: str, rng: random.Random) -> str:
+def typo(text: str, rng: random.Random) -> list[str]:
     """One letter of a long word becomes a key beside it; first letters and digits stay.
 
     Example:
-        >>> typo("vorrei un rimborso", random.Random(1))
+        >>> "".join(typo("vorrei un rimborso", random.Random(1)))
         'voreei un rimborso'
     """
     places = [
@@ -70,11 +88,12 @@ def typo(text: str, rng: random.Random) -> str:
         for place in range(word.start() + 1, word.end())
         if text[place].lower() in BESIDE
     ]
-    if not places:
-        return text
-    place = rng.choice(places)
-    key = rng.choice(BESIDE[text[place].lower()])
-    return text[:place] + (key.upper() if text[place].isupper() else key) + text[place + 1 :]
+    written = list(text)
+    if places:
+        place = rng.choice(places)
+        key = rng.choice(BESIDE[text[place].lower()])
+        written[place] = key.upper() if text[place].isupper() else key
+    return written
 
 
 def _beside() -> dict[str, str]:
@@ -93,7 +112,7 @@ def _beside() -> dict[str, str]:
 
 
 BESIDE = _beside()
-SURFACES: Mapping[str, Callable[[str, random.Random], str]] = {
+SURFACES: Mapping[str, Callable[[str, random.Random], list[str]]] = {
     "lowercase": lowercase,
     "no_punctuation": no_punctuation,
     "typo": typo,

@@ -46,12 +46,13 @@ class _Order:
         return 0 if self.problem else self.missing - self.under_way
 
 
-def instruction(task: Task, fields: Sequence[str]) -> str:
+def instruction(task: Task, fields: Sequence[str], types: Sequence[str] = ()) -> str:
     """What a model is told before all requests.
 
     Args:
         task: What the rows are for.
         fields: Those that the model shall write, what is asked first.
+        types: What spans may be, where rows answer with them.
 
     Example:
         >>> from fucina.tasks import get
@@ -61,6 +62,16 @@ def instruction(task: Task, fields: Sequence[str]) -> str:
     if task.answer == "label":
         form = json.dumps({f"{task.asked}s": ["...", "..."]})
         goal, one, told = "a text classifier", "text", ""
+    elif task.marks:
+        # Models count letters badly: they say the words, and these are looked for in the text.
+        span = {"text": "...", "label": "..."}
+        form = json.dumps({"rows": [{task.asked: "...", task.answered: [span]}]})
+        goal, one = "a model that marks parts of texts", "row"
+        told = (
+            f" {task.summary} In {task.answered} stands each part to be marked, in the words of "
+            f"{task.asked} and as often as it stands there, with one of these labels: "
+            f"{', '.join(types)}; [] where nothing is to be marked."
+        )
     else:
         form = json.dumps({"rows": [dict.fromkeys(fields, "...")]})
         goal, one = "a language model", "row"

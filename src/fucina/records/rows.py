@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 __all__ = [
@@ -73,6 +75,7 @@ class Example:
         spans: What is marked in the prompt, in order and apart; the target says it in words.
         fields: The row that it was made of, by field of the task, so that it can be varied and
             written again; empty where it was made otherwise.
+        paths: Fields of the row that are paths from where its file stands, to where they lead.
     """
 
     prompt: str
@@ -85,6 +88,20 @@ class Example:
     facts: Mapping[str, str] = field(default_factory=dict)
     spans: tuple[Span, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    paths: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def fields_at(self, folder: Path) -> dict[str, Any]:
+        """The row as a file in another folder has it: its paths lead where they led before.
+
+        Args:
+            folder: Of the file.
+
+        Example:
+            >>> row = Example("?", "!", fields={"database": "b.db"}, paths={"database": "/job/b.db"})
+            >>> row.fields_at(Path("/job/mended"))["database"]
+            '../b.db'
+        """
+        return {**self.fields, **{name: _from(folder, to) for name, to in self.paths.items()}}
 
     @classmethod
     def of_conversation(
@@ -121,6 +138,14 @@ class Example:
             "\n".join(before), target, group,
             messages=turns[: last + 1], tools=tuple(tools), left_out=turns[last + 1 :],
         )  # fmt: skip
+
+
+def _from(folder: Path, path: str) -> str:
+    """A path as seen from a folder; as it is where they are on different drives."""
+    try:
+        return Path(os.path.relpath(path, folder.resolve())).as_posix()
+    except ValueError:
+        return path
 
 
 @dataclass(frozen=True)

@@ -119,9 +119,10 @@ class Task:
         answer: The kind of answer, which decides head, loss and metrics.
         columns: The fields a row must have, and what they hold: first what is asked, last what
             is answered.
-        to_example: Row, keyed by those fields, to example; `folder` in it says where its file
-            stands.
+        to_example: Row, keyed by those fields, to example.
         optional: Fields that a row may have.
+        paths: Those that are paths, relative to the file of the row; `to_example` gets them whole.
+        folder: Where that file stands; None for the working folder.
         conversations: Rows of a chat file come as `messages` and `tools`; else as the fields that
             its last question and its last answer are.
         judging: How its answers are judged.
@@ -136,6 +137,8 @@ class Task:
     columns: Mapping[str, str]
     to_example: Callable[[Mapping[str, Any]], Example]
     optional: Mapping[str, str] = field(default_factory=dict)
+    paths: tuple[str, ...] = ()
+    folder: Path | None = None
     conversations: bool = False
     judging: Judging = Judging()
     checks: tuple[Check, ...] = ()
@@ -151,10 +154,14 @@ class Task:
         """The field of what must come out."""
         return list(self.columns)[-1]
 
+    @property
+    def marks(self) -> bool:
+        """Whether rows are answered by spans of what is asked, however an answer is written."""
+        return self.answered == "spans"
+
     def at(self, folder: Path) -> "Task":
         """The task for rows of a file in a folder, which paths in them are relative to."""
-        place = {"folder": str(folder)}
-        return replace(self, to_example=lambda row: self.to_example({**place, **row}))
+        return replace(self, folder=folder)
 
     def read(self, row: Mapping[str, Any], origin: str = "") -> Example:
         """Make an example of a row as a file has it, and remember the row.
@@ -172,7 +179,13 @@ class Task:
             ('#pane', ['pane'])
         """
         texts = {name: as_text(value) for name, value in row.items()}
-        return replace(self.to_example(texts), origin=origin, fields=row)
+        folder = (self.folder or Path()).resolve()
+        given = {name: texts[name].strip() for name in self.paths if texts.get(name)}
+        whole = {name: str((folder / path).resolve()) for name, path in given.items() if path}
+        # A path that was whole stays so, wherever the row is written.
+        paths = {name: path for name, path in whole.items() if not Path(given[name]).is_absolute()}
+        example = self.to_example(texts | whole)
+        return replace(example, origin=origin, fields=row, paths=paths)
 
 
 def as_text(value: Any) -> Any:

@@ -33,8 +33,7 @@ def folder(tmp_path):
 @pytest.fixture
 def ask(folder):
     def row(sql, question="Chi?"):
-        given = {"question": question, "sql": sql, "database": "soci.sql", "folder": str(folder)}
-        return TASK.to_example(given)
+        return TASK.at(folder).read({"question": question, "sql": sql, "database": "soci.sql"})
 
     return row
 

@@ -2,12 +2,13 @@
 
 import re
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 from fucina.data.audit.subject import Subject, brief, shown
 from fucina.models.tags import word_bounds
 from fucina.records import Dataset, Example, Finding, Span
 
-__all__ = ["check", "consistent"]
+__all__ = ["check", "consistent", "marked_names", "unmarked"]
 
 FEW_SPANS = 10
 OFTEN = 3  # times a name must be marked before leaving it unmarked looks like a slip
@@ -109,33 +110,65 @@ def _told(row: Example, span: Span) -> str:
 def consistent(subject: Subject) -> list[Finding]:
     """Names that are marked nearly everywhere, and here not; or marked with two types."""
     rows = subject.train.examples
+    types = _often(rows)
+    if not types:
+        return []
+    missed, surely = _missed(rows, types), marked_names(rows)
+    slips = [
+        (name, row)
+        for name, own in sorted(missed.items(), key=lambda item: -types[item[0]].total())
+        if name in surely
+        for row in own
+    ]
+    two = [
+        (name, own)
+        for name, own in types.items()
+        if len(own) > 1 and min(own.values()) <= UNMARKED * own.total()
+    ]
+    return [*_slips(slips, types), *_two(two)]
+
+
+def marked_names(rows: Sequence[Example]) -> dict[str, Counter[str]]:
+    """Names that are marked nearly wherever they stand, to how often they have which type."""
+    types = _often(rows)
+    missed = _missed(rows, types)
+    return {
+        name: own
+        for name, own in types.items()
+        if len(missed.get(name, ())) <= UNMARKED * (own.total() + len(missed.get(name, ())))
+    }
+
+
+def unmarked(row: Example, names: Mapping[str, Counter[str]]) -> list[str]:
+    """Which of some names stand in a row and are not marked, each with what it else is."""
+    return [_usual(name, names[name]) for name in _missed([row], names)]
+
+
+def _often(rows: Sequence[Example]) -> dict[str, Counter[str]]:
     types: dict[str, Counter[str]] = {}
     for row in rows:
         for span in row.spans:
             name = row.prompt[span.start : span.end]
             types.setdefault(name, Counter())[span.label] += 1
-    usual = [name for name, own in types.items() if own.total() >= OFTEN]
-    if not usual:
-        return []
-    longest_first = sorted(usual, key=len, reverse=True)
-    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})\b")
+    return {name: own for name, own in types.items() if own.total() >= OFTEN}
+
+
+def _missed(rows: Sequence[Example], names: Collection[str]) -> dict[str, list[Example]]:
+    """Names to the rows where they stand outside of what is marked."""
     missed: dict[str, list[Example]] = {}
+    if not names:
+        return missed
+    longest_first = sorted(names, key=len, reverse=True)
+    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})\b")
     for row in rows:
         for match in pattern.finditer(row.prompt):
             if not any(s.start < match.end() and match.start() < s.end for s in row.spans):
                 missed.setdefault(match.group(), []).append(row)
-    slips = [
-        (name, row)
-        for name, own in sorted(missed.items(), key=lambda item: -types[item[0]].total())
-        if len(own) <= UNMARKED * (types[name].total() + len(own))
-        for row in own
-    ]
-    two = [
-        (name, own)
-        for name in usual
-        if len(own := types[name]) > 1 and min(own.values()) <= UNMARKED * own.total()
-    ]
-    return [*_slips(slips, types), *_two(two)]
+    return missed
+
+
+def _usual(name: str, types: Counter[str]) -> str:
+    return f"{name} is {types.most_common(1)[0][0]} {types.total()} times"
 
 
 def _slips(slips: list[tuple[str, Example]], types: dict[str, Counter[str]]) -> list[Finding]:
@@ -149,11 +182,7 @@ def _slips(slips: list[tuple[str, Example]], types: dict[str, Counter[str]]) -> 
             f"({shown(names)}).",
             "Look whether it was forgotten: the model learns that it is none.",
             tuple(row.origin for _, row in slips),
-            tuple(
-                f"{name} is {types[name].most_common(1)[0][0]} {types[name].total()} times: "
-                f"{row.prompt}"
-                for name, row in slips
-            ),
+            tuple(f"{_usual(name, types[name])}: {row.prompt}" for name, row in slips),
         )
     ]  # fmt: skip
 

@@ -42,7 +42,8 @@ def too_few_examples(case: Case) -> Cause | None:
         "first; until then train every fold and average.",
         f"about {points(max(0.01, slope))} for twice the rows, if the curve goes on as from half "
         "to all.",
-        {"training.start": "floor", "model.lexical": True, "folds.count": FOLDS},
+        {"folds.count": FOLDS}
+        | ({} if case.by_words else {"training.start": "floor", "model.lexical": True}),
     )  # fmt: skip
 
 
@@ -75,10 +76,14 @@ def class_imbalance(case: Case) -> Cause | None:
         (f"never answered: {', '.join(never) or 'none'}",
          "fewest rows: "
          + ", ".join(f"{label} ({n})" for label, n in counts.most_common()[: -6 : -1])),
+        # Names are learnt word by word: there rows have to do what weights do for classes.
+        f"Label more rows of the rare ones, or write variations of them: fucina augment with "
+        f"augment.rows_per_label={-(-largest // 2)}."
+        if case.by_words else
         "Set loss.class_weights=balanced and label more rows of the rare ones; look at balanced "
         "accuracy.",
         f"up to {points(max(0.0, gap))} on the rare labels.",
-        {"loss.class_weights": "balanced"},
+        {} if case.by_words else {"loss.class_weights": "balanced"},
     )  # fmt: skip
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from fucina.config import ChatConfig, ModelConfig, TrainingConfig
+from fucina.diagnose.causes.weights import within
 from fucina.diagnose.text_case import TextCase
 from fucina.records import Cause
 
@@ -39,7 +41,7 @@ def end_not_learned(case: TextCase) -> Cause | None:
         "middle",
         f"{sum(map(_circling, endless))} of these say the same again and again",
     )
-    epochs = case.recipe.training.epochs
+    more = within(TrainingConfig, "epochs", 2 * case.recipe.training.epochs)
     # A model that learnt next to nothing has not learnt to stop either: then other causes lead.
     learned = 1.0 if case.training.helped and not case.training.blank else 0.5
     return Cause(
@@ -47,9 +49,9 @@ def end_not_learned(case: TextCase) -> Cause | None:
         f"{missing:.0%} of the answers do not end by themselves, though their true ones are short "
         f"enough: {case.template.end!r} is taught after each answer and is not learnt yet.",
         evidence,
-        f"Train longer (training.epochs={2 * epochs}) or on more rows.",
+        f"Train longer (training.epochs={more}) or on more rows.",
         TRIED,
-        {"training.epochs": 2 * epochs},
+        {"training.epochs": more},
     )  # fmt: skip
 
 
@@ -65,14 +67,15 @@ def answers_cut_off(case: TextCase) -> Cause | None:
     if share < 0.05:
         return None
     longest = int(case.target_tokens.max())
+    wanted = within(ChatConfig, "max_new_tokens", 2 * longest)
     return Cause(
         "answers_cut_off", float(np.clip(0.4 + 0.55 * share, 0, 0.95)),
         f"{share:.0%} of the true answers are longer than chat.max_new_tokens={limit}: the model "
         "is stopped before it could give them whole.",
         (f"the longest true answer has {longest} tokens",),
-        f"Set chat.max_new_tokens={2 * longest}.",
+        f"Set chat.max_new_tokens={wanted}.",
         "whole answers; the loss stays as it is.",
-        {"chat.max_new_tokens": 2 * longest},
+        {"chat.max_new_tokens": wanted},
     )  # fmt: skip
 
 
@@ -101,14 +104,15 @@ def history_cut(case: TextCase) -> Cause | None:
     if share < 0.05:
         return None
     most, limit = case.facts.get("longest_tokens", 0), case.recipe.model.max_length_tokens
+    wanted = within(ModelConfig, "max_length_tokens", max(most, limit))
     return Cause(
         "truncation", float(np.clip(0.3 + 0.9 * share, 0, 0.95)),
         f"{share:.0%} of the conversations are longer than model.max_length_tokens={limit} and "
         f"lose their oldest turns; the longest has {most} tokens.",
         tuple(case.development.examples[row].origin for row in cut[:SHOWN]),
-        f"Set model.max_length_tokens={max(most, limit)} if the base reads so many.",
+        f"Set model.max_length_tokens={wanted} if the base reads so many.",
         TRIED,
-        {"model.max_length_tokens": max(most, limit)},
+        {"model.max_length_tokens": wanted},
     )  # fmt: skip
 
 

@@ -39,7 +39,8 @@ def rank_too_small(training: Training) -> Cause | None:
     what = f"{labels} labels" if labels else "this way of answering"
     # Rank 16 is the usual one; it is named last, and only where it may really limit.
     times = max(32 / adapter.rank / 2, 1.1 if labels > adapter.rank / 2 else 0)
-    cold = 1.0 if training.recipe.training.start == "cold" else 0.5
+    # A head that began as the linear models end has learnt much without any adapter.
+    cold = 0.5 if labels and training.recipe.training.start == "floor" else 1.0
     weight = off(times, 1.0) * max(training.underfit * cold, 0.7 * (adapter.rank <= 2))
     if adapter.rank == 16:
         weight *= 0.5 * (training.underfit > 0.5) * (training.recipe.training.start == "cold")
@@ -51,8 +52,7 @@ def rank_too_small(training: Training) -> Cause | None:
         f"Adapters of rank {adapter.rank} are to learn {what}, and much of the "
         "training rows was not learnt." if training.underfit > 0.3 else
         f"Adapters of rank {adapter.rank} leave little room for {what}.",
-        (f"training loss {training.curves.train[-1]:.3f} in the end, {training.ignorance:.3f} is "
-         "knowing nothing",),
+        (f"training loss {training.curves.train[-1]:.3f} in the end, {training.before}",),
         "Set adapter.rank=32 and adapter.alpha=64.",
         "not known before it is tried: --test-cause measures it.",
         {"adapter.rank": 32, "adapter.alpha": 64.0},
@@ -117,9 +117,10 @@ def base_unsuited(case: Case) -> Cause | None:
         f"Vectors of {case.recipe.model.base} answer {frozen.value:.1%} of the test rows, n-grams "
         f"of letters {letters.value:.1%}: the base does not know this language or these words.",
         (f"baseline frozen {frozen}, baseline characters {letters}",),
-        "Use a base that was trained on this language (model.base), keep model.lexical=true.",
+        "Use a base that was trained on this language (model.base)"
+        + ("." if case.by_words else ", keep model.lexical=true."),
         f"up to {points(letters.value - frozen.value)} on what the base adds.",
-        {"model.lexical": True, "adapter.layers": "all"},
+        {"adapter.layers": "all"} | ({} if case.by_words else {"model.lexical": True}),
     )
 
 

@@ -2,7 +2,8 @@
 
 from math import ceil
 
-from fucina.diagnose.causes.weights import off, points
+from fucina.config import TrainingConfig
+from fucina.diagnose.causes.weights import off, points, within
 from fucina.diagnose.training import Training
 from fucina.records import Cause
 
@@ -23,6 +24,7 @@ HIGH_RATE = {"lora": 3e-3, "head": 5e-2, "full": 3e-4}
 BLANK_RATE, HIGH_BLANK_RATE = 1e-3, 1e-2  # all weights, from random ones
 USUAL_EPOCHS = {"floor": 4, "cold": 8}
 FEW_STEPS = 60
+USUAL_WARMUP = 0.1  # of the run
 USUAL_SCALE = 2.0  # alpha / rank
 
 
@@ -36,7 +38,7 @@ def learning_rate_low(training: Training) -> Cause | None:
     if not weight:
         return None
     scaled = f" times alpha / rank = {adapter.alpha / adapter.rank:g}" if scale < 1 else ""
-    changes = {"training.learning_rate": usual}
+    changes = {} if given == usual else {"training.learning_rate": usual}
     if scale < 1:
         changes["adapter.alpha"] = USUAL_SCALE * adapter.rank
     return Cause(
@@ -45,7 +47,7 @@ def learning_rate_low(training: Training) -> Cause | None:
         f"The learning rate {given:g}{scaled} is {times:.3g} times below the usual "
         f"{usual:g}, and the model learned little.",
         (_learned(training),),
-        f"Set training.learning_rate={usual:g}.",
+        f"Set {' and '.join(f'{name}={value:g}' for name, value in changes.items())}.",
         _to_learn(training),
         changes,
     )
@@ -101,7 +103,7 @@ def warmup(training: Training) -> Cause | None:
             {"training.warmup": 0.1},
         )
     jumped = len(curves.held) > 1 and training.times(curves.held[1], curves.held[0]) > 1.2
-    if wanted >= 1 or not jumped:
+    if wanted >= 1 or not jumped or USUAL_WARMUP * steps < 1:
         return None
     return Cause(
         "warmup_missing",
@@ -132,7 +134,7 @@ def too_few_epochs(training: Training) -> Cause | None:
         fall = 1 - curves.held[-1] / curves.held[-2]
         few = 0.3 + min(0.25, 2 * fall) if fall > 0.05 else 0.0
     enough = ceil(FEW_STEPS * asked.epochs / max(1, training.steps)) if hardly else 0
-    more = max(usual, 2 * asked.epochs, enough)
+    more = within(TrainingConfig, "epochs", max(usual, 2 * asked.epochs, enough))
     return Cause(
         "too_few_epochs",
         few,
@@ -141,7 +143,7 @@ def too_few_epochs(training: Training) -> Cause | None:
         f"Set training.epochs={more}; early stopping ends it when nothing is gained.",
         _to_learn(training),
         {"training.epochs": more},
-    ) if few else None  # fmt: skip
+    ) if few and more > asked.epochs else None  # fmt: skip
 
 
 def batch_too_large(training: Training) -> Cause | None:
@@ -174,7 +176,7 @@ def overfitting(training: Training) -> Cause | None:
     rise = training.rose
     if rise < 1.15 or curves.train[-1] > 0.5 * curves.held[-1]:
         return None
-    best = curves.held.index(lowest)
+    best, lora = curves.held.index(lowest), training.recipe.adapter.kind == "lora"
     return Cause(
         "overfitting",
         min(0.95, 0.35 + 0.7 * (rise - 1.15)),
@@ -183,8 +185,8 @@ def overfitting(training: Training) -> Cause | None:
         "are learnt by heart.",
         (f"held-out loss {lowest:.3f} at epoch {best}, {curves.held[-1]:.3f} at the end",
          f"training loss {curves.train[0]:.3f}, then {curves.train[-1]:.3f}"),
-        f"Train for {max(2, best + 1)} epochs with fewer adapted layers and a smaller rank, keep "
-        "the best epoch, and stop early.",
+        f"Train for {max(2, best + 1)} epochs{' with fewer adapted layers and a smaller rank' * lora}, "
+        "keep the best epoch, and stop early.",
         "a lower held-out loss and better confidence; accuracy usually by 0 to 3 points."
         if training.of_labels else f"at least {curves.held[-1] - lowest:.2f} nats a token.",
         {
@@ -194,8 +196,8 @@ def overfitting(training: Training) -> Cause | None:
             ),
             "stopping.keep": "best",
             "stopping.patience": min(stopping.patience, 2),
-            "adapter.dropout": max(training.recipe.adapter.dropout, 0.1),
-        },
+        }
+        | ({"adapter.dropout": max(training.recipe.adapter.dropout, 0.1)} if lora else {}),
     )  # fmt: skip
 
 
@@ -230,8 +232,9 @@ def stopped_early(training: Training) -> Cause | None:
 def regularization(training: Training) -> Cause | None:
     """Dropout, weight decay or the focal exponent keep the model from learning."""
     recipe = training.recipe
+    dropout = recipe.adapter.dropout if recipe.adapter.kind == "lora" else 0.0
     strong = {
-        "adapter.dropout": (recipe.adapter.dropout / 0.3, 0.0, recipe.adapter.dropout),
+        "adapter.dropout": (dropout / 0.3, 0.0, dropout),
         "training.weight_decay": (
             recipe.training.weight_decay / 0.2, 0.01, recipe.training.weight_decay,
         ),

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from fucina.config import ModelConfig
 from fucina.diagnose.case import Case
-from fucina.diagnose.causes.weights import points
+from fucina.diagnose.causes.weights import points, within
 from fucina.diagnose.span_case import SpanCase
 from fucina.records import Cause
 
@@ -20,6 +21,7 @@ def truncation(case: "Case | SpanCase") -> Cause | None:
         return None
     most = case.facts.get("longest_tokens", 0)
     limit = case.recipe.model.max_length_tokens
+    wanted = within(ModelConfig, "max_length_tokens", max(most, limit))
     return Cause(
         "truncation",
         float(np.clip(0.3 + 1.4 * share, 0, 0.97)),
@@ -29,9 +31,9 @@ def truncation(case: "Case | SpanCase") -> Cause | None:
             f"{case.development.examples[row].origin}: {case.development.examples[row].prompt}"
             for row in cut[:SHOWN]
         ),
-        f"Set model.max_length_tokens={max(most, limit)}, or split long texts.",
+        f"Set model.max_length_tokens={wanted}, or split long texts.",
         "not known before it is tried: --test-cause measures it.",
-        {"model.max_length_tokens": max(most, limit)},
+        {"model.max_length_tokens": wanted},
     )
 
 

@@ -2,7 +2,11 @@
 
 import math
 
-__all__ = ["off", "points"]
+from annotated_types import Le
+
+from fucina.config import Settings
+
+__all__ = ["off", "points", "within"]
 
 
 def off(times: float, evidence: float) -> float:
@@ -29,3 +33,15 @@ def points(share: float) -> str:
         '12 points'
     """
     return f"{100 * share:.0f} points"
+
+
+def within(section: type[Settings], name: str, value: int) -> int:
+    """A whole number that a setting can have: its greatest where it is above.
+
+    Example:
+        >>> from fucina.config import ModelConfig
+        >>> within(ModelConfig, "max_length_tokens", 100_000)
+        32768
+    """
+    most = [bound.le for bound in section.model_fields[name].metadata if isinstance(bound, Le)]
+    return min([value, *map(int, most)])

@@ -7,11 +7,13 @@ from typing import Any
 
 from fucina.errors import DataError
 from fucina.records import Span
+from fucina.tasks.entities.naming import place
 
 __all__ = ["has_places", "read_spans"]
 
 STARTS, ENDS = ("start", "start_offset", "begin"), ("end", "end_offset")
 LABELS = ("label", "type", "entity_group", "tag")
+WORDS = ("text", "word")
 FORM = '[{"start": 5, "end": 17, "label": "PER"}]'
 
 
@@ -20,11 +22,13 @@ def read_spans(value: Any, text: str) -> tuple[Span, ...]:
 
     Args:
         value: A list, or one as JSON, of objects with start, end and label (also start_offset,
-            end_offset, type) or of triples; offsets count characters, `end` is exclusive.
+            end_offset, type) or of triples; offsets count characters, `end` is exclusive. Objects
+            may have the words as text, and then no offsets.
         text: The text.
 
     Raises:
-        DataError: A span has no type, lies outside the text, holds nothing, or overlaps another.
+        DataError: A span has no type, lies outside the text, holds nothing, has other words than
+            it says, or overlaps another; or its words leave open where it is.
 
     Example:
         >>> read_spans([[5, 18, "PER"]], "Ieri Giulia Ferri ha chiamato.")
@@ -32,8 +36,13 @@ def read_spans(value: Any, text: str) -> tuple[Span, ...]:
         >>> read_spans('[{"start": 0, "end": 99, "label": "PER"}]', "Ieri")
         Traceback (most recent call last):
         fucina.errors.DataError: span 0-99 lies outside the text of 4 characters. ...
+        >>> read_spans([{"text": "Forlì", "label": "LOC"}], "Vado a Forlì.")
+        (Span(start=7, end=12, label='LOC'),)
     """
-    found = sorted({_span(item, text) for item in _listed(value)})
+    items = _listed(value)
+    worded = [item for item in items if _is_worded(item)]
+    named = place(text, [(_label(_first(i, LABELS), i), _first(i, WORDS)) for i in worded])
+    found = sorted({*(_span(item, text) for item in items if not _is_worded(item)), *named})
     for one, other in pairwise(found):
         if other.start < one.end:
             raise DataError(
@@ -44,11 +53,13 @@ def read_spans(value: Any, text: str) -> tuple[Span, ...]:
 
 
 def has_places(value: Any) -> bool:
-    """Whether this is spans with their places, not an answer in words.
+    """Whether this is a list of spans, not an answer in words.
 
     Example:
         >>> has_places('[{"start": 0, "end": 4, "label": "PER"}]'), has_places('[{"PER": "Anna"}]')
         (True, False)
+        >>> has_places('[{"text": "Anna", "label": "PER"}]')
+        True
     """
     if not isinstance(value, str):
         return True
@@ -57,8 +68,20 @@ def has_places(value: Any) -> bool:
     except (json.JSONDecodeError, RecursionError):
         return False
     return isinstance(items, list) and all(
-        isinstance(item, list) or (isinstance(item, dict) and any(name in item for name in STARTS))
+        isinstance(item, list)
+        or (isinstance(item, dict) and any(name in item for name in STARTS))
+        or _is_worded(item)
         for item in items
+    )
+
+
+def _is_worded(item: Any) -> bool:
+    """Whether a span has its words and type, and no places."""
+    return (
+        isinstance(item, Mapping)
+        and isinstance(_first(item, WORDS), str)
+        and _first(item, LABELS) is not None
+        and _first(item, STARTS) is None
     )
 
 
@@ -95,10 +118,7 @@ def _span(item: Any, text: str) -> Span:
             f"a span from {start!r} to {end!r}: these are no places in a text.",
             fix="Give start and end as whole numbers of characters, counted from 0.",
         )
-    if not isinstance(label, str) or not label.strip():
-        raise DataError(
-            f"span {start}-{end} has no type.", fix='Give each its type: "label": "PER".'
-        )
+    label = _label(label, f"{start}-{end}")
     if not 0 <= start < end <= len(text):
         what = "holds nothing" if start >= end else "lies outside the text"
         raise DataError(
@@ -106,13 +126,25 @@ def _span(item: Any, text: str) -> Span:
             fix="Count characters (not bytes or tokens) from 0; end is the one behind the last.",
         )
     inside = text[start:end]
+    said = _first(item, WORDS) if isinstance(item, Mapping) else None
+    if isinstance(said, str) and said.strip() != inside.strip():
+        raise DataError(
+            f"span {start}-{end} is {inside!r} and says {said!r}.",
+            fix="Count characters (not bytes or tokens) from 0, or leave out start and end.",
+        )
     if not inside.strip():
         raise DataError(
             f"span {start}-{end} holds nothing but spaces.", fix="Leave it out, or move it."
         )
     start += len(inside) - len(inside.lstrip())
     end -= len(inside) - len(inside.rstrip())
-    return Span(start, end, label.strip())
+    return Span(start, end, label)
+
+
+def _label(label: Any, where: Any) -> str:
+    if not isinstance(label, str) or not label.strip():
+        raise DataError(f"span {where} has no type.", fix='Give each its type: "label": "PER".')
+    return label.strip()
 
 
 def _first(item: Mapping[str, Any], names: tuple[str, ...]) -> Any:

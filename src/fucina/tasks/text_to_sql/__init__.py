@@ -1,7 +1,6 @@
 """Text-to-SQL: a question about a database becomes a query, which is run to be judged."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from fucina.errors import DataError
@@ -25,7 +24,7 @@ def to_example(row: Mapping[str, Any], config: TextToSqlConfig) -> Example:
     """
     facts = {}
     if path := row.get("database", "").strip():
-        facts["database"] = str((Path(row.get("folder", "")) / path).absolute())
+        facts["database"] = path
     if schema := row.get("schema", "").strip():
         facts["schema"] = schema
     if not facts:
@@ -77,6 +76,7 @@ def configured(config: TextToSqlConfig) -> Task:
             "database": "path of a SQLite file or .sql script, relative to the data file",
             "schema": "CREATE TABLE statements, shown in the place of the database's own",
         },
+        paths=("database",),
         judging=Judging(
             headline="execution",
             scores=score,
