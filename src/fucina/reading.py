@@ -134,9 +134,9 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
         folds=recipe.folds.count,
         allow_duplicates=recipe.data.allow_duplicates,
         rules=data.load_constitution(root / written).rules if written else (),
-        own=task.checks,
+        own=task.judging.checks,
         read=task.read,
-        parts={part.name: part.task.checks for part in task.choices.parts},
+        parts={part.name: part.task.judging.checks for part in task.choices.parts},
     )
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "Grammars",
     "Judging",
     "Part",
+    "Paths",
     "Slices",
     "Task",
     "as_text",
@@ -44,7 +45,7 @@ Grammars = Callable[[Sequence[Example], Sequence[Example]], Sequence[Grammar]]
 
 @dataclass(frozen=True)
 class Judging:
-    """How answers of a task are judged.
+    """How rows and answers of a task are judged.
 
     Attributes:
         headline: The metric that decides which model is best; of labels also which epoch.
@@ -55,6 +56,8 @@ class Judging:
         slices: Answers and their rows to the ways in which rows are divided, such as by level; each
             gives every row the name of its part.
         evidence: An answer and its row to what a report shows beside them, by what it is called.
+        checks: Looked at with every check of the rows of one file, before each training; an error
+            stops it.
     """
 
     headline: str = "balanced_accuracy"
@@ -62,6 +65,7 @@ class Judging:
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     slices: Slices | None = None
     evidence: Callable[[str, Example], Mapping[str, str]] | None = None
+    checks: tuple[Check, ...] = ()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -110,6 +114,32 @@ class Choices:
 
 
 @dataclass(frozen=True)
+class Paths:
+    """The fields of rows that are paths.
+
+    Attributes:
+        names: Of the fields.
+        folder: Of the file of the rows, which they are relative to; None for the working folder.
+    """
+
+    names: tuple[str, ...] = ()
+    folder: Path | None = None
+
+    def of(self, row: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+        """Those of a row as whole paths, and which of these were relative.
+
+        Example:
+            >>> Paths(("database",), Path("/job")).of({"database": "b.db", "question": "?"})
+            ({'database': '/job/b.db'}, {'database': '/job/b.db'})
+        """
+        folder = (self.folder or Path()).resolve()
+        given = {name: row[name].strip() for name in self.names if row.get(name)}
+        whole = {name: str((folder / path).resolve()) for name, path in given.items() if path}
+        # A path that was whole stays so, wherever the row is written.
+        return whole, {n: path for n, path in whole.items() if not Path(given[n]).is_absolute()}
+
+
+@dataclass(frozen=True)
 class Task:
     """All that is particular to one task.
 
@@ -121,13 +151,10 @@ class Task:
             is answered.
         to_example: Row, keyed by those fields, to example.
         optional: Fields that a row may have.
-        paths: Those that are paths, relative to the file of the row; `to_example` gets them whole.
-        folder: Where that file stands; None for the working folder.
+        paths: Those that are paths; `to_example` gets them whole.
         conversations: Rows of a chat file come as `messages` and `tools`; else as the fields that
             its last question and its last answer are.
-        judging: How its answers are judged.
-        checks: Looked at with every check of the rows of one file, before each training; an error
-            stops it.
+        judging: How its rows and answers are judged.
         choices: What a recipe may choose of it.
     """
 
@@ -137,11 +164,9 @@ class Task:
     columns: Mapping[str, str]
     to_example: Callable[[Mapping[str, Any]], Example]
     optional: Mapping[str, str] = field(default_factory=dict)
-    paths: tuple[str, ...] = ()
-    folder: Path | None = None
+    paths: Paths = field(default_factory=Paths)
     conversations: bool = False
     judging: Judging = Judging()
-    checks: tuple[Check, ...] = ()
     choices: Choices = Choices()
 
     @property
@@ -161,7 +186,7 @@ class Task:
 
     def at(self, folder: Path) -> "Task":
         """The task for rows of a file in a folder, which paths in them are relative to."""
-        return replace(self, folder=folder)
+        return replace(self, paths=replace(self.paths, folder=folder))
 
     def read(self, row: Mapping[str, Any], origin: str = "") -> Example:
         """Make an example of a row as a file has it, and remember the row.
@@ -179,13 +204,9 @@ class Task:
             ('#pane', ['pane'])
         """
         texts = {name: as_text(value) for name, value in row.items()}
-        folder = (self.folder or Path()).resolve()
-        given = {name: texts[name].strip() for name in self.paths if texts.get(name)}
-        whole = {name: str((folder / path).resolve()) for name, path in given.items() if path}
-        # A path that was whole stays so, wherever the row is written.
-        paths = {name: path for name, path in whole.items() if not Path(given[name]).is_absolute()}
+        whole, moving = self.paths.of(texts)
         example = self.to_example(texts | whole)
-        return replace(example, origin=origin, fields=row, paths=paths)
+        return replace(example, origin=origin, fields=row, paths=moving)
 
 
 def as_text(value: Any) -> Any:

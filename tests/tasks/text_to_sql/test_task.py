@@ -167,7 +167,7 @@ def test_a_row_with_a_schema_alone_is_compared_and_not_run():
     marks = TASK.judging.scores(["SELECT s.nome FROM soci s"], [row])
     assert marks["execution"].possible.sum() == 0
     assert marks["query_match"].gained.sum() == 1
-    assert [f.check for check in TASK.checks for f in check(Dataset("train", (row,)))] == [
+    assert [f.check for check in TASK.judging.checks for f in check(Dataset("train", (row,)))] == [
         "no_database"
     ]
 
@@ -217,7 +217,7 @@ def test_checks_find_queries_that_fail_say_nothing_or_contradict(ask):
         ask("SELECT nome FROM soci WHERE eta > 99", "Chi ha più di 99 anni?"),
     ]
     numbered = [Example(**{**vars(r), "origin": f"a:{n}"}) for n, r in enumerate(rows, 1)]
-    found = [f for check in TASK.checks for f in check(Dataset("train", tuple(numbered)))]
+    found = [f for check in TASK.judging.checks for f in check(Dataset("train", tuple(numbered)))]
     said = {f.check: (f.severity, f.rows) for f in found}
     assert said == {
         "query_fails": ("error", ("a:4",)),
@@ -280,4 +280,4 @@ def test_the_sample_is_what_its_card_says():
     for path in {row.facts["database"] for row in rows}:
         connection = open_database(path).connection
         assert not connection.execute("PRAGMA foreign_key_check").fetchall()
-    assert not [f for check in TASK.checks for f in check(Dataset("all", tuple(rows)))]
+    assert not [f for check in TASK.judging.checks for f in check(Dataset("all", tuple(rows)))]

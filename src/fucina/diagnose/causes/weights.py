@@ -44,4 +44,4 @@ def within(section: type[Settings], name: str, value: int) -> int:
         32768
     """
     most = [bound.le for bound in section.model_fields[name].metadata if isinstance(bound, Le)]
-    return min([value, *map(int, most)])
+    return min(value, *(int(one) for one in most))

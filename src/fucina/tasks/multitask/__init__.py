@@ -17,7 +17,7 @@ from fucina.config import task_sections
 from fucina.errors import DataError, RecipeError, nearest
 from fucina.records import Example, Grammar, Message, Ratio
 from fucina.settings_file import explain
-from fucina.tasks import Choices, Judging, Part, Task
+from fucina.tasks import Choices, Judging, Part, Paths, Task
 from fucina.tasks.multitask.labels import in_words
 from fucina.tasks.multitask.settings import MultitaskConfig, PartConfig
 
@@ -54,6 +54,7 @@ def configured(config: MultitaskConfig) -> Task:
             "part": "which part of the recipe asks",
             **{name: "what its part has it for" for name in sorted(more)},
         },
+        paths=Paths(tuple(sorted({name for part in parts for name in part.task.paths.names}))),
         conversations=True,
         judging=Judging(
             headline="perplexity",

@@ -5,7 +5,7 @@ from typing import Any
 
 from fucina.errors import DataError
 from fucina.records import Example, Message, Ratio
-from fucina.tasks import Choices, Judging, Task
+from fucina.tasks import Choices, Judging, Paths, Task
 from fucina.tasks.text_to_sql import baselines, checks, evidence, scores
 from fucina.tasks.text_to_sql.database import open_database, open_schema
 from fucina.tasks.text_to_sql.grammars import any_query, known_query
@@ -76,15 +76,15 @@ def configured(config: TextToSqlConfig) -> Task:
             "database": "path of a SQLite file or .sql script, relative to the data file",
             "schema": "CREATE TABLE statements, shown in the place of the database's own",
         },
-        paths=("database",),
+        paths=Paths(("database",)),
         judging=Judging(
             headline="execution",
             scores=score,
             baselines={"nearest": baselines.nearest},
             slices=divide,
             evidence=show,
+            checks=checks.checks(config),
         ),
-        checks=checks.checks(config),
         choices=Choices(configure=configured, grammars={"schema": known_query, "sql": any_query}),
     )
 
