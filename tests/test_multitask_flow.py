@@ -140,6 +140,7 @@ def test_repaired_files_are_read_in_the_place_of_the_parts(tmp_path):
 
 def test_other_tools_get_the_conversations_of_all_parts(outcome, tmp_path):
     done = exporting.export_recipe(Path(outcome.folder), "llamafactory", tmp_path / "there")
-    assert done.rows["test"] == 96
-    rows = json.loads((tmp_path / "there" / "test.json").read_text(encoding="utf-8"))
-    assert len(rows) == 96
+    assert any("behind the words of its part" in sentence for sentence in done.lost)
+    lines = (tmp_path / "there" / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == done.rows["test"] == 96
+    assert "Scrivi gli hashtag" in lines[0]

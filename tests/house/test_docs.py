@@ -1,5 +1,6 @@
 """What the pages say to type works, in the order in which they say it."""
 
+import json
 import os
 import re
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from fucina import flow, tasks
+from fucina import flow, reading, tasks
 from fucina.data import load_constitution
 from fucina.recipe import load, parse
 
@@ -57,7 +58,8 @@ def test_a_page_can_be_typed_from_top_to_bottom(page, tmp_path):
 def test_a_piece_of_a_recipe_is_a_recipe(page):
     for block in _blocks(page, "yaml"):
         piece = YAML(typ="safe").load(block)
-        whole = {"task": "classification", "name": "a", **piece}
+        task = "multitask" if "multitask" in piece else "classification"
+        whole = {"task": task, "name": "a", **piece}
         whole["data"] = {"train": "a.csv", **piece.get("data", {})}
         parse(str(whole))
 
@@ -91,14 +93,26 @@ def test_an_example_trains_on_few_rows(path, make_base, make_decoder, tmp_path):
     recipe, _ = load(path)
     texts = tasks.get(recipe.task).answer == "text"
     base = make_decoder("llama") if texts else make_base("bert")
-    files = [path.parent / name for name in (recipe.data.train, recipe.data.test)]
-    train, test = (_few(file, tmp_path, 2 if texts else 5) for file in files)
-    overrides = [f"model.base={base}", f"output={tmp_path}", f"data.train={train}",
-                 f"data.test={test}", "training.epochs=1", "adapter.rank=2",
+    # Sides of parts, or of the recipe: the files with few of their rows in their place.
+    few = [
+        {side: str(_few(path.parent / name, tmp_path, 2 if texts else 5))
+         for side, name in place.files.items()}
+        for place in reading.sources(recipe)
+    ]  # fmt: skip
+    overrides = [f"data.{side}={file}" for side, file in few[0].items()]
+    if parts := tasks.of(recipe).choices.parts:
+        told = recipe.model_dump(mode="json")["multitask"]["parts"]
+        told = [{**part, **files} for part, files in zip(told, few, strict=True)]
+        overrides = [f"multitask.parts={json.dumps(told)}"]
+    tests = [Path(files["test"]) for files in few]
+    overrides = [*overrides, f"model.base={base}", f"output={tmp_path}",
+                 "training.epochs=1", "adapter.rank=2",
                  f"folds.count={min(2, recipe.folds.count)}", "evaluation.bootstrap_samples=100",
                  *(["chat.max_new_tokens=8"] if texts else [])]  # fmt: skip
     outcome = flow.train(load(path, overrides)[0], path.parent)
-    assert outcome.model.rows == len(test.read_text(encoding="utf-8").splitlines())
+    rows = sum(len(test.read_text(encoding="utf-8").splitlines()) for test in tests)
+    assert outcome.model.rows == rows
+    assert len(outcome.parts) == len(parts)
     rules = "rules" in {baseline.name for baseline in outcome.baselines}
     assert rules == (recipe.evaluation.rules is not None)
     assert bool(outcome.must_fix) == (recipe.evaluation.must_fix is not None)

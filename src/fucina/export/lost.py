@@ -37,6 +37,7 @@ INSTEAD = {
     "expectations": "nothing is watched while training",
     "augment": "run fucina augment before the export",
     "synthesis": "run fucina synthesize before the export",
+    "multitask": "the rows of all parts are here, each behind the words of its part",
     "phases": "see fucina audit",
     "preset": "its settings are written one by one",
 }
