@@ -42,7 +42,9 @@ def write_training_file(rows: Dataset, path: Path, config: "DataConfig") -> None
     group = _group(config)
     letters = config.encoding.lower().replace("_", "-") in {"utf-8", "utf8"}
     lines = []
-    for example, row in zip(rows.examples, data.to_rows(rows, config.named, path.parent), strict=True):
+    for example, row in zip(
+        rows.examples, data.to_rows(rows, config.named, path.parent), strict=True
+    ):
         whole = {**row, group: example.group}
         whole.setdefault("origin", example.origin)
         lines.append(json.dumps(whole, ensure_ascii=not letters, default=str) + "\n")

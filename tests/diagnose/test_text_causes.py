@@ -276,4 +276,8 @@ def test_a_small_rank_on_a_base_that_knows_much_is_named(decoder_tokenizer):
     assert found[0].name == "rank_too_small"
     assert "3.500 was that of the base" in found[0].evidence[0]
     learnt = _case(decoder_tokenizer, "adapter.rank=4", "adapter.alpha=8")
-    assert _named(learnt, "rank_too_small").weight < found[0].weight / 2 if _named(learnt, "rank_too_small") else True
+    assert (
+        _named(learnt, "rank_too_small").weight < found[0].weight / 2
+        if _named(learnt, "rank_too_small")
+        else True
+    )

@@ -39,8 +39,7 @@ def test_a_pattern_with_more_sentences_than_can_be_listed_is_drawn_from():
     slots = {name: [f"{name}{i}" for i in range(30)] for name in "abcdefghijklmnop"}
     pattern = parse("{" + "} {".join(slots) + "}", slots, where="case 1")
     few = [
-        one.text
-        for one, _ in zip(draw(pattern, slots, random.Random(3)), range(200), strict=False)
+        one.text for one, _ in zip(draw(pattern, slots, random.Random(3)), range(200), strict=False)
     ]
     assert len(set(few)) == 200
     again = draw(pattern, slots, random.Random(3))

@@ -80,7 +80,9 @@ class Case:
             epochs=self.epochs,
             rows=self.train_rows,
             # The loss of names is one a token, which no count of labels foretells.
-            ignorance=max(start, 1e-9) if self.by_words else math.log(max(2, len(self.test.labels))),
+            ignorance=max(start, 1e-9)
+            if self.by_words
+            else math.log(max(2, len(self.test.labels))),
             ahead=self.reference_accuracy - self.held_out_accuracy,
             reference=self.reference_accuracy,
             of_labels=len(self.test.labels),

@@ -142,8 +142,7 @@ def filled(base: Base, task: Task, sentence: Sentence) -> dict[str, Any]:
     if "messages" not in fields:
         own = {task.asked, task.answered} if task.marks else {task.asked}
         return {
-            name: value if name in own else _filled(value, values)
-            for name, value in fields.items()
+            name: value if name in own else _filled(value, values) for name, value in fields.items()
         }
     place = _last_user(fields["messages"])
     turns = [

@@ -139,9 +139,7 @@ def draw(
 def _count(parts: Parts) -> int:
     """How many ways there are to choose, slots apart."""
     return prod(
-        sum(_count(option) for option in part.options)
-        for part in parts
-        if isinstance(part, Choice)
+        sum(_count(option) for option in part.options) for part in parts if isinstance(part, Choice)
     )
 
 

@@ -43,7 +43,10 @@ def no_punctuation(text: str, _: random.Random) -> list[str]:
     # A space stays only in front of a word, and behind another.
     written = "".join(spaced).rstrip()
     return [
-        "" if sign == " " and (place >= len(written) or written[max(0, place - 1) : place] in {"", " "}) else sign
+        ""
+        if sign == " "
+        and (place >= len(written) or written[max(0, place - 1) : place] in {"", " "})
+        else sign
         for place, sign in enumerate(spaced)
     ]
 
