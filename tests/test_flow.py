@@ -355,6 +355,9 @@ def test_must_fix_cases_are_reported_apart_and_count_as_goals(make_base, labelle
     missed = evaluate.missed_goals(outcome, recipe.evaluation)
     assert len(missed) == sum(not case.right for case in outcome.must_fix)
     assert len(run.read_json(folder / "metrics.json")["must_fix"]) == 2
+    # The same cases are tried again by every evaluation, whatever rows it judges.
+    assert using.judge_all(folder)[1] == outcome.must_fix
+    assert using.judge_all(folder, labelled / "train.jsonl")[1] == outcome.must_fix
     assert "Must-fix cases" in (folder / "report.html").read_text("utf-8")
 
 

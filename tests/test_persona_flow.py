@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
-from fucina import flow, run, using
+from fucina import diagnosing, flow, run, using
+from fucina.cli import app
 from fucina.errors import DataError, RecipeError
 from fucina.evaluate import TRUE, missed_goals
 from fucina.recipe import parse
@@ -199,6 +201,16 @@ def test_must_fix_cases_of_texts_are_reported_apart_and_count_as_goals(recipe, f
     assert "must be «Nerina.»" in missed[1]
     facts = run.read_json(run.find(folder / "runs" / "a") / "metrics.json")
     assert [case["confidence"] for case in facts["must_fix"]] == [None] * 3
+    assert using.judge_all(folder / "runs" / "a")[1] == outcome.must_fix
+    assert len(diagnosing.diagnose_run(folder / "runs" / "a").must_fix) == 3
+    for verb in ("evaluate", "diagnose"):
+        shown = CliRunner().invoke(app, [verb, str(folder / "runs" / "a")]).output
+        assert "must-fix cases: 1 of 3 right" in shown
+        assert "✗ chi sei?: «Nerina.», answered" in " ".join(shown.split())
+    (folder / "cases.jsonl").unlink()
+    shown = CliRunner().invoke(app, ["evaluate", str(folder / "runs" / "a")])
+    assert shown.exit_code == 0
+    assert "cases.jsonl is not where it was, none was tried" in shown.output
     page = using.report(folder / "runs" / "a").read_text("utf-8")
     assert "Must-fix cases" in page
     assert ">sure<" not in page

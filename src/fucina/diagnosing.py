@@ -106,7 +106,7 @@ def _texts(folder: Path, recipe: "Recipe", facts: dict[str, Any], progress: Prog
         causes=tuple(diagnose.rank_text_causes(case)),
         slices=tuple(diagnose.text_slices(case)),
         errors=tuple(diagnose.text_errors(case)),
-        must_fix=(),
+        must_fix=tuple(facts.get("must_fix", [])),
         answer="text",
     )
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from fucina import evaluate, prepare, run, tasks
-from fucina.reading import read, read_file, settle
+from fucina.reading import read, settle
 from fucina.records import (
     Finding,
     LearningCurve,
@@ -196,26 +196,20 @@ def _demands(
     keys: Mapping[str, str],
 ) -> "Demands":
     """Read what the model will be held against, so that a mistake in it shows before training."""
-    from fucina import data, persona
+    from fucina import persona
+    from fucina.demanded import read_cases
     from fucina.judging import Demands
     from fucina.tasks.grammars import open_grammars
 
-    written, demanded = recipe.evaluation.rules, recipe.evaluation.must_fix
-    task = tasks.of(recipe)
-    if task.answer == "text":
+    written = recipe.evaluation.rules
+    cases = read_cases(recipe, root, split.labels, progress=progress)
+    if tasks.get(recipe.task).answer == "text":
         persona.check(recipe, root, keys)
-        columns, encoding = recipe.data.columns, recipe.data.encoding
-        path = root / demanded if demanded else None
-        own = task.at((root / (demanded or "")).parent)
-        texts = data.load_cases(path, own, columns, encoding=encoding) if path else ()
         held = open_grammars(
             recipe, root / recipe.chat.constrain, base.template, lambda: split.development.examples
         )
-        return Demands(texts=texts, keys=keys, held=held)
+        return Demands(cases=cases, keys=keys, held=held)
     rules = evaluate.load_rules(root / written, split.labels) if written else None
-    cases = read_file(recipe, root / demanded, progress=progress) if demanded else None
-    if cases is not None:
-        evaluate.require_known(cases, split.labels)
     return Demands(rules, cases)
 
 

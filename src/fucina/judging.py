@@ -4,23 +4,36 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fucina import evaluate, persona
+from fucina import evaluate, persona, run, tasks
+from fucina.demanded import answered
 from fucina.models import saved, threads
 from fucina.models.pace import Pace
+from fucina.models.threads import count
 from fucina.models.writer import ROWS
-from fucina.records import Case, Dataset, Outcome, Predictions, Spans, Split, Texts
+from fucina.records import (
+    Dataset,
+    Evaluation,
+    Outcome,
+    Predictions,
+    Progress,
+    Spans,
+    Split,
+    Texts,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from concurrent.futures import ThreadPoolExecutor
 
     from fucina.config import Recipe
+    from fucina.demanded import Demanded
     from fucina.evaluate.rules import Rules
     from fucina.journal import Journal
     from fucina.models.base import Base
     from fucina.models.constrain import Held
+    from fucina.models.writer import Writer
 
-__all__ = ["Demands", "judge_run"]
+__all__ = ["Demands", "judge_run", "judge_written"]
 
 
 class Demands:
@@ -28,8 +41,7 @@ class Demands:
 
     Args:
         rules: The user's rules, judged as one more baseline.
-        cases: Rows that must be right.
-        texts: Cases that an answer in words must get right.
+        cases: What must be right.
         keys: Name of a variable to the key of an endpoint.
         held: What answers are held to while they are written.
     """
@@ -37,13 +49,11 @@ class Demands:
     def __init__(
         self,
         rules: "Rules | None" = None,
-        cases: Dataset | None = None,
-        texts: "Sequence[Case]" = (),
+        cases: "Demanded" = (),
         keys: "Mapping[str, str] | None" = None,
         held: "Held | None" = None,
     ) -> None:
-        self.rules, self.cases, self.texts, self.keys = rules, cases, texts, keys or {}
-        self.held = held
+        self.rules, self.cases, self.keys, self.held = rules, cases, keys or {}, held
 
 
 def judge_run(
@@ -106,10 +116,7 @@ def _texts(
         progress=journal.progress,
         lap=journal.lap,
     )
-    if not demands.texts:
-        return outcome
-    learned = set(split.development.prompts)
-    found = evaluate.must_fix_texts(model, demands.texts, learned, threads=pool)
+    found = answered(model, demands.cases, set(split.development.prompts), threads=pool)
     return replace(outcome, must_fix=found)
 
 
@@ -163,8 +170,47 @@ def _labels(
         progress=journal.progress,
         lap=journal.lap,
     )
-    if demands.cases is None:
-        return outcome
-    learned = set(split.development.prompts)
-    found = evaluate.must_fix(model, demands.cases, learned, threads=pool)
+    found = answered(model, demands.cases, set(split.development.prompts), threads=pool)
     return replace(outcome, must_fix=found)
+
+
+def judge_written(
+    folder: Path,
+    recipe: "Recipe",
+    model: "Writer",
+    rows: Dataset,
+    keys: "Mapping[str, str]",
+    *,
+    threads: "ThreadPoolExecutor",
+    progress: Progress,
+) -> Evaluation:
+    """Judge what the model of a run writes; a persona beside its base, which writes for it too.
+
+    Args:
+        folder: Of the run.
+        recipe: What was asked.
+        model: As it was saved.
+        rows: To be answered.
+        keys: Name of a variable to the key of an endpoint, for rules that a model judges.
+        threads: Where answers are computed.
+        progress: Shows steps.
+    """
+    config, seed, task = recipe.evaluation, recipe.seed, tasks.of(recipe)
+    plain = saved.untrained_writer(recipe, model.base, workers=count(threads), pace=model.pace)
+    learned = run.read_rows(folder / "development.parquet")[0].examples
+    against = persona.open_persona(
+        folder, recipe, learned, rows.examples, plain, keys=keys, threads=threads,
+        progress=progress,
+    )  # fmt: skip
+    judged, _ = evaluate.measure_texts(
+        model, rows, config, seed=seed, threads=threads, name="model", task=task,
+        persona=against, progress=progress,
+    )  # fmt: skip
+    if against is None:
+        return judged
+    written = plain.predict(rows.examples, threads=threads, progress=progress)
+    base = evaluate.marked(written, rows.examples, task, against)
+    judged = evaluate.beside(
+        judged, "base", evaluate.judge_texts(base, config, name="base", seed=seed)
+    )
+    return replace(judged, persona=against.facts())

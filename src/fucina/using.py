@@ -19,6 +19,7 @@ from fucina.records import (
     Dataset,
     Evaluation,
     Example,
+    MustFix,
     Predictions,
     Progress,
     Spans,
@@ -27,10 +28,9 @@ from fucina.records import (
 )
 
 if TYPE_CHECKING:
-    from fucina.config import Recipe
-    from fucina.models.writer import Writer
+    pass
 
-__all__ = ["compare", "foretell", "judge", "predict", "report", "test_set"]
+__all__ = ["compare", "foretell", "judge", "judge_all", "predict", "report", "test_set"]
 
 
 def predict(
@@ -61,6 +61,21 @@ def judge(
 ) -> Evaluation:
     """Judge the model of a run on its own test set, or on another labelled file.
 
+    See `judge_all`, which holds it against the cases of its recipe as well.
+    """
+    return judge_all(folder, path, progress=progress, say=say, keys=keys)[0]
+
+
+def judge_all(
+    folder: Path,
+    path: Path | None = None,
+    *,
+    progress: Progress = silent,
+    say: Callable[[str], None] = silent,
+    keys: Mapping[str, str] | None = None,
+) -> tuple[Evaluation, tuple[MustFix, ...]]:
+    """Judge the model of a run, and hold it against the cases that must be right.
+
     Args:
         folder: The run.
         path: The file; None for the test set.
@@ -71,62 +86,29 @@ def judge(
     Raises:
         RunError: The stored test set is not the one the run was locked to.
     """
+    from fucina import demanded
+    from fucina.judging import judge_written
     from fucina.models.ensemble import Ensemble
     from fucina.models.marker import Marker
 
+    folder = run.find(folder)
     with _threads() as pool:
         recipe, model = load_model(folder, workers=_count(pool))
         rows = (
             test_set(folder) if path is None else reading.read_file(recipe, path, progress=progress)
         )
-        config, seed = recipe.evaluation, recipe.seed
-        if isinstance(model, Ensemble):
-            return evaluate.measure(
-                model, rows, config, seed=seed, threads=pool, name="model", progress=progress
-            )[0]
+        told = {"threads": pool, "progress": progress}
+        measured = {**told, "seed": recipe.seed, "name": "model"}
         if isinstance(model, Marker):
-            return evaluate.measure_spans(
-                model, rows, config, seed=seed, threads=pool, name="model", progress=progress
-            )[0]
-        model.pace.tell = say
-        return _judge_texts(
-            run.find(folder), recipe, model, rows, keys or {}, threads=pool, progress=progress
-        )
-
-
-def _judge_texts(
-    folder: Path,
-    recipe: "Recipe",
-    model: "Writer",
-    rows: Dataset,
-    keys: Mapping[str, str],
-    *,
-    threads: ThreadPoolExecutor,
-    progress: Progress,
-) -> Evaluation:
-    """Judge what a model writes; a persona beside its base, which has to write for it too."""
-    from fucina import persona
-    from fucina.models import saved
-
-    config, seed, task = recipe.evaluation, recipe.seed, tasks.of(recipe)
-    plain = saved.untrained_writer(recipe, model.base, workers=_count(threads), pace=model.pace)
-    learned = run.read_rows(folder / "development.parquet")[0].examples
-    against = persona.open_persona(
-        folder, recipe, learned, rows.examples, plain, keys=keys, threads=threads,
-        progress=progress,
-    )  # fmt: skip
-    judged, _ = evaluate.measure_texts(
-        model, rows, config, seed=seed, threads=threads, name="model", task=task,
-        persona=against, progress=progress,
-    )  # fmt: skip
-    if against is None:
-        return judged
-    written = plain.predict(rows.examples, threads=threads, progress=progress)
-    base = evaluate.marked(written, rows.examples, task, against)
-    judged = evaluate.beside(
-        judged, "base", evaluate.judge_texts(base, config, name="base", seed=seed)
-    )
-    return replace(judged, persona=against.facts())
+            return evaluate.measure_spans(model, rows, recipe.evaluation, **measured)[0], ()
+        cases = demanded.of_run(folder, recipe, run.read_json(folder / "data.json")["labels"])
+        if isinstance(model, Ensemble):
+            judged = evaluate.measure(model, rows, recipe.evaluation, **measured)[0]
+        else:
+            model.pace.tell = say
+            judged = judge_written(folder, recipe, model, rows, keys or {}, **told)
+        learned = set(run.read_rows(folder / "development.parquet")[0].prompts) if cases else ()
+        return judged, demanded.answered(model, cases, learned, threads=pool)
 
 
 def test_set(folder: Path) -> Dataset:

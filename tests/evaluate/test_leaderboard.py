@@ -45,6 +45,16 @@ def test_of_losses_the_lowest_is_best():
     assert found.winner == "b/1"
 
 
+def test_a_run_that_is_alone_has_nobody_to_win_against():
+    found = _contest("f1", {"a/1": 0.9}, set())
+    assert (found.winner, found.verdict) == ("", "a/1 is alone")
+    board = Leaderboard((found, _contest("f1", {"a/1": 0.9, "b/1": 0.9}, set())))
+    for shown in (evaluate.as_markdown(board), evaluate.as_html(board)):
+        assert " *" not in shown
+    rows = csv.DictReader(io.StringIO(evaluate.as_table(board)))
+    assert [row["winner"] for row in rows] == ["0", "0", "0"]
+
+
 def test_runs_whose_tokens_differ_are_ranked_but_not_judged():
     def compare(*_):
         raise RunError("tokens differ.", fix="Compare others.")
@@ -59,7 +69,7 @@ def test_runs_whose_tokens_differ_are_ranked_but_not_judged():
 def test_every_format_holds_every_run_and_the_page_loads_nothing():
     one = _contest("f1", {"a/1": 0.5, "b/1": 0.8}, {("a/1", "b/1")})
     two = Contest(
-        "sql | odd", "accuracy", 9, "ffff0000", (_standing("b/2", 0.3),), "b/2 is alone", "b/2"
+        "sql | odd", "accuracy", 9, "ffff0000", (_standing("b/2", 0.3),), "b/2 wins", "b/2"
     )
     board = Leaderboard((one, two))
     markdown = evaluate.as_markdown(board)

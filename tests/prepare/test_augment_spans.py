@@ -194,7 +194,7 @@ def test_a_text_that_train_marks_otherwise_is_left_out(folder):
 
 
 def test_rows_is_for_texts_and_rows_per_label_for_types(folder):
-    with pytest.raises(RecipeError, match="augment.rows=9 does nothing.*rows_per_label"):
+    with pytest.raises(RecipeError, match=r"augment.rows=9 does nothing.*rows_per_label"):
         augment(_recipe("augment.rows=9"), folder, folder / "out.jsonl")
     recipe = _recipe("augment.rows=9", task="entities.text")
     assert len(augment(recipe, folder, folder / "out.jsonl").rows) == 9

@@ -158,7 +158,7 @@ def test_a_person_edits_words_and_a_slip_is_named_with_its_line(endpoint, folder
 
 def test_a_prompt_for_a_label_is_refused(endpoint, folder):
     prompts = [{"label": "PER", "prompt": "Frasi", "rows": 3}]
-    with pytest.raises(RecipeError, match="synthesis.prompts.label=PER does nothing"):
+    with pytest.raises(RecipeError, match=r"synthesis.prompts.label=PER does nothing"):
         write_examples(_recipe(endpoint, prompts=prompts), folder, "")
 
 

@@ -81,7 +81,7 @@ def _show(found: "Diagnosis", *, errors: int) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    from fucina.cli.screen import console
+    from fucina.cli.screen import console, show_must_fix
 
     console.print(found.symptom, markup=False)
     console.print()
@@ -113,16 +113,8 @@ def _show(found: "Diagnosis", *, errors: int) -> None:
     for error in found.errors[:errors]:
         tell(error)
     if found.must_fix:
-        wrong = [case for case in found.must_fix if not case["right"]]
-        console.print(
-            f"\nMust-fix cases: {len(found.must_fix) - len(wrong)} of {len(found.must_fix)} right"
-        )
-        for case in wrong:
-            console.print(
-                f"  ✗ {case['prompt']}: {case['target']}, answered {case['answer']} "
-                f"({case['confidence']:.0%})",
-                markup=False,
-            )
+        console.print()
+        show_must_fix(found.must_fix)
 
 
 def _scored(part: "Slice") -> str:

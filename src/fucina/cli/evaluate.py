@@ -26,6 +26,7 @@ def command(
         print_json,
         reporting,
         score_table,
+        show_must_fix,
         show_traits,
         slice_tables,
     )
@@ -33,9 +34,12 @@ def command(
 
     folder = find(run)
     with reporting(quiet=as_json) as (progress, say):
-        evaluation = using.judge(folder, data, progress=progress, say=say, keys=os.environ)
+        evaluation, cases = using.judge_all(
+            folder, data, progress=progress, say=say, keys=os.environ
+        )
+    recipe, held = read_recipe(folder), [asdict(case) for case in cases]
     if as_json:
-        print_json({"run": str(folder), **asdict(evaluation)})
+        print_json({"run": str(folder), **asdict(evaluation), "must_fix": held})
         return
     name = "its test set" if data is None else str(data)
     title = f"{folder} on {evaluation.rows} rows of {name}"
@@ -45,11 +49,17 @@ def command(
     if evaluation.per_label:
         console.print()
         console.print(per_label_table(evaluation.per_label, spans="f1" in evaluation.scores))
-    task = tasks.of(read_recipe(folder))
+    task = tasks.of(recipe)
     parts = {part.name: part.task.judging.headline for part in task.choices.parts}
     for table in slice_tables(evaluation, task.judging.headline, parts):
         console.print()
         console.print(table)
+    if held:
+        console.print()
+        show_must_fix(held)
+    elif recipe.evaluation.must_fix is not None:
+        gone = f"\nmust-fix cases: {recipe.evaluation.must_fix} is not where it was, none was tried"
+        console.print(gone, markup=False)
     cost = evaluation.cost
     if "prompt_tokens_mean" in cost:
         console.print(

@@ -30,6 +30,7 @@ __all__ = [
     "print_json",
     "reporting",
     "score_table",
+    "show_must_fix",
     "show_traits",
     "signed",
     "slice_tables",
@@ -226,6 +227,18 @@ def slice_tables(
             )
         found.append(table)
     return found
+
+
+def show_must_fix(cases: Sequence[Mapping[str, Any]]) -> None:
+    """How many of the cases that must be right are, and those that are not."""
+    wrong = [case for case in cases if not case["right"]]
+    console.print(f"must-fix cases: {len(cases) - len(wrong)} of {len(cases)} right")
+    for case in wrong:
+        sure = "" if case["confidence"] is None else f" ({case['confidence']:.0%})"
+        console.print(
+            f"  ✗ {case['prompt']}: {case['target']}, answered {case['answer']}{sure}",
+            markup=False,
+        )
 
 
 def per_label_table(per_label: Mapping[str, Mapping[str, float]], *, spans: bool = False) -> Table:

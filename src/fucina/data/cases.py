@@ -28,7 +28,7 @@ def load_cases(path: Path, task: Task, columns: Mapping[str, str], *, encoding: 
     Raises:
         DataError: A case asks nothing or demands nothing, or an expression is none; with the line.
     """
-    found = []
+    found, task = [], task.at(path.parent)
     for number, row in read_as(path, encoding):
         where = f"{path}, line {number}"
         musts = {key: _expressions(row.get(key), key, where) for key in ("must", "must_not")}

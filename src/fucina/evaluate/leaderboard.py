@@ -40,7 +40,7 @@ def contest(
     ranked = sorted(standings, key=lambda s: s.score.value if low else -s.score.value)
     best, *others = ranked
     if not others:
-        return replace(first, standings=(best,), verdict=f"{best.run} is alone", winner=best.run)
+        return replace(first, standings=(best,), verdict=f"{best.run} is alone")
     held = [best, *(_against(best, other, compare) for other in others)]
     runner_up = held[1]
     if runner_up.p_value is None:

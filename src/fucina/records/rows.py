@@ -97,8 +97,8 @@ class Example:
             folder: Of the file.
 
         Example:
-            >>> row = Example("?", "!", fields={"database": "b.db"}, paths={"database": "/job/b.db"})
-            >>> row.fields_at(Path("/job/mended"))["database"]
+            >>> row = Example("?", "!", fields={"file": "b.db"}, paths={"file": "/job/b.db"})
+            >>> row.fields_at(Path("/job/mended"))["file"]
             '../b.db'
         """
         return {**self.fields, **{name: _from(folder, to) for name, to in self.paths.items()}}

@@ -186,8 +186,8 @@ def label_shift(case: Case) -> Cause | None:
         (f"{most}: {learned[most] / total:.0%} of training, {asked[most] / rows:.0%} of the test",),
         "Give training the shares of use and read balanced accuracy."
         if case.by_words
-        else "Give training the shares of use, or set loss.class_weights=balanced and read balanced "
-        "accuracy.",
+        else "Give training the shares of use, or set loss.class_weights=balanced and read "
+        "balanced accuracy.",
         "usually 1 to 5 points.",
         {} if case.by_words else {"loss.class_weights": "balanced"},
     )

@@ -185,8 +185,9 @@ def overfitting(training: Training) -> Cause | None:
         "are learnt by heart.",
         (f"held-out loss {lowest:.3f} at epoch {best}, {curves.held[-1]:.3f} at the end",
          f"training loss {curves.train[0]:.3f}, then {curves.train[-1]:.3f}"),
-        f"Train for {max(2, best + 1)} epochs{' with fewer adapted layers and a smaller rank' * lora}, "
-        "keep the best epoch, and stop early.",
+        f"Train for {max(2, best + 1)} epochs"
+        f"{' with fewer adapted layers and a smaller rank' * lora}, keep the best epoch, and stop "
+        "early.",
         "a lower held-out loss and better confidence; accuracy usually by 0 to 3 points."
         if training.of_labels else f"at least {curves.held[-1] - lowest:.2f} nats a token.",
         {

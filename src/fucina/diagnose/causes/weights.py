@@ -43,5 +43,7 @@ def within(section: type[Settings], name: str, value: int) -> int:
         >>> within(ModelConfig, "max_length_tokens", 100_000)
         32768
     """
-    most = [bound.le for bound in section.model_fields[name].metadata if isinstance(bound, Le)]
-    return min(value, *(int(one) for one in most))
+    for bound in section.model_fields[name].metadata:
+        if isinstance(bound, Le):
+            value = min(value, int(str(bound.le)))
+    return value
