@@ -126,20 +126,20 @@ def test_true_answers_of_the_sample_fit_the_grammars_of_their_task():
     from fucina.models.constrain import Held
     from fucina.models.scratch import tokenizer_of
     from fucina.models.template import open_template
-    from fucina.reading import read_file
+    from fucina.reading import read_subject
     from fucina.recipe import load
 
     names = [form for name in tasks.names()
-             for form in (name, *(f"{name}.{own}" for own in tasks.get(name).forms))]  # fmt: skip
+             for form in (name, *(f"{name}.{own}" for own in tasks.get(name).choices.forms))]  # fmt: skip
     held_names = []
     for name in names:
-        task, folder = tasks.get(name), tasks.folder(name)
+        folder = tasks.folder(name)
+        recipe, _ = load(folder / "recipe.yaml", [f"task={name}"] if "." in name else [])
+        task = tasks.of(recipe)
         if not task.choices.grammars:
             continue
         held_names.append(name)
-        own = [f"task={name}"] if "." in name else []
-        recipe, _ = load(folder / "recipe.yaml", own)
-        rows = read_file(recipe, folder / recipe.data.train).examples
+        rows = read_subject(recipe, folder).train.examples
         template = open_template(tokenizer_of([row.target for row in rows]))
         for make in task.choices.grammars.values():
             held = Held(lambda asked, make=make, rows=rows: make(rows, asked), template)
@@ -151,7 +151,7 @@ def test_one_tag_a_row_is_a_grammar_too():
     from fucina.models.constrain import check_grammar
 
     train = [Example("Che mare", "#mare")]
-    for make in tasks.get("hashtags").grammars.values():
+    for make in tasks.get("hashtags").choices.grammars.values():
         check_grammar(make(train, train)[0])
 
 
@@ -167,3 +167,30 @@ def test_both_numbers_are_shown(make_decoder, posts):
     assert "Held to the grammar, and free" in page
     free = flow.train(_recipe(make_decoder("llama"), posts, "none"), posts)
     assert evaluate.held_and_free(evaluate.facts(free)) == []
+
+
+def test_each_part_is_held_to_its_own_grammar(make_decoder, posts):
+    moods = [
+        {"text": text, "label": "gioia" if "mare" in tags else "quiete"} for text, tags in POSTS
+    ]
+    said = [{"prompt": f"Che fai {text}?", "answer": f"Niente, {tags}"} for text, tags in POSTS]
+    for name, rows in (("moods", moods), ("said", said)):
+        lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+        (posts / f"{name}.jsonl").write_text("\n".join(lines), "utf-8")
+    recipe, _ = parse(
+        f"{{task: multitask, name: a, output: '{posts}/runs', model: {{base: "
+        f"'{make_decoder('llama')}'}}, multitask: {{parts: ["
+        "{name: tags, task: hashtags, train: train.jsonl, test: test.jsonl, system: T}, "
+        "{name: mood, task: classification, train: moods.jsonl, test: moods.jsonl, system: M}, "
+        "{name: talk, task: chat, train: said.jsonl, test: said.jsonl, system: S}]}, "
+        "data: {allow_duplicates: true}, chat: {max_new_tokens: 30, constrain: auto}, "
+        "evaluation: {bootstrap_samples: 100}, training: {epochs: 1}, adapter: {rank: 2}}"
+    )
+    outcome = flow.train(recipe, posts)
+    moods = outcome.parts["mood"]
+    assert set(moods.predictions.answers) <= {"gioia", "quiete"}
+    assert {b.name for b in moods.baselines} == {"majority", "words", "characters", "base", "free"}
+    tags = outcome.parts["tags"].predictions
+    assert all(TAGS.fullmatch(a) for a, end in zip(tags.answers, tags.ended, strict=True) if end)
+    assert len(outcome.parts["talk"].predictions.answers) == len(POSTS)
+    assert outcome.parts["talk"].headline == "perplexity"
