@@ -107,6 +107,31 @@ def test_folds_leave_each_held_out_row_once_with_its_loss(make_decoder, spoken):
     )
 
 
+@pytest.mark.parametrize("folds", [0, 3])
+def test_tokens_of_all_members_and_epochs_are_counted(folds, make_decoder, load_decoder, spoken):
+    recipe = _recipe(make_decoder("llama"), spoken, f"folds.count={folds}")
+    outcome, folder = flow.train(recipe, spoken), _newest(spoken)
+    development, fold = run.read_rows(folder / "development.parquet")
+    rendered = [load_decoder("llama").template.render(row) for row in development.examples]
+    learn = [[own for own, out in zip(rendered, fold, strict=True) if out != member]
+             for member in range(folds or 1)]  # fmt: skip
+    metrics = run.read_json(folder / "metrics.json")
+    assert metrics["tokens"] == {
+        "read": 2 * sum(len(own.ids) for rows in learn for own in rows),
+        "learnt": 2 * sum(int(own.supervised.sum()) for rows in learn for own in rows),
+    }
+    told = f"training read {metrics['tokens']['read']:,} tokens in all epochs"
+    assert told in next((folder / "logs").glob("*.log")).read_text("utf-8")
+    assert told.capitalize() in (folder / "report.html").read_text("utf-8")
+    texts, cost = outcome.predictions, metrics["model"]["cost"]
+    assert cost["answer_tokens_mean"] == np.mean(texts.written)
+    assert run.read_texts(folder / "predictions.parquet")[1].read == texts.read
+    asked = [len(load_decoder("llama").template.asked(row))
+             for row in run.read_texts(folder / "predictions.parquet")[0].examples]  # fmt: skip
+    assert list(texts.read) == asked
+    assert texts.cut == ()
+
+
 @pytest.mark.parametrize("kind", ["lora", "full"])
 def test_a_member_learns_to_write_in_a_stack_as_it_does_alone(kind, load_decoder, pool):
     from fucina.records import Example
@@ -447,15 +472,21 @@ def test_an_answer_that_is_too_long_is_refused_by_the_name_of_its_row(side, make
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])  # turned positions, and a table of them
-def test_writing_ends_where_the_base_has_no_positions_left(kind, make_decoder, spoken):
+def test_writing_ends_where_the_base_has_no_positions_left(
+    kind, make_decoder, load_decoder, spoken
+):
     recipe = _recipe(make_decoder(kind), spoken, "model.max_length_tokens=256",
                      "chat.max_new_tokens=400", "training.epochs=1")  # fmt: skip
-    flow.train(recipe, spoken)
+    said = []
+    flow.train(recipe, spoken, say=said.append)
+    full = load_decoder(kind).positions < 800
+    assert any("chat.max_new_tokens=400 is more than half" in one for one in said) == full
     folder = _newest(spoken)
     long = "il mare " * 300
     answers = using.predict(folder, [long, "ciao", "e la nebbia di domani mattina?"])
     alone = [using.predict(folder, [text]).answers[0] for text in (long, "ciao")]
     assert list(answers.answers[:2]) == alone  # a full row does not stop the others
+    assert answers.cut == (0,)
 
 
 def test_a_long_question_is_cut_as_rows_are(load_decoder):

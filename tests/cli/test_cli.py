@@ -552,7 +552,12 @@ def test_a_chat_recipe_trains_and_answers_in_80_columns(assistant, tmp_path):
     assert one.returncode == 0, one.stderr
     (tmp_path / "asked.txt").write_text("Che tempo fa?\n\nE domani?\n", encoding="utf-8")
     rows = json.loads(_run("predict", run, tmp_path / "asked.txt", "--json").stdout)
-    assert [set(row) for row in rows] == [{"text", "answer", "ended"}] * 2
+    names = {"text", "answer", "ended", "cut", "prompt_tokens", "answer_tokens"}
+    assert [set(row) for row in rows] == [names] * 2
+    assert all(0 < row["answer_tokens"] <= 96 < row["prompt_tokens"] + 96 for row in rows)
+    assert "one answer" in said[0]
+    long = _run("predict", run, "Che tempo fa sul mare? " * 900)
+    assert "(not read whole: only" in long.stdout
     assert one.stdout.rstrip("\n").removesuffix(" …") == rows[0]["answer"]
 
 
