@@ -38,7 +38,8 @@ class ChatConfig(Settings):
         str,
         Field(
             description="What answers are held to while they are written: none; auto, what the "
-            "task knows of its answers; or a Lark grammar (.lark) or JSON schema (.json)."
+            "task knows of its answers; another of its grammars by name; or a Lark grammar "
+            "(.lark) or JSON schema (.json)."
         ),
     ] = "none"
     constitution: Annotated[
