@@ -387,3 +387,36 @@ def test_repaired_rows_keep_their_spans(marked):
     first = reading.read_file(recipe, marked / "train.jsonl")
     assert [row.spans for row in again.examples] == [row.spans for row in first.examples[:-1]]
     assert np.array_equal(again.prompts, first.prompts[:-1])
+
+
+def test_how_sure_spans_are_is_calibrated_on_held_out_rows(make_base, marked):
+    rows = [row for shift in range(8) for row in _rows()]
+    for number, row in enumerate(rows):
+        row["text"] += f" {number}"
+    _lines(marked / "train.jsonl", rows)
+    recipe = _recipe(
+        make_base("bert"),
+        marked,
+        "folds.count=3",
+        "training.epochs=6",
+        "data.allow_duplicates=true",
+    )
+    outcome = flow.train(recipe, marked)
+    folder, found = _newest(marked), outcome.calibration
+    assert found.rows == sum(map(len, run.read_spans(folder / "out_of_fold.parquet")[1].answers))
+    assert run.read_json(folder / "calibration.json")["temperature"] == found.temperature != 1
+    assert found.after.value < found.before.value
+    sure = using.predict(folder, list(outcome.predictions.prompts)).confidences
+    # Without the file the same spans are marked, as surely as before calibration.
+    (folder / "calibration.json").unlink()
+    raw = using.predict(folder, list(outcome.predictions.prompts))
+    assert raw.answers == outcome.predictions.answers
+    for own, before in zip(sure, raw.confidences, strict=True):
+        odds = np.array(before) / (1 - np.minimum(before, 1 - 1e-9))
+        cooled = odds ** (1 / found.temperature)
+        assert own == pytest.approx(cooled / (1 + cooled), abs=1e-3)
+    page = (folder / "report.html").read_text("utf-8")
+    assert "Does 90 % mean nine of ten?" in page
+    assert "held-out spans" in page
+    plain = _recipe(make_base("bert"), marked, "evaluation.calibrate=false")
+    refuse_idle(plain)  # it does something for spans too

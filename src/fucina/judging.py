@@ -128,9 +128,13 @@ def _spans(
     journal: "Journal",
     pool: "ThreadPoolExecutor",
 ) -> Outcome[Spans]:
+    calibration = evaluate.calibrate_spans(out_of_fold, recipe.evaluation, seed=recipe.seed)
+    if calibration is not None:
+        journal.trust(calibration)
+    journal.lap("calibrating")
     workers = threads.count(pool)
     model = saved.load_marker(journal.folder, recipe, base, split.labels, workers=workers)
-    return evaluate.span_outcome(
+    outcome = evaluate.span_outcome(
         model,
         split,
         out_of_fold,
@@ -139,6 +143,7 @@ def _spans(
         progress=journal.progress,
         lap=journal.lap,
     )
+    return replace(outcome, calibration=calibration)
 
 
 def _labels(

@@ -170,12 +170,12 @@ def _show(outcome: "Outcome", curve: "LearningCurve | None", missed: "Sequence[s
     from fucina import run
     from fucina.cli.screen import console, interval
     from fucina.evaluate import facts, sentences
+    from fucina.records import Predictions
 
     _show_scores(outcome)
-    if outcome.calibration is not None:
-        for sentence in sentences(facts(outcome)):
-            console.print(sentence, markup=False)
-    else:
+    for sentence in sentences(facts(outcome)):
+        console.print(sentence, markup=False)
+    if not isinstance(outcome.predictions, Predictions):
         _show_answers(outcome.predictions)
     for row in run.read_json(Path(outcome.folder) / "metrics.json")["expectations"]:
         word = "met" if row["met"] else "missed"

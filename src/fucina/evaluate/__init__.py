@@ -18,6 +18,7 @@ from fucina.evaluate.persona import Persona, idle, lines_of, persona_sentences
 from fucina.evaluate.report import report
 from fucina.evaluate.report_costs import tokens_told
 from fucina.evaluate.rules import load_rules
+from fucina.evaluate.span_trust import calibrate_spans
 from fucina.evaluate.spans import compare_spans, judge_spans, measure_spans, span_outcome
 from fucina.evaluate.summary import as_csv, missed_goals, verdict
 from fucina.evaluate.text_outcome import text_outcome
@@ -40,6 +41,7 @@ __all__ = [
     "baselines_of_parts",
     "beside",
     "calibrate",
+    "calibrate_spans",
     "compare",
     "compare_spans",
     "compare_texts",

@@ -13,6 +13,7 @@ from fucina.evaluate.hardest import text_errors
 from fucina.evaluate.judge import codes, judge
 from fucina.evaluate.measure import measure
 from fucina.evaluate.rules import Rules
+from fucina.evaluate.span_trust import whether_right
 from fucina.evaluate.spans import span_errors
 from fucina.evaluate.summary import verdict
 from fucina.metrics import (
@@ -134,13 +135,18 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         errors = text_errors(predictions, outcome.headline, outcome.evidence)
         return {**found, "errors": errors}
     if isinstance(predictions, Spans):
-        return {**found, "answer": "spans", "errors": span_errors(predictions)}
+        found |= {"answer": "spans", "errors": span_errors(predictions)}
+        predictions = whether_right(predictions)
+    else:
+        found["errors"] = _errors(predictions)
+    if not predictions.targets:
+        return found  # no span was marked in the test
     bins = reliability(predictions.probabilities, codes(predictions))
     found["reliability"] = [asdict(bin) for bin in bins]
     if outcome.calibration is not None:
         trusted = _trusted(predictions, outcome.calibration)
         found["calibration"] = {**asdict(outcome.calibration), "test": trusted}
-    return {**found, "errors": _errors(predictions)}
+    return found
 
 
 def _trusted(predictions: Predictions, calibration: Calibration) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """The parts of a report that only spans have."""
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 from fucina.evaluate import charts
 from fucina.evaluate.page import figure, section, table
 from fucina.evaluate.report_texts import beside
+from fucina.evaluate.trust import sentences
 
 __all__ = ["span_parts"]
 
@@ -30,8 +32,25 @@ def span_parts(facts: Mapping[str, Any]) -> list[str]:
             "both.",
             figure(charts.confusion(model["confusion"], model["labels"])),
         ),
+        _trust(facts),
         _errors(facts.get("errors", [])),
     ]
+
+
+def _trust(facts: Mapping[str, Any]) -> str:
+    """Whether spans are right as often as their confidence says."""
+    found = facts.get("calibration")
+    if found is None:
+        return ""
+    before = found["test"]["reliability_before"] if found["temperature"] != 1 else []
+    how = (
+        "Each dot is a group of marked spans of the test rows, by how sure the model is of what "
+        "is likelier, that they are right or that they are not; below the line it is surer than "
+        "it should be, above it less sure; rings are before calibration."
+    )
+    told = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences(facts))
+    drawn = figure(charts.reliability(facts["reliability"], before))
+    return section("Does 90 % mean nine of ten?", how, drawn + told)
 
 
 def _errors(errors: Sequence[Mapping[str, Any]]) -> str:

@@ -14,26 +14,38 @@ def sentences(facts: Mapping[str, Any]) -> list[str]:
     Args:
         facts: The content of metrics.json.
     """
-    found = facts["calibration"]
-    said = [_calibrated(found), _unlike(facts)]
+    found = facts.get("calibration")
+    if found is None:
+        return []
+    if facts.get("answer") == "spans":
+        return [_calibrated(found, "spans")]
+    said = [_calibrated(found, "rows"), _unlike(facts)]
     if found["target"] is not None:
         said.append(_abstains(found, facts["model"]["rows"]))
     return [sentence for sentence in said if sentence]
 
 
-def _calibrated(found: Mapping[str, Any]) -> str:
+def _calibrated(found: Mapping[str, Any], what: str) -> str:
     before, after = found["before"], found["after"]
     if found["temperature"] == 1.0:
         return (
             f"Confidence is off by {before['value']:.3f} "
+<<<<<<< HEAD
             f"[{before['low']:.3f}, {before['high']:.3f}] on {found['rows']} held-out rows and "
             "is left as it is: no temperature makes it clearly better."
+||||||| parent of 164d335 (How sure a span is means what it says: one temperature, fitted on held-out spans)
+            f"[{before['low']:.3f}, {before['high']:.3f}] on {found['rows']} held-out rows and "
+            "is left as it is: no temperature lowers their log loss."
+=======
+            f"[{before['low']:.3f}, {before['high']:.3f}] on {found['rows']} held-out {what} and "
+            "is left as it is: no temperature lowers their log loss."
+>>>>>>> 164d335 (How sure a span is means what it says: one temperature, fitted on held-out spans)
         )
     return (
         f"Confidence was off by {before['value']:.3f} "
-        f"[{before['low']:.3f}, {before['high']:.3f}] on {found['rows']} held-out rows; a "
+        f"[{before['low']:.3f}, {before['high']:.3f}] on {found['rows']} held-out {what}; a "
         f"temperature of {found['temperature']:.2f} makes it {after['value']:.3f} "
-        f"[{after['low']:.3f}, {after['high']:.3f}], and on the test rows "
+        f"[{after['low']:.3f}, {after['high']:.3f}], and on the test {what} "
         f"{found['test']['ece_after']:.3f} instead of {found['test']['ece_before']:.3f}."
     )
 

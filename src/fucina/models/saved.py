@@ -123,7 +123,8 @@ def load_marker(
         RunError: A file is missing or broken, or the base is not the one it was trained on.
     """
     headed = _by_class(folder, recipe, base, len(tag_names(types)), workers)
-    return Marker(base, headed.stacks, tuple(types), headed.lexicon, headed.lexical)
+    temperature, _ = _calibration(folder)
+    return Marker(base, headed.stacks, tuple(types), headed.lexicon, headed.lexical, temperature)
 
 
 def _by_class(folder: Path, recipe: "Recipe", base: "Base", labels: int, workers: int) -> ByClass:

@@ -66,7 +66,6 @@ IDLE = {
         "evaluation.rules": LEAVE_OUT,
         "evaluation.must_fix": LEAVE_OUT,
         "evaluation.max_error": LEAVE_OUT,
-        "evaluation.calibrate": LEAVE_OUT,
         "augment.rows": "set augment.rows_per_label",
         "synthesis.prompts.label": "leave it out, or write it as name:",
         "phases.rows_per_label": "leave it out: rows is the target of all",
