@@ -24,7 +24,7 @@ class AugmentConfig(Settings):
         Field(
             description="Base cases, each with the columns of the task, such as text and label. "
             "What is asked may have {slot}, [what may be left out] and (one|or|other), an answer "
-            "{slot}."
+            "{slot}; a slot called like a type of spans marks what stands in it."
         ),
     ] = ()
     cases_file: Annotated[
@@ -33,7 +33,11 @@ class AugmentConfig(Settings):
     ] = None
     rows_per_label: Annotated[
         int | None,
-        Field(ge=1, description="Rows a label shall have, those of train counted; none: all."),
+        Field(
+            ge=1,
+            description="Rows a label, or a type of spans, shall have, those of train counted; "
+            "none: all.",
+        ),
     ] = None
     rows: Annotated[
         int | None,
