@@ -63,9 +63,13 @@ def _moved(job):
 
 
 def test_repaired_copies_in_a_new_folder(job, make_decoder):
+    with (job / "rows" / "train.jsonl").open("a", encoding="utf-8") as file:
+        broken = {"question": "PerchÃ© Ada?", "sql": "SELECT 1", "database": "../basi/soci.sql"}
+        file.write(json.dumps(broken) + "\n")
     subject, findings = reading.audit(_recipe(f"model.base={make_decoder('llama')}"), job)
     report = write_repaired(subject, findings, job / "out" / "mended")
     assert report["files"][0]["dropped"]
+    assert report["files"][0]["rewritten"]
     new = job / "out" / "mended" / "train.jsonl"
     assert {line["database"] for line in _lines(new)} == {"../../basi/soci.sql"}
     assert _lead(new) == _lead(new.with_name("test.jsonl")) == {str(job / "basi" / "soci.sql")}

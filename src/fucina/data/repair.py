@@ -54,8 +54,10 @@ def _mended(example: Example, new: New, read: Read | None) -> Example:
     if isinstance(new, str):
         return replace(example, prompt=new)
     if isinstance(new, Mapping):
+        # Its file stands elsewhere than this program, so its paths are given whole.
+        fresh = read({**new, **example.paths}) if read else example
         return replace(
-            read(new) if read else example, origin=example.origin, group=example.group, fields=new
+            fresh, origin=example.origin, group=example.group, fields=new, paths=example.paths
         )
     spoken = Example.of_conversation(new, tools=example.tools, group=example.group)
     fields = {"messages": new, "tools": example.tools}

@@ -30,16 +30,8 @@ def _calibrated(found: Mapping[str, Any], what: str) -> str:
     if found["temperature"] == 1.0:
         return (
             f"Confidence is off by {before['value']:.3f} "
-<<<<<<< HEAD
-            f"[{before['low']:.3f}, {before['high']:.3f}] on {found['rows']} held-out rows and "
-            "is left as it is: no temperature makes it clearly better."
-||||||| parent of 164d335 (How sure a span is means what it says: one temperature, fitted on held-out spans)
-            f"[{before['low']:.3f}, {before['high']:.3f}] on {found['rows']} held-out rows and "
-            "is left as it is: no temperature lowers their log loss."
-=======
             f"[{before['low']:.3f}, {before['high']:.3f}] on {found['rows']} held-out {what} and "
-            "is left as it is: no temperature lowers their log loss."
->>>>>>> 164d335 (How sure a span is means what it says: one temperature, fitted on held-out spans)
+            "is left as it is: no temperature makes it clearly better."
         )
     return (
         f"Confidence was off by {before['value']:.3f} "

@@ -100,59 +100,9 @@ class Marker:
         nothing = np.zeros((forms.shape[0], len(tag_names(self.types))))
         tables = [nothing if table is None else table.scores(forms) for table in self.lexical]
         return torch.from_numpy(np.stack(tables))
-<<<<<<< HEAD
-||||||| parent of 164d335 (How sure a span is means what it says: one temperature, fitted on held-out spans)
-
-    def _logits(self, batch: Batch) -> Tensor:
-        """The scores of the tags of all tokens of a batch by all members, k x b*L x c."""
-        parts = []
-        first = self.stacks[0]
-        batch = batch.to(first.device)
-        hidden = first.trunk.run(batch) if first.trunk is not None else None
-        for stack in self.stacks:
-            k = stack.members
-            # Rows are copied k times only above the trunk, where the members differ.
-            wide = Batch(
-                batch.ids.repeat(k, 1),
-                batch.mask.repeat(k, 1),
-                None if hidden is None else hidden.repeat(k, 1, 1),
-                k,
-            )
-            worker = stack.borrow()
-            try:
-                with torch.no_grad():
-                    parts.append(stack.token_logits(wide, worker).cpu())
-            finally:
-                stack.give_back(worker)
-        return torch.cat(parts)
-=======
-
-    def _logits(self, batch: Batch) -> Tensor:
-        """The scores of the tags of all tokens of a batch by all members, k x b*L x c."""
-        parts = []
-        first = self.stacks[0]
-        batch = batch.to(first.device)
-        hidden = first.trunk.run(batch) if first.trunk is not None else None
-        for stack in self.stacks:
-            k = stack.members
-            # Rows are copied k times only above the trunk, where the members differ.
-            wide = Batch(
-                batch.ids.repeat(k, 1),
-                batch.mask.repeat(k, 1),
-                None if hidden is None else hidden.repeat(k, 1, 1),
-                k,
-            )
-            worker = stack.borrow()
-            try:
-                with torch.no_grad():
-                    parts.append(stack.token_logits(wide, worker).cpu())
-            finally:
-                stack.give_back(worker)
-        return torch.cat(parts)
 
 
 def _cooled(sure: Sequence[float], temperature: float) -> tuple[float, ...]:
     """How sure spans are, each against not being one, under a temperature."""
     odds = np.array([[one, 1 - one] for one in sure]).reshape(-1, 2)
     return tuple(apply_temperature(odds, temperature)[:, 0].tolist())
->>>>>>> 164d335 (How sure a span is means what it says: one temperature, fitted on held-out spans)
