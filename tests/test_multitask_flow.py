@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,23 +16,39 @@ from fucina.recipe import load
 from fucina.repaired import write_repaired
 
 FOLDER = tasks.folder("multitask")
+TEST = 6  # rows of each part
 
 
 @pytest.fixture(scope="module")
-def outcome(make_decoder, tmp_path_factory):
-    """A run of the shipped recipe with two folds, one epoch and goals."""
+def job(tmp_path_factory):
+    """The shipped recipe with few rows of each part."""
     folder = tmp_path_factory.mktemp("multitask")
-    recipe, _ = load(FOLDER / "recipe.yaml", [
-        f"model.base={make_decoder('llama')}", f"output={folder}", "chat.max_new_tokens=8",
+    shutil.copy(FOLDER / "recipe.yaml", folder)
+    shutil.copytree(FOLDER.parent / "text_to_sql" / "databases", folder / "text_to_sql/databases")
+    for task in ("hashtags", "summarization", "text_to_sql"):
+        (folder / task).mkdir(exist_ok=True)
+        for side, count in (("sample", 20), ("test", TEST)):
+            rows = (FOLDER.parent / task / f"{side}.jsonl").read_text("utf-8").splitlines()
+            (folder / task / f"{side}.jsonl").write_text("\n".join(rows[:count]), "utf-8")
+    text = (folder / "recipe.yaml").read_text("utf-8").replace("../", "")
+    (folder / "recipe.yaml").write_text(text, "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def outcome(make_decoder, job):
+    """A run of it with two folds, one epoch and goals."""
+    recipe, _ = load(job / "recipe.yaml", [
+        f"model.base={make_decoder('llama')}", f"output={job}/runs", "chat.max_new_tokens=8",
         "training.epochs=1", "adapter.kind=lora", "adapter.rank=2", "folds.count=2",
         "evaluation.bootstrap_samples=100", "evaluation.goals={tags/f1: 0.9, sql/token_loss: 90}",
     ])  # fmt: skip
-    return flow.train(recipe, FOLDER)
+    return flow.train(recipe, job)
 
 
 def test_each_part_is_judged_on_its_rows_by_its_task(outcome):
     assert list(outcome.parts) == ["tags", "summary", "sql"]
-    assert sum(part.model.rows for part in outcome.parts.values()) == outcome.model.rows == 96
+    assert sum(part.model.rows for part in outcome.parts.values()) == outcome.model.rows == 3 * TEST
     for name, part in outcome.parts.items():
         own = next(p for p in tasks.of(run.read_recipe(Path(outcome.folder))).choices.parts
                    if p.name == name)  # fmt: skip
@@ -142,5 +159,5 @@ def test_other_tools_get_the_conversations_of_all_parts(outcome, tmp_path):
     done = exporting.export_recipe(Path(outcome.folder), "llamafactory", tmp_path / "there")
     assert any("behind the words of its part" in sentence for sentence in done.lost)
     lines = (tmp_path / "there" / "test.jsonl").read_text(encoding="utf-8").splitlines()
-    assert len(lines) == done.rows["test"] == 96
+    assert len(lines) == done.rows["test"] == 3 * TEST
     assert "Scrivi gli hashtag" in lines[0]
