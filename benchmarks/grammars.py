@@ -47,7 +47,9 @@ def sample(name):
     """Training and held-out rows of the sample of a task, or of a form of it."""
     folder = tasks.folder(name)
     recipe, _ = load(folder / "recipe.yaml", [f"task={name}"])
-    return [read_file(recipe, folder / file).examples for file in (recipe.data.train, recipe.data.test)]
+    return [
+        read_file(recipe, folder / file).examples for file in (recipe.data.train, recipe.data.test)
+    ]
 
 
 def conll(name, files):
@@ -102,11 +104,20 @@ def decoder(folder, layers):
     rng = random.Random(0)
     syllables = [a + b for a in "bcdfglmnprstvz" for b in "aeiou"]
     words = [" " + "".join(rng.choices(syllables, k=rng.randint(2, 4))) for _ in range(120_000)] * 2
-    texts = [row.target for name in ("text_to_sql", "hashtags", "entities.json") for row in sample(name)[0]]
+    texts = [
+        row.target
+        for name in ("text_to_sql", "hashtags", "entities.json")
+        for row in sample(name)[0]
+    ]
     scratch.VOCABULARY = VOCABULARY
-    tokenizer = scratch.tokenizer_of([*texts * 3, *("".join(words[i:][:50]) for i in range(0, len(words), 50))])
+    tokenizer = scratch.tokenizer_of(
+        [*texts * 3, *("".join(words[i:][:50]) for i in range(0, len(words), 50))]
+    )
     config = transformers.LlamaConfig(
-        **SHAPE, num_hidden_layers=layers, vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id
+        **SHAPE,
+        num_hidden_layers=layers,
+        vocab_size=len(tokenizer),
+        eos_token_id=tokenizer.eos_token_id,
     )
     transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -136,7 +147,9 @@ def price(title, base, train, rows, make, given, pool):
             seconds[name].append((spent[1] - spent[0]) / (max(said.written) - 1))
     ratio = statistics.median(h / f for f, h in zip(seconds["free"], seconds["held"], strict=True))
     each = 1000 * statistics.median(seconds["free"])
-    print(f"{title:40} {ratio:5.2f} x the {each:.0f} ms of a free step; ready in {ready:.1f} ms each")
+    print(
+        f"{title:40} {ratio:5.2f} x the {each:.0f} ms of a free step; ready in {ready:.1f} ms each"
+    )
 
 
 def main():
@@ -160,7 +173,9 @@ def main():
             fitting(f"{title}: {grammar}", train, rows, make)
     with TemporaryDirectory() as folder, threads.start() as pool:
         base = decoder(Path(folder), given.layers)
-        print(f"{given.layers} layers, {len(base.tokenizer)} tokens, 16 rows, {given.tokens} steps:")
+        print(
+            f"{given.layers} layers, {len(base.tokenizer)} tokens, 16 rows, {given.tokens} steps:"
+        )
         for name in names:
             for grammar, make in tasks.get(name).grammars.items():
                 train, rows = read[name]

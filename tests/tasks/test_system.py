@@ -36,7 +36,7 @@ def test_it_is_said_once_and_first(name):
         assert row.prompt.splitlines()[0] in text
 
 
-def test_a_schema_comes_after_it_and_a_question_that_is_asked_later_has_it_too(tmp_path):
+def test_a_schema_comes_after_it_and_a_question_that_is_asked_later_has_it_too():
     folder = tasks.folder("text_to_sql")
     recipe, _ = load(folder / "recipe.yaml", [f"chat.system={SAID}"])
     row = reading.read_file(recipe, folder / recipe.data.train).examples[0]
