@@ -169,7 +169,7 @@ def main():
     if given.spider:
         sets["text_to_sql, Spider"] = ("text_to_sql", *spider(given.spider))
     for title, (name, train, rows) in sets.items():
-        for grammar, make in tasks.get(name).grammars.items():
+        for grammar, make in tasks.get(name).choices.grammars.items():
             fitting(f"{title}: {grammar}", train, rows, make)
     with TemporaryDirectory() as folder, threads.start() as pool:
         base = decoder(Path(folder), given.layers)
@@ -177,7 +177,7 @@ def main():
             f"{given.layers} layers, {len(base.tokenizer)} tokens, 16 rows, {given.tokens} steps:"
         )
         for name in names:
-            for grammar, make in tasks.get(name).grammars.items():
+            for grammar, make in tasks.get(name).choices.grammars.items():
                 train, rows = read[name]
                 price(f"{name}: {grammar}", base, train, rows[:16], make, given, pool)
 

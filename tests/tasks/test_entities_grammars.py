@@ -30,7 +30,7 @@ def form(request):
 
 def _held(form, train):
     template = open_template(tokenizer_of([ODD, "PER ORG"]))
-    return Held(lambda rows: tasks.get(form).grammars["names"](train, rows), template)
+    return Held(lambda rows: tasks.get(form).choices.grammars["names"](train, rows), template)
 
 
 def test_right_answers_fit_whatever_stands_in_the_text(form):
@@ -68,14 +68,16 @@ def test_a_random_model_keeps_the_form_only_where_it_is_held(kind, form, load_de
     rows = [
         _rows(form, [], f"Domani Ada vede il mare da {city}") for city in ("Bari", "Pisa", "Susa")
     ]
-    held = Held(lambda asked: tasks.get(form).grammars["names"](train, asked), base.template)
+    held = Held(
+        lambda asked: tasks.get(form).choices.grammars["names"](train, asked), base.template
+    )
     stack = build(
         base, AdapterConfig(kind="head"), members=1, labels=0, seed=0, workers=2, whole=True
     )
     valid = {}
     for name, by in (("free", None), ("held", held)):
         said = Writer(base, (stack,), 120, by).predict(rows, threads=pool, foretell=False)
-        scores = tasks.get(form).scores(said.answers, rows)
+        scores = tasks.get(form).judging.scores(said.answers, rows)
         valid[name] = scores["valid_form"].gained.tolist()
         assert by is None or said.ended.all()
     assert valid == {"free": [0, 0, 0], "held": [1, 1, 1]}
