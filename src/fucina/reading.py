@@ -125,7 +125,7 @@ def read_subject(recipe: "Recipe", root: Path, *, progress: Progress = silent) -
     }
     for place, *own in zip(places, *sides.values(), strict=True):
         _refuse_unread(place, own)
-    whole = {side: _together(own, task) for side, own in sides.items()}
+    whole = {side: _together(places, own, task) for side, own in sides.items()}
     return data.Subject(
         whole["train"],
         whole.get("validation"),
@@ -195,7 +195,7 @@ def _has(places: Sequence[Source], side: str) -> bool:
     return not without
 
 
-def _together(sides: Sequence[Dataset], task: tasks.Task) -> Dataset:
+def _together(places: Sequence[Source], sides: Sequence[Dataset], task: tasks.Task) -> Dataset:
     """The rows of one side, those of parts one after the other.
 
     Raises:
@@ -205,7 +205,12 @@ def _together(sides: Sequence[Dataset], task: tasks.Task) -> Dataset:
     if not parts:
         return whole
     # Columns differ from part to part: such rows are written again as conversations.
-    examples = tuple(replace(row, fields={}) for side in sides for row in side.examples)
+    # A group of one part has nothing to do with that of the same name in another.
+    examples = tuple(
+        replace(row, fields={}, group=f"{place.name}/{row.group}".strip("/") if row.group else "")
+        for place, side in zip(places, sides, strict=True)
+        for row in side.examples
+    )
     findings = tuple(finding for side in sides for finding in side.findings)
     there = {row.facts["part"] for row in examples}
     empty = [part.name for part in parts if part.name not in there]

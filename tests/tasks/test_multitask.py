@@ -10,6 +10,7 @@ from fucina.errors import DataError, FucinaError, RecipeError
 from fucina.metrics import value_of
 from fucina.recipe import dump, parse
 from fucina.records import Example
+from fucina.repaired import write_repaired
 
 SHOPS = ("del forno", "della latteria", "del ferramenta", "della libreria", "del vivaio", "del fioraio",
          "della merceria", "del barbiere", "della pescheria", "dell'edicola")  # fmt: skip
@@ -220,7 +221,7 @@ def test_conversations_with_a_part_become_the_same_rows(job):
     """As `audit --fix` and `diagnose --apply` write them."""
     recipe = _recipe(TAGS, SQL, MOOD)
     subject = reading.read_subject(recipe, job)
-    _write(job / "spoken.jsonl", data.to_rows(subject.train, {}))
+    _write(job / "spoken.jsonl", data.to_rows(subject.train, {}, job))
     again = reading.read_file(recipe, job / "spoken.jsonl")
     assert again.fingerprint == subject.train.fingerprint
 
@@ -272,3 +273,40 @@ def test_a_test_text_that_another_part_learns_is_warned_of(job):
 def test_scores_of_parts_are_told_apart_from_those_of_all_rows():
     whole = {"perplexity": 1, "tags/f1": 2, "my.part/f1": 3}
     assert evaluate.outside({"tags", "my.part"}, whole) == {"perplexity": 1}
+
+
+def test_groups_of_one_name_in_two_parts_are_two_groups(job):
+    _write(job / "posts.jsonl", [{**row, "day": "1"} for row in POSTS[:4]] + POSTS[4:])
+    _write(job / "moods.jsonl", [{**row, "day": "1"} for row in MOODS[:4]] + MOODS[4:])
+    day = "group: day, system"
+    recipe = _recipe(TAGS.replace("system", day), MOOD.replace("system", day))
+    groups = {row.group for row in reading.read_subject(recipe, job).train.examples}
+    assert groups == {"tags/1", "mood/1", ""}
+
+
+def test_broken_letters_are_mended_in_the_row_of_their_part(job, tmp_path):
+    pytest.importorskip("ftfy")
+    _write(job / "posts.jsonl", [*POSTS, {"testo": "La cittÃ  si sveglia.", "hashtags": "#alba"}])
+    recipe = _recipe(TAGS, MOOD)
+    subject = reading.read_subject(recipe, job)
+    done = write_repaired(subject, data.audit(subject), tmp_path / "fixed")
+    assert [row["row"] for row in done["files"][0]["rewritten"]] == ["posts.jsonl:41"]
+    again = reading.read_file(recipe, tmp_path / "fixed" / "train.jsonl")
+    mended = next(row for row in again.examples if row.target == "#alba")
+    assert mended.messages[1].content == "La città si sveglia."
+    assert mended.facts["part"] == "tags"
+
+
+def test_words_that_no_row_says_are_warned_of(job):
+    _, findings = _read(job, TAGS, SQL.replace("settings", "system: Scrivi., settings"))
+    assert "unsaid_system" in [finding.check for finding in findings]
+
+
+def test_a_case_that_must_be_right_says_its_part(job):
+    _write(
+        job / "cases.jsonl", [{"part": "mood", "prompt": "che bello il sole", "answer": "gioia"}]
+    )
+    task = tasks.of(_recipe(TAGS, MOOD))
+    [case] = data.load_cases(job / "cases.jsonl", task, {}, encoding="utf-8")
+    assert case.example.messages[0].content == "Umore."
+    assert case.example.target == "gioia"

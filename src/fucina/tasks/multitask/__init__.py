@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from fucina import tasks
 from fucina.config import task_sections
 from fucina.errors import DataError, RecipeError, nearest
-from fucina.records import Example, Grammar, Message, Ratio
+from fucina.records import Dataset, Example, Finding, Grammar, Message, Ratio
 from fucina.settings_file import explain
 from fucina.tasks import Choices, Judging, Part, Paths, Task
 from fucina.tasks.multitask.labels import in_words
@@ -87,7 +87,12 @@ def _part(config: PartConfig) -> Part:
     task = _set(task, config, where)
     if task.answer == "label":
         task = in_words(task)
-    spoken = replace(task, to_example=partial(_spoken, task.to_example, config))
+    checks = (*task.judging.checks, partial(_unsaid, config))
+    spoken = replace(
+        task,
+        to_example=partial(_spoken, task.to_example, config),
+        judging=replace(task.judging, checks=checks),
+    )
     files = {"columns": dict(config.columns), "group": config.group}
     sides = {side: getattr(config, side) for side in ("train", "validation", "test")}
     return Part(config.name, spoken, {**sides, **files})
@@ -121,6 +126,20 @@ def _spoken(
     return replace(example, messages=turns, facts={**example.facts, "part": config.name})
 
 
+def _unsaid(config: PartConfig, rows: Dataset) -> list[Finding]:
+    """Words of the system that no row says, because all have their own."""
+    said = {row.messages[0].content for row in rows.examples}
+    if config.system is None or config.system in said:
+        return []
+    return [
+        Finding(
+            "unsaid_system", "warning",
+            f"no {rows.name} row begins with the words of its part: all say what the system says.",
+            "Leave out system.",
+        )
+    ]  # fmt: skip
+
+
 def _to_example(parts: Mapping[str, Part], row: Mapping[str, Any]) -> Example:
     """Read a row that says its part, with what is asked as `prompt` or as a conversation."""
     name = str(row.get("part") or "").strip()
@@ -130,12 +149,11 @@ def _to_example(parts: Mapping[str, Part], row: Mapping[str, Any]) -> Example:
             fix="Write parts: a list of name, task and train (docs/how-to/multi-task.md).",
         )
     if name not in parts:
+        near = f"{nearest(name, parts)} " if name else ""
         raise DataError(
             f"there is no part {name!r}." if name else "which part asks?",
-            fix=f"{nearest(name, parts)} "
-            * bool(name)
-            + f"Parts: {', '.join(parts)}; say which in a column part of the rows, or predict … "
-            "--field part=NAME.",
+            fix=f"{near}Parts: {', '.join(parts)}; say which in a column part of the rows, or "
+            "predict … --field part=NAME.",
         )
     task = parts[name].task
     given = {key: value for key, value in row.items() if key not in {"prompt", "answer", "part"}}
