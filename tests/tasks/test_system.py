@@ -16,7 +16,7 @@ SAID = "Rispondi con ciò che ti chiedono e basta."
 WRITERS = [
     form
     for name in tasks.names()
-    for form in (name, *(f"{name}.{own}" for own in get(name).forms))
+    for form in (name, *(f"{name}.{own}" for own in get(name).choices.forms))
     if get(form).answer == "text"
 ]
 

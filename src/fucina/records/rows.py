@@ -139,6 +139,20 @@ class Example:
             messages=turns[: last + 1], tools=tuple(tools), left_out=turns[last + 1 :],
         )  # fmt: skip
 
+    def after(self, system: str) -> "Example":
+        r"""The row with that before what the system says in it; as it is where it says nothing.
+
+        Example:
+            >>> turns = [Message("system", "soci(id)"), Message("assistant", "SELECT 1")]
+            >>> Example.of_conversation(turns).after("Solo SQL.").messages[0].content
+            'Solo SQL.\n\nsoci(id)'
+        """
+        if not self.messages or self.messages[0].role != "system":
+            return self
+        first, *rest = self.messages
+        said = replace(first, content=f"{system}\n\n{first.content}")
+        return replace(self, messages=(said, *rest))
+
 
 def _from(folder: Path, path: str) -> str:
     """A path as seen from a folder; as it is where they are on different drives."""

@@ -285,20 +285,10 @@ def of(recipe: "Recipe") -> Task:
     task = get(recipe.task)
     configure = task.choices.configure
     task = configure(getattr(recipe, task.name)) if configure else task
-    # The rows of a conversation say themselves what the system says.
-    return task if task.conversations else replace(task, to_example=_told(task, recipe.chat.system))
-
-
-def _told(task: Task, system: str | None) -> Callable[[Mapping[str, Any]], Example]:
-    def to_example(row: Mapping[str, Any]) -> Example:
-        example = task.to_example(row)
-        if not example.messages or example.messages[0].role != "system":
-            return example
-        first, *rest = example.messages
-        said = replace(first, content=f"{system}\n\n{first.content}")
-        return replace(example, messages=(said, *rest))
-
-    return to_example if system else task.to_example
+    system, to_example = recipe.chat.system, task.to_example
+    if system is None or task.conversations:  # whose rows say themselves what the system says
+        return task
+    return replace(task, to_example=lambda row: to_example(row).after(system))
 
 
 def folder(name: str) -> Path:
