@@ -17,7 +17,7 @@ WRITERS = [
     form
     for name in tasks.names()
     for form in (name, *(f"{name}.{own}" for own in get(name).choices.forms))
-    if get(form).answer == "text"
+    if get(form).answer == "text" and name != "multitask"
 ]
 
 
@@ -45,6 +45,15 @@ def test_a_schema_comes_after_it_and_a_question_that_is_asked_later_has_it_too()
     assert first.content.startswith(f"{SAID}\n\n")
     plain = reading.read_file(load(folder / "recipe.yaml")[0], folder / recipe.data.train)
     assert first.content == f"{SAID}\n\n{plain.examples[0].messages[0].content}"
+
+
+def test_a_part_of_several_has_it_said_before_its_schema_too():
+    folder = tasks.folder("multitask")
+    parts = [{"name": "sql", "task": "text_to_sql", "train": "../text_to_sql/sample.jsonl",
+              "system": SAID}]  # fmt: skip
+    own = [f"multitask={json.dumps({'parts': parts})}", "chat.system=Altro."]
+    row = reading.read(load(folder / "recipe.yaml", own)[0], folder)[0].development.examples[0]
+    assert row.messages[0].content.startswith(f"{SAID}\n\nCREATE TABLE")
 
 
 def test_conversations_that_say_it_themselves_keep_their_own(tmp_path):

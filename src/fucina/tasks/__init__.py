@@ -188,6 +188,12 @@ class Task:
         """The task for rows of a file in a folder, which paths in them are relative to."""
         return replace(self, paths=replace(self.paths, folder=folder))
 
+    def led_by(self, system: str | None) -> "Task":
+        """The task with that before what it has the system say; people's rows say it themselves."""
+        if system is None or self.conversations or self.choices.parts:
+            return self
+        return replace(self, to_example=lambda row: self.to_example(row).after(system))
+
     def read(self, row: Mapping[str, Any], origin: str = "") -> Example:
         """Make an example of a row as a file has it, and remember the row.
 
@@ -285,10 +291,7 @@ def of(recipe: "Recipe") -> Task:
     task = get(recipe.task)
     configure = task.choices.configure
     task = configure(getattr(recipe, task.name)) if configure else task
-    system, to_example = recipe.chat.system, task.to_example
-    if system is None or task.conversations:  # whose rows say themselves what the system says
-        return task
-    return replace(task, to_example=lambda row: to_example(row).after(system))
+    return task.led_by(recipe.chat.system)
 
 
 def folder(name: str) -> Path:

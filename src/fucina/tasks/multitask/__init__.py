@@ -84,7 +84,7 @@ def _part(config: PartConfig) -> Part:
             f"{where}: {task.name} answers with spans, and this model writes.",
             fix=f"Set its task: {forms}.",
         )
-    task = _set(task, config, where)
+    task = _set(task, config, where).led_by(config.system)
     if task.answer == "label":
         task = in_words(task)
     checks = (*task.judging.checks, partial(_unsaid, config))
