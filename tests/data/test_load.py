@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fucina import data, reading
-from fucina.data.conversations import to_messages
+from fucina.data.written import to_messages
 from fucina.errors import DataError, RecipeError
 from fucina.recipe import parse
 from fucina.tasks import get

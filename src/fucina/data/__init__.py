@@ -7,12 +7,12 @@ from fucina.data.audit.quality import Quality, quality
 from fucina.data.cases import load_cases
 from fucina.data.columns import to_columns
 from fucina.data.constitution import load_constitution
-from fucina.data.conversations import to_messages, to_rows
 from fucina.data.known import Known
 from fucina.data.load import load
 from fucina.data.repair import repair
 from fucina.data.rows import SUFFIXES, read_as
 from fucina.data.similar import group_similar
+from fucina.data.written import to_messages, to_rows
 
 __all__ = [
     "SUFFIXES",
