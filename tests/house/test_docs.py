@@ -85,6 +85,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*/recipe*.yaml"))
 def _few(path, folder, step):
     """Every nth row of a file, so that each label still has some."""
     rows = path.read_text(encoding="utf-8").splitlines()[::step]
+    folder.mkdir(exist_ok=True)
     (folder / path.name).write_text("\n".join(rows) + "\n", encoding="utf-8")
     return folder / path.name
 
@@ -96,9 +97,9 @@ def test_an_example_trains_on_few_rows(path, make_base, make_decoder, tmp_path):
     base = make_decoder("llama") if texts else make_base("bert")
     # Sides of parts, or of the recipe: the files with few of their rows in their place.
     few = [
-        {side: str(_few(path.parent / name, tmp_path, 2 if texts else 5))
+        {side: str(_few(path.parent / name, tmp_path / str(number), 2 if texts else 5))
          for side, name in place.files.items()}
-        for place in reading.sources(recipe)
+        for number, place in enumerate(reading.sources(recipe))
     ]  # fmt: skip
     overrides = [f"data.{side}={file}" for side, file in few[0].items()]
     if parts := tasks.of(recipe).choices.parts:

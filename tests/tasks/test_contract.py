@@ -52,8 +52,8 @@ def _golden(task):
 
 
 def _asked(task):
-    folder = str(tasks.folder(task.name))
-    return [task.to_example({**case["row"], "folder": folder}) for case in _golden(task)]
+    own = task.at(tasks.folder(task.name))
+    return [own.read(case["row"]) for case in _golden(task)]
 
 
 def test_golden_rows_become_the_written_prompt_and_target(task):
