@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from fucina.config.endpoint import AtOnce, KeyVariable, ModelName, Retries, Seconds, Url
 from fucina.config.settings import Settings
 
 __all__ = ["ConstitutionConfig", "JudgeConfig", "RuleConfig"]
@@ -72,29 +73,15 @@ class RuleConfig(Settings):
 class JudgeConfig(Settings):
     """A model behind an OpenAI-compatible endpoint that decides rules written in words."""
 
-    url: Annotated[
-        str, Field(description="Base address, up to /v1, such as http://localhost:11434/v1.")
-    ]
-    model: Annotated[str, Field(min_length=1, description="Name of the model at the endpoint.")]
-    key_variable: Annotated[
-        str,
-        Field(
-            pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-            description="Environment variable that holds the key; the key is never written.",
-        ),
-    ] = "FUCINA_API_KEY"
+    url: Url
+    model: ModelName
+    key_variable: KeyVariable = "FUCINA_API_KEY"
     temperature: Annotated[
         float, Field(ge=0, le=2, description="How freely it answers; 0 judges alike each time.")
     ] = 0.0
-    timeout_s: Annotated[
-        float, Field(gt=0, le=3600, description="Seconds to wait for one answer.")
-    ] = 60.0
-    retries: Annotated[
-        int, Field(ge=0, le=20, description="Tries after a failed request, with growing pauses.")
-    ] = 3
-    requests_at_once: Annotated[
-        int, Field(ge=1, le=64, description="Requests that wait for an answer together.")
-    ] = 4
+    timeout_s: Seconds = 60.0
+    retries: Retries = 3
+    requests_at_once: AtOnce = 4
 
 
 class ConstitutionConfig(Settings):

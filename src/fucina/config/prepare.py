@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from fucina.config.endpoint import AtOnce, KeyVariable, ModelName, Retries, Seconds, Url
 from fucina.config.settings import Settings
 
 __all__ = ["AugmentConfig", "PhaseConfig", "PromptConfig", "SynthesisConfig"]
@@ -85,17 +86,9 @@ class PromptConfig(Settings):
 class SynthesisConfig(Settings):
     """Examples written by a model behind an OpenAI-compatible endpoint (`fucina synthesize`)."""
 
-    url: Annotated[
-        str, Field(description="Base address, up to /v1, such as http://localhost:11434/v1.")
-    ]
-    model: Annotated[str, Field(min_length=1, description="Name of the model at the endpoint.")]
-    key_variable: Annotated[
-        str,
-        Field(
-            pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-            description="Environment variable that holds the key; the key is never written.",
-        ),
-    ] = "FUCINA_API_KEY"
+    url: Url
+    model: ModelName
+    key_variable: KeyVariable = "FUCINA_API_KEY"
     prompts: Annotated[
         tuple[PromptConfig, ...], Field(min_length=1, description="What is asked: a list.")
     ]
@@ -105,15 +98,9 @@ class SynthesisConfig(Settings):
     temperature: Annotated[
         float, Field(ge=0, le=2, description="How freely the model writes; low repeats itself.")
     ] = 1.0
-    timeout_s: Annotated[
-        float, Field(gt=0, le=3600, description="Seconds to wait for one answer.")
-    ] = 120.0
-    retries: Annotated[
-        int, Field(ge=0, le=20, description="Tries after a failed request, with growing pauses.")
-    ] = 4
-    requests_at_once: Annotated[
-        int, Field(ge=1, le=64, description="Requests under way at the same time.")
-    ] = 2
+    timeout_s: Seconds = 120.0
+    retries: Retries = 4
+    requests_at_once: AtOnce = 2
     examples_shown: Annotated[
         int, Field(ge=0, le=100, description="Rows of train shown for {examples}; never of test.")
     ] = 5

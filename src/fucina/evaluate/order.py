@@ -27,19 +27,7 @@ def texts_like(texts: Texts, like: Texts) -> Texts:
     for row, key in enumerate(zip(texts.prompts, texts.targets, strict=True)):
         places.setdefault(key, []).append(row)
     keys = zip(like.prompts, like.targets, strict=True)
-    rows = [places[key].pop(0) for key in keys]
-    return Texts(
-        like.prompts,
-        like.targets,
-        tuple(texts.answers[row] for row in rows),
-        texts.losses[rows],
-        texts.tokens[rows],
-        texts.ended[rows],
-        {
-            name: replace(mark, gained=mark.gained[rows], possible=mark.possible[rows])
-            for name, mark in texts.marks.items()
-        },
-    )
+    return texts.take([places[key].pop(0) for key in keys])
 
 
 def spans_like(spans: Spans, like: Spans) -> Spans:

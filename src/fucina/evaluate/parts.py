@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fucina.records import Evaluation, Example, Fold, Outcome, Ratio, Split, Texts
+from fucina.records import Evaluation, Example, Fold, Outcome, Split, Texts
 from fucina.tasks import Part
 
 __all__ = [
@@ -32,18 +32,8 @@ def texts_of(part: Part, texts: Texts, rows: Sequence[Example]) -> Texts:
         texts: n answers.
         rows: The n rows.
     """
-    own = rows_of(part, rows)
-    return Texts(
-        tuple(texts.prompts[place] for place in own),
-        tuple(texts.targets[place] for place in own),
-        tuple(texts.answers[place] for place in own) if texts.answers else (),
-        texts.losses[own], texts.tokens[own],
-        texts.ended[own] if len(texts.ended) else texts.ended,
-        {
-            name: Ratio(mark.gained[own], mark.possible[own], mark.descriptive)
-            for name, mark in _under(part.name, texts.marks).items()
-        },
-    )  # fmt: skip
+    own = texts.take(rows_of(part, rows))
+    return replace(own, marks=_under(part.name, own.marks))
 
 
 def split_of(part: Part, split: Split) -> Split:

@@ -94,8 +94,11 @@ def marked(sentence: Sentence, marks: Sequence[Span]) -> list[dict[str, Any]]:
     places = sentence.places()
     found = []
     for mark in marks:
-        inside = [n for n, place in enumerate(places) if mark.start <= place < mark.end]
-        if sentence.text[slice(inside[0], inside[-1] + 1)].strip() if inside else "":
+        inside = [
+            n for n, place in enumerate(places)
+            if mark.start <= place < mark.end and not sentence.text[n].isspace()
+        ]  # fmt: skip
+        if inside:
             found.append(asdict(Span(inside[0], inside[-1] + 1, mark.label)))
     return found
 

@@ -1,7 +1,7 @@
 """What a model answered while it was trained and afterwards."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fucina.records.rows import Span
@@ -78,6 +78,11 @@ class Ratio:
     possible: "np.ndarray"
     descriptive: bool = False
 
+    def take(self, rows: "Sequence[int]") -> "Ratio":
+        """The score of some rows, in that order."""
+        picked = list(rows)
+        return replace(self, gained=self.gained[picked], possible=self.possible[picked])
+
 
 @dataclass(frozen=True)
 class Texts:
@@ -106,6 +111,32 @@ class Texts:
     read: tuple[int, ...] = ()
     written: tuple[int, ...] = ()
     cut: tuple[int, ...] = ()
+
+    def take(self, rows: "Sequence[int]") -> "Texts":
+        """The answers to some rows, in that order; what is not known stays unknown.
+
+        Example:
+            >>> import numpy as np
+            >>> texts = Texts(("a", "b"), ("x", "y"), (), np.array([1.0, 2.0]), np.ones(2),
+            ...               np.zeros(0, bool), cut=(1,))
+            >>> one = texts.take([1])
+            >>> one.prompts, one.losses.tolist(), one.answers, len(one.ended), one.cut
+            (('b',), [2.0], (), 0, (0,))
+        """
+        picked = list(rows)
+        names = ("prompts", "targets", "answers", "read", "written")
+        lists = {name: getattr(self, name) for name in names}
+        return Texts(
+            **{
+                name: tuple(own[row] for row in picked) if own else ()
+                for name, own in lists.items()
+            },
+            losses=self.losses[picked],
+            tokens=self.tokens[picked],
+            ended=self.ended[picked] if len(self.ended) else self.ended,
+            marks={name: mark.take(picked) for name, mark in self.marks.items()},
+            cut=tuple(place for place, row in enumerate(picked) if row in self.cut),
+        )
 
 
 @dataclass(frozen=True)
