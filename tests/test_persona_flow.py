@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fucina import diagnosing, flow, run, using
-from fucina.cli import app
+from fucina.cli.app import app
 from fucina.errors import DataError, RecipeError
 from fucina.evaluate import TRUE, missed_goals
 from fucina.recipe import parse

@@ -56,7 +56,7 @@ def test_the_report_shows_parts_and_what_stands_beside_the_worst_answer():
     parts = slice_scores(TEXTS, ROWS, task, CONFIG, seed=0)
     facts = {
         "against": [], "baselines": [], "headline": "f1", "errors": errors,
-        "model": {"slices": parts, "rows": 4},
+        "model": {"scores": {}, "slices": parts, "rows": 4},
     }  # fmt: skip
     page = "".join(text_parts(facts))
     assert "By half" in page
