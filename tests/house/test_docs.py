@@ -87,6 +87,9 @@ def _few(path, folder, step):
     rows = path.read_text(encoding="utf-8").splitlines()[::step]
     folder.mkdir(exist_ok=True)
     (folder / path.name).write_text("\n".join(rows) + "\n", encoding="utf-8")
+    beside = folder / "databases"  # the rows of questions name theirs from where they lie
+    if (path.parent / beside.name).exists() and not beside.exists():
+        beside.symlink_to((path.parent / beside.name).resolve())
     return folder / path.name
 
 

@@ -48,6 +48,13 @@ CALLS_ALONE = (
     "{% if m.tool_calls %}{{ m.tool_calls[0].function | tojson }}{% else %}{{ m.content }}{% endif %}"
     "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+# In the manner of Llama 4: something stands before the text of a turn that calls.
+OPENED = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.tool_calls %}<|begin|>{{ m.content }}{{ m.tool_calls[0].function | tojson }}"
+    "{% else %}{{ m.content }}{% endif %}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 TURNS = [
     Message("system", "Sei Nerina, guardiana del faro."),
     Message("user", "Com'è il mare?"),
@@ -128,6 +135,7 @@ def test_only_the_last_turn_is_learnt_on_request(open_with):
 
 @pytest.mark.parametrize(("source", "begins", "ends"), [
     (THINKING, "<tool_call>", "</tool_call><|im_end|>"), (CALLS_ALONE, '{"name"', "}<|im_end|>"),
+    (None, "<tool_call>", "</tool_call><|im_end|>"), (OPENED, "<|begin|>{", "}<|im_end|>"),
 ])  # fmt: skip
 def test_tool_calls_are_learnt_and_their_answers_are_not(source, begins, ends, open_with):
     call = {"type": "function", "function": {"name": "mare", "arguments": {"quando": "domani"}}}
@@ -146,6 +154,41 @@ def test_tool_calls_are_learnt_and_their_answers_are_not(source, begins, ends, o
     assert second == "Due metri d'onda.<|im_end|>"
 
 
+def test_a_template_that_writes_no_calls_would_teach_to_say_nothing(open_with):
+    call = {"type": "function", "function": {"name": "mare", "arguments": {}}}
+    turns = [*TURNS[:2], Message("assistant", "", (call,)), *TURNS[1:3]]
+    with pytest.raises(DataError, match="does not write the call of 'mare' in turn 3") as caught:
+        open_with(CHAT).render(Example.of_conversation(turns))
+    assert "chat.template: chatml" in caught.value.fix
+
+
+@pytest.mark.parametrize("system", [True, False])
+def test_chatml_lists_tools_where_the_system_speaks(system, open_with):
+    tools = [{"type": "function", "function": {"name": "mare", "description": "Com'è, più o meno"}}]
+    turns = TURNS if system else TURNS[1:]
+    template = open_with()
+    rendered = template.render(Example.of_conversation(turns, tools=tools))
+    first = rendered.text.partition("<|im_end|>")[0]
+    assert first.startswith("<|im_start|>system\n")
+    assert ("guardiana del faro.\n\n" in first) == system
+    assert '"description": "Com\'è, più o meno"' in first
+    assert rendered.text.count("guardiana") == system
+    assert rendered.text.count("<|im_start|>system") == 1
+    assert _learnt(template, rendered) == [f"{turns[i].content}<|im_end|>" for i in (-3, -1)]
+
+
+def test_an_answer_closed_by_several_special_tokens_is_learnt_up_to_the_end(open_with):
+    """Cohere's newer templates: the response ends, then the turn; writing stops at the second."""
+    source = CHAT.replace("{{ m.content }}", "{{ m.content }}<|begin|>").replace(
+        "<|im_end|>", "{{ eos_token }}"
+    )
+    template = open_with(source)
+    assert template.end == "<|end|>"
+    assert _learnt(template, template.render(Example.of_conversation(TURNS[1:3]))) == [
+        "Grosso.<|begin|><|end|>"
+    ]
+
+
 # In the manner of gpt-oss: a call ends with a token of its own, and what follows it is not learnt.
 CALLING = (
     "{% for m in messages %}"
@@ -153,7 +196,7 @@ CALLING = (
     "{{ m.content }}{{ m.tool_calls[0].function.arguments | tojson }}<|begin|>"
     "{% elif m.role == 'tool' %}<|im_start|>tool\n{{ m.content }}<|im_end|>"
     "{% else %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant{% endif %}"
 )
 # In the manner of DeepSeek: arguments are joined as text.
 JOINING = (
@@ -165,7 +208,7 @@ JOINING = (
 
 
 @pytest.mark.parametrize(("source", "learnt"), [
-    (CALLING, '{"quando": "domani"}<|begin|>'), (JOINING, 'mare {"quando": "domani"}<|im_end|>'),
+    (CALLING, 'to=mare\n{"quando": "domani"}<|begin|>'), (JOINING, 'mare {"quando": "domani"}<|im_end|>'),
 ])  # fmt: skip
 def test_what_a_tool_answers_is_never_learnt(source, learnt, open_with):
     call = {"type": "function", "function": {"name": "mare", "arguments": {"quando": "domani"}}}
@@ -175,9 +218,9 @@ def test_what_a_tool_answers_is_never_learnt(source, learnt, open_with):
     ]  # fmt: skip
     template = open_with(source)
     first, second = _learnt(template, template.render(Example.of_conversation(turns)))
-    assert first.endswith(learnt)
+    assert first.strip() == learnt
     assert "due metri" not in first
-    assert second == "Due metri d'onda.<|im_end|>"
+    assert second.strip() == "Due metri d'onda.<|im_end|>"
 
 
 def test_the_recipes_system_turn_stands_where_a_row_has_none(open_with):

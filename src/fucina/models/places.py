@@ -31,6 +31,10 @@ def find_answers(
     turns = [i for i, message in enumerate(messages) if message.role == "assistant"]
     learnt = turns if template.supervise == "assistant" else turns[-1:]
     begins = _begins(template, messages, example, text, learnt)
+    for place, i in enumerate(learnt):
+        if messages[i].tool_calls:  # what stands before a text may not stand there at use
+            before = template.write(messages[:i], example.tools, asking=True)
+            begins[place] = len(before) if text.startswith(before) else begins[place]
     asking = template.write(messages[:-1], example.tools, asking=True)
     if text.startswith(asking):
         begins[-1] = len(asking)
@@ -38,7 +42,7 @@ def find_answers(
     for i, begin, follow in zip(learnt, begins, [*begins[1:], len(text)], strict=True):
         if messages[i].tool_calls and i + 1 < len(messages):
             follow = min(follow, _where_others_begin(template, messages[: i + 1], example, text))
-        end = text.find(template.end, begin, follow)
+        end = text.find(template.closing, begin, follow)
         said = messages[i].content.strip()
         place = text.find(said, begin, follow)
         if place >= 0 and not messages[i].tool_calls:
@@ -46,8 +50,21 @@ def find_answers(
             if end < stop or template.control_tokens(text[stop:end]):
                 # The end is another turn's: this one ends with nothing but its text.
                 end, follow = -1, follow if i + 1 == len(messages) else stop
-        spans.append((begin, follow if end < 0 else end + len(template.end)))
+        spans.append((begin, follow if end < 0 else end + len(template.closing)))
+        _refuse_lost_calls(template, messages[i], text[slice(*spans[-1])], i + 1)
     return spans
+
+
+def _refuse_lost_calls(template: "Template", turn: Message, written: str, number: int) -> None:
+    """A template that writes no calls would teach an answer of nothing but its end."""
+    for call in turn.tool_calls:
+        if (name := call["function"]["name"]) not in written:
+            raise DataError(
+                f"the chat template ({template.name}) does not write the call of {name!r} in turn "
+                f"{number} where the assistant speaks.",
+                fix="Set chat.template: chatml, which writes calls, or give a Jinja file that "
+                "writes tool_calls.",
+            )
 
 
 def _where_others_begin(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,14 +17,10 @@ from fucina.records import Example, Message
 
 __all__ = ["CHATML", "Rendered", "Template", "open_template"]
 
-# The turns of https://github.com/openai/openai-python/blob/release-v0.28.0/chatml.md; `end` is its
-# end token where the tokenizer has it, else the tokenizer's own.
-CHATML = (
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + END + '\\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-)
+# The turns of https://github.com/openai/openai-python/blob/release-v0.28.0/chatml.md; END is its
+# end token where the tokenizer has it, else the tokenizer's own. Tools and calls of them are
+# written between the words that Hermes 2 Pro and Qwen 2.5 use.
+CHATML = (Path(__file__).parent / "chatml.jinja").read_text(encoding="utf-8").strip()
 
 
 @dataclass(frozen=True)
@@ -68,27 +65,44 @@ class Template:
         """How rows are written, to end a sentence that begins with "rows are written"."""
         return f"by the chat template {self.name}"
 
-    @cached_property
+    @property
     def end(self) -> str:
-        """The special token that ends a turn of the assistant.
+        """The special token with which an answer is over: writing stops there."""
+        return self._special[self.end_id]
+
+    @cached_property
+    def closing(self) -> str:
+        """What ends an answer: `end`, and special tokens that the template writes before it.
 
         Raises:
             ModelError: The template writes none, so a model could never learn to stop.
         """
+        return "".join(self._special[number] for number in self._closing)
+
+    @cached_property
+    def _closing(self) -> list[int]:
+        """The first special token after an answer; up to the tokenizer's end, if it follows."""
         asked, said = Message("user", MARK.format(0)), Message("assistant", MARK.format(1))
         text = self.write([asked, said, Message("user", MARK.format(2))])
         after = text.partition(MARK.format(1))[2].partition(MARK.format(2))[0]
-        special = self._special
-        ids = self.tokenizer(after, add_special_tokens=False)["input_ids"]
-        found = next((number for number in ids if number in special), None)
-        if found is None:
+        ids: list[int] = self.tokenizer(after, add_special_tokens=False)["input_ids"]
+        if MARK.format(1) not in text:
+            raise ModelError(
+                f"the chat template ({self.name}) does not write the text of an answer; templates "
+                "of models that see pictures may want it in another form.",
+                fix="Set chat.template: chatml, or give a Jinja file that writes content.",
+            )
+        begin = next((place for place, number in enumerate(ids) if number in self._special), None)
+        if begin is None:
             raise ModelError(
                 f"the chat template ({self.name}) ends an answer with no special token of the "
                 f"tokenizer: the model could not learn when to stop.",
                 fix="Set chat.template: chatml, or give a template that writes eos_token after "
                 "each answer.",
             )
-        return special[found]
+        run = list(takewhile(self._special.__contains__, ids[begin:]))
+        last = self.tokenizer.eos_token_id
+        return run[: run.index(last) + 1] if last in run else run[:1]
 
     @cached_property
     def _special(self) -> dict[int, str]:
@@ -101,7 +115,7 @@ class Template:
     @property
     def end_id(self) -> int:
         """The number of `end`."""
-        return next(number for number, token in self._special.items() if token == self.end)
+        return self._closing[-1]
 
     @cached_property
     def lead(self) -> str:
@@ -267,7 +281,7 @@ def open_template(
             fix="Use a base whose tokenizer has an eos_token; encoders such as minilm have none.",
         )
     with _explained(name):
-        template.end  # noqa: B018  found once, so that a template without one is refused at once
+        template.closing  # noqa: B018  found once, so that a template without one is refused at once
     return template
 
 
