@@ -64,13 +64,10 @@ def _training(recipe, of_labels, curves, ended):
 def test_every_fix_of_every_setting_is_accepted(kind, accepted, usable):
     task, own, of_labels = KINDS[kind]
     seen, changed = set(), 0
-    for (one, other), curves, ended in itertools.product(
-        itertools.combinations_with_replacement(ASKED, 2), CURVES, ENDED
-    ):
-        head = f"{{task: {task}, name: a, data: {{train: a.jsonl, test: b.jsonl}}}}"
-        recipe = parse(head, [*own, *one, *other])[0]
-        if not usable(recipe):
-            continue
+    head = f"{{task: {task}, name: a, data: {{train: a.jsonl, test: b.jsonl}}}}"
+    pairs = itertools.combinations_with_replacement(ASKED, 2)
+    recipes = [parse(head, [*own, *one, *other])[0] for one, other in pairs]
+    for recipe, curves, ended in itertools.product(filter(usable, recipes), CURVES, ENDED):
         training = _training(recipe, of_labels, curves, ended)
         for check in SETTINGS:
             cause = check(training)

@@ -49,6 +49,16 @@ def test_a_temperature_that_moves_the_error_from_some_rows_to_others_is_not_kept
     assert found.after == found.before
 
 
+def test_confidence_that_says_nothing_is_not_scaled_to_nothing():
+    rng = np.random.default_rng(0)
+    sure = rng.uniform(0.6, 0.9, 400)
+    right = rng.random(400) < 0.3  # whatever was said: of two labels the other is the better bet
+    answers = Predictions(
+        ("a", "b"), np.stack([sure, 1 - sure], axis=1), tuple(np.where(right, "a", "b").tolist())
+    )
+    assert calibrate(answers, CONFIG, seed=0).temperature == 1
+
+
 def test_few_rows_and_false_leave_confidence_alone():
     assert calibrate(_answers(20, sharper=5.0), CONFIG, seed=0).temperature == 1.0
     off = EvaluationConfig(bootstrap_samples=200, calibrate=False)

@@ -6,6 +6,7 @@ import numpy as np
 
 from fucina.evaluate.judge import codes
 from fucina.metrics import (
+    HOTTEST,
     apply_temperature,
     bootstrap,
     expected_calibration_error,
@@ -53,8 +54,10 @@ def calibrate(out_of_fold: Predictions, config: "EvaluationConfig", *, seed: int
         crossed = _crossed(before, targets, seed)
         better = log_loss(crossed, targets) < log_loss(before, targets)
         tried = _error(crossed, targets, config, seed)
-        if better and tried.value < error.low:
-            temperature, mended = fit_temperature(before, targets), tried
+        fitted = fit_temperature(before, targets)
+        worth = fitted < 0.99 * HOTTEST  # there confidence is not scaled, it says nothing
+        if better and worth and tried.value < error.low:
+            temperature, mended = fitted, tried
     calibrated = apply_temperature(before, temperature) if temperature != 1 else before
     right = calibrated.argmax(axis=1) == targets
     points = risk_coverage(calibrated.max(axis=1), right, confidence=config.confidence)

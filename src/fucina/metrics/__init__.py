@@ -1,6 +1,7 @@
 """Pure functions that score answers; they know neither models nor files."""
 
 from fucina.metrics.calibration import (
+    HOTTEST,
     Bin,
     apply_temperature,
     brier,
@@ -33,6 +34,7 @@ from fucina.metrics.statistics import (
 from fucina.metrics.wording import sentences, words
 
 __all__ = [
+    "HOTTEST",
     "Bin",
     "Coverage",
     "SpanCounts",

@@ -10,6 +10,7 @@ from fucina.errors import DataError
 from fucina.metrics.labels import require_some
 
 __all__ = [
+    "HOTTEST",
     "Bin",
     "apply_temperature",
     "brier",

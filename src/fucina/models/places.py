@@ -1,15 +1,16 @@
 """Where the answers stand in a conversation that a chat template has written."""
 
 from collections.abc import Sequence
+from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING
 
-from fucina.errors import DataError
+from fucina.errors import DataError, ModelError
 from fucina.records import Example, Message
 
 if TYPE_CHECKING:
     from fucina.models.template import Template
 
-__all__ = ["MARK", "find_answers", "lead"]
+__all__ = ["find_answers", "find_closing", "lead"]
 
 MARK = "Zq{}Kx"  # stands for the n-th text of a conversation while its place is looked for
 
@@ -133,6 +134,35 @@ def _begins_one_by_one(
             )
         begins.append(len(before))
     return begins
+
+
+def find_closing(template: "Template") -> list[int]:
+    """The first special token after an answer; more of them, up to the tokenizer's end token.
+
+    Raises:
+        ModelError: The template writes none, so a model could never learn to stop.
+    """
+    asked, said = Message("user", MARK.format(0)), Message("assistant", MARK.format(1))
+    text = template.write([asked, said, Message("user", MARK.format(2))])
+    if MARK.format(1) not in text:
+        raise ModelError(
+            f"the chat template ({template.name}) does not write the text of an answer; templates "
+            "of models that see pictures may want it in another form.",
+            fix="Set chat.template: chatml, or give a Jinja file that writes content.",
+        )
+    after = text.partition(MARK.format(1))[2].partition(MARK.format(2))[0]
+    ids: list[int] = template.tokenizer(after, add_special_tokens=False)["input_ids"]
+    run = list(dropwhile(lambda number: number not in template.special, ids))
+    run = list(takewhile(template.special.__contains__, run))
+    if not run:
+        raise ModelError(
+            f"the chat template ({template.name}) ends an answer with no special token of the "
+            f"tokenizer: the model could not learn when to stop.",
+            fix="Set chat.template: chatml, or give a template that writes eos_token after "
+            "each answer.",
+        )
+    last = template.tokenizer.eos_token_id
+    return run[: run.index(last) + 1] if last in run else run[:1]
 
 
 def lead(template: "Template") -> str:

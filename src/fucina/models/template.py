@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from fucina.errors import DataError, ModelError
-from fucina.models.places import MARK, find_answers, lead
+from fucina.models.places import find_answers, find_closing, lead
 from fucina.models.turns import plain_turns
 from fucina.records import Example, Message
 
@@ -68,7 +67,7 @@ class Template:
     @property
     def end(self) -> str:
         """The special token with which an answer is over: writing stops there."""
-        return self._special[self.end_id]
+        return self.special[self.end_id]
 
     @cached_property
     def closing(self) -> str:
@@ -77,35 +76,15 @@ class Template:
         Raises:
             ModelError: The template writes none, so a model could never learn to stop.
         """
-        return "".join(self._special[number] for number in self._closing)
+        return "".join(self.special[number] for number in self._closing)
 
     @cached_property
     def _closing(self) -> list[int]:
-        """The first special token after an answer; up to the tokenizer's end, if it follows."""
-        asked, said = Message("user", MARK.format(0)), Message("assistant", MARK.format(1))
-        text = self.write([asked, said, Message("user", MARK.format(2))])
-        after = text.partition(MARK.format(1))[2].partition(MARK.format(2))[0]
-        ids: list[int] = self.tokenizer(after, add_special_tokens=False)["input_ids"]
-        if MARK.format(1) not in text:
-            raise ModelError(
-                f"the chat template ({self.name}) does not write the text of an answer; templates "
-                "of models that see pictures may want it in another form.",
-                fix="Set chat.template: chatml, or give a Jinja file that writes content.",
-            )
-        begin = next((place for place, number in enumerate(ids) if number in self._special), None)
-        if begin is None:
-            raise ModelError(
-                f"the chat template ({self.name}) ends an answer with no special token of the "
-                f"tokenizer: the model could not learn when to stop.",
-                fix="Set chat.template: chatml, or give a template that writes eos_token after "
-                "each answer.",
-            )
-        run = list(takewhile(self._special.__contains__, ids[begin:]))
-        last = self.tokenizer.eos_token_id
-        return run[: run.index(last) + 1] if last in run else run[:1]
+        return find_closing(self)
 
     @cached_property
-    def _special(self) -> dict[int, str]:
+    def special(self) -> dict[int, str]:
+        """The tokenizer's special tokens: number to text."""
         added = self.tokenizer.added_tokens_decoder
         named = dict(
             zip(self.tokenizer.all_special_ids, self.tokenizer.all_special_tokens, strict=True)
@@ -124,7 +103,7 @@ class Template:
 
     def control_tokens(self, text: str) -> list[str]:
         """Special tokens that stand written in a text, where they would be taken for real ones."""
-        return [token for token in self._special.values() if token and token in text]
+        return [token for token in self.special.values() if token and token in text]
 
     def conversation(self, example: Example) -> tuple[Message, ...]:
         """The turns of a row: its own, or its prompt and target as two; the system's first."""
@@ -231,7 +210,7 @@ class Template:
 
     def ends(self, ids: np.ndarray) -> bool:
         """Whether some tokens hold a special one: calls may end with another than answers do."""
-        return bool(np.isin(ids, list(self._special)).any())
+        return bool(np.isin(ids, list(self.special)).any())
 
     def asked(self, example: Example) -> np.ndarray:
         """The tokens of a row up to where its last answer begins: what a model is given at use."""

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import distributions
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any
 
@@ -94,11 +94,10 @@ def _looked_up(text: str, known: dict[tuple[str, ...], str]) -> tuple[Span, ...]
 
 
 def spacy_models() -> list[str]:
-    """The models of spaCy that are installed; none where it is not."""
+    """The packages of models of spaCy that are installed; none where it is not."""
     if find_spec("spacy") is None:
         return []
-    names = [(one.metadata["Name"] or "").replace("-", "_") for one in distributions()]
-    return sorted(name for name in names if "_core_" in name)
+    return sorted(entry.name for entry in entry_points(group="spacy_models"))
 
 
 def by_spacy(train: Sequence[Example], rows: Sequence[Example]) -> list[tuple[Span, ...]]:
