@@ -319,7 +319,12 @@ def test_a_decoder_learns_to_write_the_same_rows(form, make_decoder, marked):
     text = _text(make_decoder("llama"), marked).replace("task: entities", f"task: entities.{form}")
     outcome = flow.train(parse(text, ["chat.max_new_tokens=8", "folds.count=2"])[0], marked)
     assert {"f1", "valid_form", "in_text", "perplexity"} <= set(outcome.model.scores)
-    assert {baseline.name for baseline in outcome.baselines} == {"majority", "gazetteer", "base"}
+    assert {baseline.name for baseline in outcome.baselines} == {
+        "majority",
+        "gazetteer",
+        "forms",
+        "base",
+    }
     free = next(baseline for baseline in outcome.baselines if baseline.name == "gazetteer")
     assert free.scores["valid_form"].value == 1
     assert free.scores["in_text"].value == 1

@@ -11,7 +11,7 @@ import numpy as np
 from fucina.models.floor import INNER_FOLDS, Floor, logistic
 from fucina.models.lexical import Table, rarity, weigh
 
-__all__ = ["fit"]
+__all__ = ["fit", "fit_forms"]
 
 INVERSE_PENALTY = 10.0  # of forms brought to length 1; flat between 10 and 100 (docs/log.md)
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
@@ -58,7 +58,7 @@ def fit(
         if out.any():
             own, own_bias = logistic(states[~out], tags[~out], tag_count)
             dense[out] = states[out] @ own + own_bias
-            table, shift = _of_forms(forms[~out], tags[~out], tag_count)
+            table, shift = fit_forms(forms[~out], tags[~out], tag_count)
             lexical[out], shifts[out] = table.scores(forms[out]), shift
     losses = {
         (share, other): _log_loss(other * dense + share * (lexical + shifts), tags)
@@ -70,7 +70,7 @@ def fit(
     share, other = next(pair for pair, loss in losses.items() if loss <= least + NO_WORSE)
     if not share:
         return Floor(other * weight * scale, other * bias, None, nothing)
-    table, shift = _of_forms(forms, tags, tag_count)
+    table, shift = fit_forms(forms, tags, tag_count)
     scaled = Table(table.rarity, share * table.weights)
     return Floor(
         other * weight * scale,
@@ -80,8 +80,8 @@ def fit(
     )
 
 
-def _of_forms(forms: Any, tags: np.ndarray, tag_count: int) -> tuple[Table, np.ndarray]:
-    """Logistic regression on forms: weights v x c, and c biases."""
+def fit_forms(forms: Any, tags: np.ndarray, tag_count: int) -> tuple[Table, np.ndarray]:
+    """Logistic regression on the forms of n words, n x v: weights v x c, and c biases."""
     rarities = rarity(forms)
     weight, bias = logistic(
         weigh(forms, rarities), tags, tag_count, inverse_penalty=INVERSE_PENALTY, absent=0.0

@@ -7,7 +7,13 @@ rows for a decoder that writes them.
 from dataclasses import replace
 
 from fucina.tasks import Choices, Judging, Task
-from fucina.tasks.entities.baselines import by_gazetteer, by_spacy, by_word, spacy_models
+from fucina.tasks.entities.baselines import (
+    by_forms,
+    by_gazetteer,
+    by_spacy,
+    by_word,
+    spacy_models,
+)
 from fucina.tasks.entities.grammars import in_json, in_words
 from fucina.tasks.entities.written import (
     as_json,
@@ -31,6 +37,7 @@ MARKED = Task(
         baselines={
             "majority": by_word,
             "gazetteer": by_gazetteer,
+            "forms": by_forms,
             **({"spacy": by_spacy} if spacy_models() else {}),
         },
     ),

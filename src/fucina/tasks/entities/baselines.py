@@ -1,4 +1,4 @@
-"""What names cost nothing: each word's usual tag, the names of train, a model of spaCy."""
+"""What names cost nothing: each word's usual tag, the names of train, forms of words, spaCy."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,11 +7,16 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any
 
-from fucina.models.tags import OUTSIDE, to_spans, to_tags, word_bounds
+import numpy as np
+
+from fucina.models.tags import OUTSIDE, best_path, to_spans, to_tags, word_bounds
+from fucina.models.word_floor import fit_forms
+from fucina.models.word_forms import form_rows, learn_forms
 from fucina.records import Example, Span
 
-__all__ = ["by_gazetteer", "by_spacy", "by_word", "spacy_models", "types_of"]
+__all__ = ["by_forms", "by_gazetteer", "by_spacy", "by_word", "spacy_models", "types_of"]
 
+MOST_WORDS = 40_000  # that forms are learnt from; more take minutes
 LONGEST = 12  # words of a name that is looked up
 SAMPLE = 50  # rows of train by which a model of spaCy is chosen
 # What the models of spaCy call the usual types.
@@ -91,6 +96,38 @@ def _looked_up(text: str, known: dict[tuple[str, ...], str]) -> tuple[Span, ...]
                 break
         place += 1
     return tuple(found)
+
+
+def by_forms(train: Sequence[Example], rows: Sequence[Example]) -> list[tuple[Span, ...]]:
+    """Logistic regression on the letters, capitals and neighbors of each word: no base at all.
+
+    Example:
+        >>> place = (Span(3, 6, "LOC"),)
+        >>> train = [Example(f"Da {name} a me", "", spans=place) for name in ("Bra", "Asi")]
+        >>> by_forms(train * 9, [Example("Da Pra a me", "")])
+        [(Span(start=3, end=6, label='LOC'),)]
+    """
+    types, train = types_of(train), _first_words(train)
+    bounds = [word_bounds(row.prompt) for row in train]
+    pairs = zip(train, bounds, strict=True)
+    tags = np.concatenate([to_tags(row.spans, own, types) for row, own in pairs])
+    if len(np.unique(tags)) < 2:  # nothing is marked, or everything alike
+        return by_word(train, rows)
+    texts = [row.prompt for row in train]
+    lexicon = learn_forms(texts, bounds)
+    table, shift = fit_forms(form_rows(texts, bounds, lexicon), tags, 1 + 2 * len(types))
+    found = []
+    for row in rows:
+        own = word_bounds(row.prompt)
+        scores = table.scores(form_rows([row.prompt], [own], lexicon)) + shift
+        found.append(to_spans(best_path(scores[None])[0], own, types))
+    return found
+
+
+def _first_words(rows: Sequence[Example]) -> Sequence[Example]:
+    """As many rows as hold the words that forms are learnt from."""
+    counts = np.cumsum([len(word_bounds(row.prompt)) for row in rows])
+    return rows[: max(int((counts <= MOST_WORDS).sum()), 1)]
 
 
 def spacy_models() -> list[str]:
