@@ -1,4 +1,4 @@
-"""Strict F1 on public sets of named entities, beside the gazetteer of their training rows.
+"""Strict F1 on public sets of named entities, beside what is free.
 
     python benchmarks/entities.py DATA [rows] [base ...]
 
@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 
 from fucina import flow
 from fucina.recipe import parse
+from fucina.tasks.entities.baselines import spacy_models
 
 SETS = {
     "KIND": ("ner_kind_it/evalita-2023", "WN_train.tsv", "WN_test.tsv"),
@@ -93,17 +94,18 @@ def main():
     if any(base.startswith("decoder") for base in bases):
         made = decoder(data, Path(mkdtemp()))
         bases = [base.replace("decoder", made) for base in bases]
-    print("| set | base | strict F1 | partial F1 | gazetteer | majority | seconds |")
-    print("|---|---|---|---|---|---|---|")
+    free = ["majority", "gazetteer", "forms", *(["spacy"] if spacy_models() else [])]
+    print(f"| set | base | strict F1 | partial F1 | {' | '.join(free)} | seconds |")
+    print("|---|---|---|---|" + "---|" * len(free) + "---|")
     for name in SETS:
         for base in bases:
             outcome, seconds = judged(data, name, rows, base, more)
-            free = {b.name: b.scores["f1"].value for b in outcome.baselines}
+            known = {b.name: b.scores["f1"].value for b in outcome.baselines}
             scores = outcome.model.scores
             print(
                 f"| {name} | {Path(base).name} | {scores['f1']} | "
-                f"{scores['partial_f1'].value:.3f} | {free['gazetteer']:.3f} | "
-                f"{free['majority']:.3f} | {seconds:.0f} |",
+                f"{scores['partial_f1'].value:.3f} | "
+                f"{' | '.join(f'{known[one]:.3f}' for one in free)} | {seconds:.0f} |",
                 flush=True,
             )
 

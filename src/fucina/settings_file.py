@@ -76,6 +76,8 @@ INNER = (
     "dict[",
     "[key]",
 )  # parts of a place that pydantic adds
+WORDS = (("tuple", "list"), ("a valid boolean", "true or false"))  # as YAML has them
+TYPES = {"bool", "int", "float", "str"}  # the same at its end, where a setting may be of several
 
 
 def explain(
@@ -87,6 +89,7 @@ def explain(
     """One sentence for every wrong setting, with its line and the nearest known name."""
     problems: list[str] = []
     fixes: list[str] = []
+    unfit: dict[str, list[str]] = {}  # a setting of several types is wrong once for each
     for wrong in error.errors():
         path = tuple(str(part) for part in wrong["loc"])
         line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), 0)
@@ -105,9 +108,17 @@ def explain(
             problems.append(f"{key}{where}: {wrong['ctx']['error']}")
             fixes.append(f"{key}: {_description(root, path)}")
         else:
-            message = wrong["msg"].lower().replace("tuple", "list")  # YAML has lists
-            problems.append(f"{key}{where}: {message}, not {wrong['input']!r}")
+            message = wrong["msg"].lower()
+            for theirs, ours in WORDS:
+                message = message.replace(theirs, ours)
+            said = unfit.setdefault(f"{key}{where}: {{}}, not {wrong['input']!r}", [])
+            said.append(message.partition(", unable to")[0])
             fixes.append(f"{key}: {_description(root, path)}")
+    for sentence, reasons in unfit.items():
+        every = " or ".join(
+            [reasons[0], *(r.removeprefix("input should be ") for r in reasons[1:])]
+        )
+        problems.append(sentence.replace("{}", every, 1))
     return RecipeError(
         f"{name}: {'; '.join(dict.fromkeys(problems))}.", fix=f"{'; '.join(dict.fromkeys(fixes))}"
     )
@@ -115,6 +126,8 @@ def explain(
 
 def _shown(place: Sequence[str | int]) -> str:
     """A place of the recipe as people write it; items of lists are counted from 1."""
+    if place[-1] in TYPES:
+        place = place[:-1]
     parts = [str(part + 1) if isinstance(part, int) else part for part in place]
     return ".".join(part for part in parts if not part.startswith(INNER))
 

@@ -92,6 +92,7 @@ def test_words_that_are_no_command_are_not_a_defect(words):
     (["train", "nowhere.yaml"], "no recipe nowhere.yaml", "fucina new"),
     (["train", "{recipe}", "training.learning_rat=1e-3"], "unknown setting training.learning_rat", "learning_rate"),
     (["train", "{recipe}", "training.epochs=0"], "training.epochs", "Passes over the rows"),
+    (["train", "{recipe}", "engine.checkpointing=always"], "'auto' or true or false, not", "memory needs it"),
     (["train", "{recipe}", "training.epochs"], "not an override", "section.key=value"),
     (["train", "{recipe}", "data.text=frase_utente"], "no column 'frase_utente'", "data.text"),
     (["train", "{recipe}", "data.train=smaple.jsonl"], "no file", "sample.jsonl"),
