@@ -74,14 +74,17 @@ def conversations(count):
     rows = read(ROOT / "tasks/chat/sample.jsonl")
     plain = [row for row in rows if "tools" not in row]
     talks = [turns(row, "messages", "") for row in plain]
-    joined = [a + b for a, b in zip(talks, talks[1:] + talks[:1], strict=True)]
-    return "\n".join(told[:150]), [Example.of_conversation(talk) for talk in joined[:count]]
+    joined = [
+        a + b + c
+        for a, b, c in zip(talks, talks[1:] + talks[:1], talks[2:] + talks[:2], strict=True)
+    ]
+    return "\n".join(told[:86]), [Example.of_conversation(talk) for talk in joined[:count]]
 
 
 CASES = {
     "small": (transformers.Qwen3Config, SMALL, intents, 256, 16),
     "gemma": (transformers.Gemma3TextConfig, GEMMA, intents, 32, 8),
-    "long": (transformers.Qwen3Config, SMALL, conversations, 56, 8),
+    "long": (transformers.Qwen3Config, SMALL, conversations, 24, 8),
 }
 
 
