@@ -211,3 +211,16 @@ def test_tokens_of_many_texts_are_sampled(load_base):
     exact = np.mean([4, 7])
     assert lengths.mean() == pytest.approx(exact, rel=0.05)
     assert cut == 0
+
+
+def test_a_part_of_the_rows_has_rows_of_every_task():
+    """A probe judges each task by itself, and the rows of one follow those of another."""
+    told = ["tags"] * 30 + ["sql"] * 3
+    rows = [Example(f"row {n}", "x", facts={"part": part}) for n, part in enumerate(told)]
+    data = Dataset("train", tuple(rows))
+    folds = (Fold(tuple(range(0, 33, 2)), tuple(range(1, 33, 2))),)
+    small = plan.part(Split(data, data, folds, ()), 6, 4, seed=0)
+    parts = [row.facts["part"] for row in small.test.examples]
+    assert (len(parts), set(parts)) == (4, {"tags", "sql"})
+    for side in (small.folds[0].train, small.folds[0].held_out):
+        assert {small.development.examples[row].facts["part"] for row in side} == {"tags", "sql"}

@@ -5,9 +5,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from fucina import run
-from fucina.errors import RunError
+from fucina.errors import ResourceError, RunError
 
 # A private mount of a few kilobytes is a disk that is really full; nothing outside sees it.
 FILL_UP = """
@@ -85,3 +86,22 @@ def test_an_appended_line_stands_alone_whatever_the_file_ended_with(before, afte
     path.write_text(before, encoding="utf-8")
     run.append_lines(path, ["nuova"])
     assert path.read_text("utf-8") == after
+
+
+def test_tensors_that_share_memory_are_written_each_by_itself(tmp_path):
+    whole = torch.arange(6.0)
+    told = {"whole": whole, "again": whole, "part": whole[2:4], "turned": whole.view(2, 3).T}
+    run.write_tensors(tmp_path / "a.safetensors", told, {"epoch": "1"})
+    found = run.read_tensors(tmp_path / "a.safetensors")
+    assert {name: tensor.tolist() for name, tensor in found.items()} == {
+        name: tensor.tolist() for name, tensor in told.items()
+    }
+    assert run.read_facts(tmp_path / "a.safetensors") == {"epoch": "1"}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_a_file_of_tensors_that_cannot_be_written_says_why(tmp_path):
+    (tmp_path / "a.safetensors").mkdir()
+    with pytest.raises(ResourceError, match="cannot write "):
+        run.write_tensors(tmp_path / "a.safetensors", {"a": torch.zeros(2)}, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]

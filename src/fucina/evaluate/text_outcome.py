@@ -45,12 +45,14 @@ class _Answered:
         others: Name to what its base, or itself writing freely, wrote.
         out_of_fold: Losses of members on rows they held out.
         free: Baselines that write nothing, and are asked yet.
+        progress: Told before each of these.
     """
 
     texts: Texts
     others: Mapping[str, Texts]
     out_of_fold: Texts
     free: tuple[str, ...]
+    progress: Progress
 
 
 def text_outcome(
@@ -94,7 +96,7 @@ def text_outcome(
         written = writer.predict(rows, threads=threads, progress=progress)
         others[name] = marked(written, rows, task, persona)
     free = tuple(name for name in names if name != BASE)
-    answered = _Answered(texts, others, out_of_fold, free)
+    answered = _Answered(texts, others, out_of_fold, free, progress)
     outcome = _composed(judged, answered, split, task, recipe, persona)
     lap("baselines")
     return outcome
@@ -114,7 +116,7 @@ def _composed(
     )  # fmt: skip
     parts = {part.name: _of_part(part, judged, answered, split, recipe)
              for part in task.choices.parts}  # fmt: skip
-    others = ({} if parts else _freely(answered.free, split, task)) | dict(answered.others)
+    others = ({} if parts else _freely(answered, split, task)) | dict(answered.others)
     found = []
     for name, written in others.items():
         first = headline if headline in written.marks else "perplexity"
@@ -160,19 +162,22 @@ def _of_part(
         {name: texts_of(part, written, rows) for name, written in answered.others.items()},
         texts_of(part, answered.out_of_fold, held),
         tuple(name.removeprefix(before) for name in answered.free if name.startswith(before)),
+        answered.progress,
     )
     judged = alone(part, whole, len(own.test))
     return _composed(judged, of_part, own, part.task, recipe)
 
 
-def _freely(names: Sequence[str], split: Split, task: Task) -> dict[str, Texts]:
+def _freely(answered: _Answered, split: Split, task: Task) -> dict[str, Texts]:
     """What baselines answer that write nothing, with its scores."""
     learned = sorted({row for fold in split.folds for row in fold.train})
     examples, rows = split.development.take(learned).examples, split.test.examples
-    return {
-        name: marked(_free(task.judging.baselines[name](examples, rows), split.test), rows, task)
-        for name in names
-    }
+    found = {}
+    for number, name in enumerate(answered.free):
+        answered.progress(f"baseline {name}", number, len(answered.free))
+        answers = task.judging.baselines[name](examples, rows)
+        found[name] = marked(_free(answers, split.test), rows, task)
+    return found
 
 
 def _free(answers: Sequence[str], rows: Dataset) -> Texts:
@@ -212,16 +217,25 @@ def text_verdict(
         return f"The model has {said}."
     equal = [pair for pair in beside if "is better than" not in pair[1].verdict]
     if not equal:
-        best = beside[0][0]
         return (
-            f"The model has {said}; {_called(best.name)} has {best.scores[headline].value:{form}}."
+            f"The model has {said}; the best beside it is {_scored(beside[0][0], headline, form)}."
         )
-    worse = any("is worse than" in comparison.verdict for _, comparison in equal)
-    named = ", ".join(f"{_called(e.name)} ({e.scores[headline].value:{form}})" for e, _ in equal)
-    word = "better, or as good" if worse else "as good, within chance"
-    return f"{named[0].upper()}{named[1:]} is {word}. The model has {said}."
+    better = [pair for pair in equal if "is worse than" in pair[1].verdict]
+    groups = {
+        "Better than the model": better,
+        "As good, within chance": [pair for pair in equal if pair not in better],
+    }
+    told = [
+        f"{word}: {', '.join(_scored(evaluation, headline, form) for evaluation, _ in pairs)}. "
+        for word, pairs in groups.items()
+        if pairs
+    ]
+    return f"{''.join(told)}The model has {said}."
+
+
+def _scored(baseline: Evaluation, headline: str, form: str) -> str:
+    return f"{_called(baseline.name)} ({baseline.scores[headline].value:{form}})"
 
 
 def _called(baseline: str) -> str:
-    own = {BASE: "the base alone", FREE: "the model that writes freely"}
-    return own.get(baseline, f"the baseline {baseline}")
+    return {BASE: "the base alone", FREE: "the model writing freely"}.get(baseline, baseline)

@@ -21,14 +21,12 @@ MIB = 2**20
 LIBRARIES_MIB = 440  # Python, torch, transformers, tokenizers
 LATER_MIB = 110  # scikit-learn and matplotlib, imported when they are first used
 CONTEXT_MIB = 600  # of CUDA and its libraries on the GPU
-# Fitted to the peaks of five recipes with MiniLM (benchmarks/plan.py): compiled products
-# of every size of pass, and the holes that tensors of many sizes leave. One worker or two made no
-# difference to the peak while a step was cut in two.
-CACHES_MIB = 170
-SIZE_MIB = 2.5  # a size of pass
-SIZES = 120  # at most
-HOLES = 2.9  # times what the largest pass keeps
-COPIED = 1.25  # times what members and their checkpoint hold
+# Fitted to the peaks of 13 recipes, the largest error 11 % (docs/log.md): compiled
+# products of every size of pass, and the holes that tensors of many sizes leave.
+CACHES_MIB = 50
+SIZE_MIB = 9.3  # a size of pass
+SIZES = 60  # at most
+HOLES = 1.57  # times what the largest pass keeps
 NGRAMS = 40_000  # the most that a lexicon takes
 NGRAM_BYTES = 45  # a character of text: its n-grams, counted once for all and once a fold
 BLOCKS = 3  # of logits at once: as they come, as odds, and one of the two in float32
@@ -65,12 +63,10 @@ def memory(
     parts = len(shapes.training) / max(1, shapes.steps)  # each pass gives gradients of its own
     ends = 2 * (work.trainable - numbers)
     moments = _moment_bytes(recipe) / 4
-    # Parameters (also of the stack that reads the texts), gradients, best and last; a GPU holds a
-    # state only while it is taken to RAM.
-    always = 4 + moments if gpu else 5 + moments + buffered
-    # A checkpoint copies parameters and moments, and a file is put into one piece twice.
-    copied = 1 + moments
-    checkpoint = 4.0 * numbers * (copied if gpu else copied + 2 * (copied + 2 + buffered))
+    # Parameters (also of the stack that reads the texts), gradients, and the states of the last
+    # epochs, of which one is the best; a GPU holds a state only while it is taken to RAM.
+    always = 4 + moments if gpu else 3 + moments + buffered
+    checkpoint = 4.0 * numbers * (1 + moments)  # copies of parameters and moments
     # Of a step cut in two, the longer pass ends long after the other; only of more are two at once.
     at_once = max(1, min(workers, 2, parts / 2))
     twice = recipe.engine.checkpointing is True
@@ -83,8 +79,9 @@ def memory(
         "weights": (network.parameters - network.packed) * weight_bytes
         + network.packed * BYTES
         + network.largest * weight_bytes * workers,
-        "members": 4.0 * always * numbers if gpu else 4.0 * (always * numbers + ends) * COPIED,
-        "steps or checkpoint": max(steps, checkpoint * (1 if gpu else COPIED), writing),
+        "members": 4.0 * (always * numbers + (0 if gpu else ends)),
+        # What passes leave free in RAM is in pieces, and a checkpoint comes on top.
+        "steps": max(steps, checkpoint, writing) if gpu else max(steps + checkpoint, writing),
     }
     if gpu:
         return {"libraries": CONTEXT_MIB, **{name: size / MIB for name, size in found.items()}}

@@ -3,9 +3,11 @@
 import json
 import math
 import os
+import re
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +30,9 @@ __all__ = [
     "write_tensors",
     "write_text",
 ]
+
+
+SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 def append_event(folder: Path, kind: str, facts: Mapping[str, Any]) -> None:
@@ -112,13 +117,19 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         ResourceError: The disk is full or the folder cannot be written; nothing is left behind.
     """
+    with _beside(path) as beside:
+        beside.write_bytes(content)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A place beside a file, which takes the place of the file once it is whole and on the disk."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with _Disk(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open("wb") as file:
-                file.write(content)
-                file.flush()
+            yield beside
+            with beside.open("rb+") as file:
                 os.fsync(file.fileno())
             beside.replace(path)
         finally:
@@ -154,13 +165,34 @@ def read_json(path: Path) -> Any:
 def write_tensors(
     path: Path, tensors: Mapping[str, Any], facts: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors as safetensors, whole."""
-    from safetensors.torch import save
+    """Write tensors as safetensors, whole, without another copy of them in memory."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
 
-    whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     # One key: several would be written in another order each time, and equal runs must give
     # equal files.
-    write_bytes(path, save(whole, {"fucina": json.dumps(dict(facts or {}))}))
+    told = {"fucina": json.dumps(dict(facts or {}))}
+    with _beside(path) as beside:
+        try:
+            save_file(_apart(tensors), beside, told)
+        except SafetensorError as error:  # what the system said is told in words alone
+            code = SYSTEM_ERROR.search(str(error))
+            if code is None:
+                raise
+            raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
+
+
+def _apart(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Tensors as they can be written: in RAM, in one piece, none in the memory of another."""
+    found, known = {}, set()
+    for name, tensor in tensors.items():
+        own = tensor.detach().cpu().contiguous()
+        memory = own.untyped_storage()
+        if memory.data_ptr() in known or memory.nbytes() != own.nbytes:
+            own = own.clone()
+        known.add(memory.data_ptr())
+        found[name] = own
+    return found
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
