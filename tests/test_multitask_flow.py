@@ -93,6 +93,7 @@ def test_the_run_folder_holds_every_part(outcome):
     for name, part in outcome.parts.items():
         assert f"<h1>{name}</h1>" in page
         assert part.verdict.split(".")[0] in page
+    assert page.count("Hardest answers") == len(outcome.parts)  # each by its own scores
     facts = run.read_json(folder / "metrics.json")
     assert set(facts["parts"]) == {"tags", "summary", "sql"}
     _, texts = run.read_texts(folder / "predictions.parquet")

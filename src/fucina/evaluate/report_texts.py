@@ -32,7 +32,7 @@ def of_all_rows(facts: Mapping[str, Any]) -> Mapping[str, Any]:
     own = {name: outside(parts, model[name]) for name in ("scores", "slices")}
     own["beside"] = {who: traits for who in model["beside"]
                      if (traits := outside(parts, model["beside"][who]))}  # fmt: skip
-    return {**facts, "model": {**model, **own}}
+    return {**facts, "model": {**model, **own}, "errors": []}
 
 
 def part_title(name: str, facts: Mapping[str, Any]) -> str:
