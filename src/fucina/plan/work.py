@@ -20,7 +20,7 @@ __all__ = ["Work", "work"]
 LETTER_S = 15e-6  # to find and count the n-grams of 2 to 5 characters, per character
 LINEAR_S = 30e-9  # to fit a linear model, per row, feature and label
 WRITE_S = 2.5e-3  # to write a conversation with its template, and to find what is learnt
-WRITE_BYTES_S = 300e6  # tensors to disk, copies and fsync included
+WRITE_BYTES_S = 600e6  # tensors to disk, fsync included (docs/log.md)
 LOGIT_BYTES = 40  # moved for each logit: made, widened, made odds and gradients, narrowed
 STEP_BYTES = 88  # moved for each trained number in a step: gradients, sums, AdamW
 
