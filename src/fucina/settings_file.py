@@ -108,6 +108,8 @@ def explain(
             problems.append(f"{key}{where}: {wrong['ctx']['error']}")
             fixes.append(f"{key}: {_description(root, path)}")
         else:
+            if path[-1:] and path[-1] in TYPES and path[-1] not in known(root, path[:-1]):
+                key = _shown(wrong["loc"][:-1])
             message = wrong["msg"].lower()
             for theirs, ours in WORDS:
                 message = message.replace(theirs, ours)
@@ -126,8 +128,6 @@ def explain(
 
 def _shown(place: Sequence[str | int]) -> str:
     """A place of the recipe as people write it; items of lists are counted from 1."""
-    if place[-1] in TYPES:
-        place = place[:-1]
     parts = [str(part + 1) if isinstance(part, int) else part for part in place]
     return ".".join(part for part in parts if not part.startswith(INNER))
 

@@ -54,10 +54,10 @@ def calibrate(out_of_fold: Predictions, config: "EvaluationConfig", *, seed: int
         crossed = _crossed(before, targets, seed)
         better = log_loss(crossed, targets) < log_loss(before, targets)
         tried = _error(crossed, targets, config, seed)
-        fitted = fit_temperature(before, targets)
-        worth = fitted < 0.99 * HOTTEST  # there confidence is not scaled, it says nothing
-        if better and worth and tried.value < error.low:
-            temperature, mended = fitted, tried
+        if better and tried.value < error.low:
+            fitted = fit_temperature(before, targets)
+            if fitted < 0.99 * HOTTEST:  # there confidence is not scaled, it says nothing
+                temperature, mended = fitted, tried
     calibrated = apply_temperature(before, temperature) if temperature != 1 else before
     right = calibrated.argmax(axis=1) == targets
     points = risk_coverage(calibrated.max(axis=1), right, confidence=config.confidence)
