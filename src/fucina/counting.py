@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fucina.config import ChatConfig
     from fucina.models.pairing import Pairing
     from fucina.models.template import Template
-    from fucina.records import Example, Split
+    from fucina.records import Example, Message, Split
 
 __all__ = ["Counts", "of_labels", "of_names", "of_pairs", "of_texts", "token_counts"]
 
@@ -243,10 +243,15 @@ def _said(example: "Example", config: "ChatConfig") -> tuple[str, int, int]:
     turns = turns or [("user", example.prompt), ("assistant", example.target)]
     if config.system is not None and turns[0][0] != "system":
         turns.insert(0, ("system", config.system))
-    answers = [_guess(text) + 1 for role, text in turns if role == "assistant"]
+    answers = [_guess(turn.content) + 1 for turn in example.messages if _answers(turn)]
+    answers = answers or [_guess(example.target) + 1]
     learnt = sum(answers if config.supervise == "assistant" else answers[-1:])
     whole = sum(TURN_TOKENS + _guess(text) for _, text in turns)
     return "".join(text for _, text in turns[:-1]), learnt, whole
+
+
+def _answers(turn: "Message") -> bool:
+    return turn.role == "assistant" and turn.learnt
 
 
 def _guess(text: str) -> int:

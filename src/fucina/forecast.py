@@ -172,7 +172,7 @@ def estimate(
         formula = plan.estimate(asked, machine, recipe)
         if not known:
             return asked, formula, formula
-        learnt = plan.learn(known, asked.stages["training"].flops)
+        learnt = plan.learn(known, asked.stages["training"].flops, formula.peak_mib)
         return asked, formula, plan.estimate(asked, machine, recipe, learnt)
 
     asked, formula, corrected = weighed(recipe)

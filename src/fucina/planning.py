@@ -209,7 +209,7 @@ def _corrected(
             note = f"The formula is corrected by a small real run of {rows} rows on this machine."
             return replace(found, ratios=ratios), note
     if case.past:
-        found = plan.learn(case.past, size)
+        found = plan.learn(case.past, size, formula.peak_mib)
         return found, "The formula is corrected by past runs on this machine."
     why = "one step alone would take longer than a probe may" if slow else "nothing was tried"
     return plan.Correction(), f"Formula alone: {why}, so times may be off by half."

@@ -75,6 +75,54 @@ def test_messages_come_back_as_they_went_out(tmp_path):
     assert _load(path).fingerprint == dataset.fingerprint
 
 
+@pytest.mark.parametrize(("key", "no", "yes"), [
+    ("weight", 0, 1), ("loss_weight", 0.0, 1.0), ("train", False, True), ("training", False, None),
+])  # fmt: skip
+def test_turns_that_a_row_excludes_are_not_learnt(tmp_path, key, no, yes):
+    """As OpenAI, LLaMA-Factory and Axolotl write them; and so they are written again."""
+    turns = [
+        {"role": "user", "content": "Com'è il mare?", key: no},
+        {"role": "assistant", "content": "Boh.", key: no},
+        {"role": "user", "content": "Dai!"},
+        {"role": "assistant", "content": "Grosso.", key: yes},
+        {"role": "user", "content": "E domani?"},
+        {"role": "assistant", "content": "Boh.", key: no},
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"messages": turns}), encoding="utf-8")
+    for _ in range(2):
+        dataset = data.load(path, get("chat"), {})
+        (row,) = dataset.examples
+        spoken = [turn for turn in row.messages if turn.role == "assistant"]
+        assert [(turn.content, turn.learnt) for turn in spoken] == [
+            ("Boh.", False), ("Grosso.", True)
+        ]  # fmt: skip
+        assert row.target == "Grosso."
+        path.write_text(json.dumps(to_messages(dataset)[0]), encoding="utf-8")
+
+
+def test_parts_of_turns_are_read_and_thoughts_are_told(tmp_path):
+    call = {"name": "marea", "arguments": {"porto": "Genova"}}
+    row = {"messages": [
+        {"role": "user", "content": [{"type": "text", "text": "La marea?"}]},
+        {"role": "assistant", "content": [
+            {"type": "reasoning", "value": "Devo chiamare."},
+            {"type": "tool_call", "value": json.dumps(call)},
+        ]},
+        {"role": "tool", "content": [{"type": "text", "value": "alta"}]},
+        {"role": "assistant", "reasoning_content": "Ecco.", "content": "È alta."},
+    ]}  # fmt: skip
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(row), encoding="utf-8")
+    dataset = data.load(path, get("chat"), {})
+    (example,) = dataset.examples
+    assert [turn.content for turn in example.messages] == ["La marea?", "", "alta", "È alta."]
+    assert example.messages[1].tool_calls == ({"type": "function", "function": call},)
+    (finding,) = dataset.findings
+    assert "2 turns of 1 rows hold thoughts" in finding.message
+    assert finding.rows == ("a.jsonl:1",)
+
+
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None
 )
@@ -125,6 +173,12 @@ def test_synonyms_of_columns_are_found(tmp_path):
     ("a.xlsx", b"PK", "unknown suffix", ".csv"),
     ("a.jsonl", b'{"messages": [{"role": "user", "content": "x"}]}\n', "no assistant turn", "answer"),
     ("a.jsonl", b'{"messages": [{"role": "boss", "content": "x"}]}\n', "unknown role 'boss'", "system"),
+    ("a.jsonl", b'{"messages": [{"role": "assistant", "content": "x", "weight": 0.5}]}\n',
+     "line 1: weight of a turn is 0.5", "1 for a turn that is learnt"),
+    ("a.jsonl", b'{"messages": [{"role": "assistant", "content": "x", "train": false}]}\n',
+     "nothing is learnt", "weight 1"),
+    ("a.jsonl", b'{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}\n',
+     "no text (image_url)", "only text"),
 ])  # fmt: skip
 def test_a_broken_file_is_named_with_line_and_fix(tmp_path, name, content, message, fix):
     (tmp_path / name).write_bytes(content)

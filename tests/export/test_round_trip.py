@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from ruamel.yaml import YAML
 
-from fucina import export, tasks
+from fucina import data, export, tasks
 from fucina.config import ALIASES, NAMES
 from fucina.errors import FucinaError, RecipeError
 from fucina.exporting import export_recipe
@@ -91,6 +91,8 @@ def test_export_and_import_give_the_same_settings(tool, task, job, tmp_path_fact
         found = import_config(out / MAIN[tool])
         back = _settings(load(Path(found.recipe))[0])
         given = _settings(load(folder / "recipe.yaml", overrides)[0])
+        if tool == "axolotl":  # there the rows say it, and are read so
+            wanted.pop("chat.supervise")
         assert {key: back[key] for key in wanted} == {key: given[key] for key in wanted}
         assert (out / back["data.train"]).is_file()
         assert (out / back["data.validation"]).is_file()
@@ -124,6 +126,32 @@ def test_the_last_answer_alone_is_marked_for_axolotl(job, tmp_path):
     for line in (tmp_path / "o" / "train.jsonl").read_text(encoding="utf-8").splitlines():
         marks = [turn["train"] for turn in json.loads(line)["messages"]]
         assert marks == [False] * (len(marks) - 1) + [True]
+    learnt = data.load(tmp_path / "o" / "train.jsonl", tasks.get("chat"), {}).examples
+    for row in learnt:
+        spoken = [turn.learnt for turn in row.messages if turn.role == "assistant"]
+        assert spoken == [False] * (len(spoken) - 1) + [True]
+
+
+@pytest.mark.parametrize("tool", export.names())
+def test_turns_of_weight_0_are_marked_or_told(tool, tmp_path):
+    turns = [
+        {"role": "user", "content": "ciao"}, {"role": "assistant", "content": "Boh.", "weight": 0},
+        {"role": "user", "content": "dai"}, {"role": "assistant", "content": "Ciao!"},
+    ]  # fmt: skip
+    rows = [
+        {"messages": [{**turn, "content": f"{turn['content']} {n}"} for turn in turns]}
+        for n in range(10)
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    (tmp_path / "r.yaml").write_text(
+        "{task: chat, name: a, data: {train: rows.jsonl}, model: {base: a/b}}", encoding="utf-8"
+    )
+    done = export_recipe(tmp_path / "r.yaml", tool, tmp_path / "o")
+    assert any("weight 0" in sentence for sentence in done.lost) == (tool != "axolotl")
+    if tool == "axolotl":
+        written = (tmp_path / "o" / "train.jsonl").read_text(encoding="utf-8").splitlines()
+        for row in map(json.loads, written):
+            assert [turn["train"] for turn in row["messages"]] == [False, False, False, True]
 
 
 def test_calls_of_tools_are_turns_of_their_own_for_llamafactory(job, tmp_path):

@@ -1,5 +1,7 @@
 """What is learnt of a conversation is what the assistant says, and the token that ends it."""
 
+from dataclasses import replace
+
 import pytest
 
 from fucina.errors import DataError, ModelError
@@ -131,6 +133,16 @@ def test_only_the_last_turn_is_learnt_on_request(open_with):
     template = open_with(CHAT, supervise="last")
     rendered = template.render(Example.of_conversation(TURNS))
     assert _learnt(template, rendered) == ["Domani cala, perché gira a libeccio.<|im_end|>"]
+
+
+@pytest.mark.parametrize("source", [CHAT, STRICT, BRACKETS, THINKING, None])
+def test_a_turn_that_its_row_excludes_is_read_and_not_learnt(source, open_with):
+    template = open_with(source)
+    excluded = [replace(turn, learnt=turn.content != "Grosso.") for turn in TURNS]
+    rendered = template.render(Example.of_conversation(excluded))
+    whole = template.render(Example.of_conversation(TURNS))
+    assert rendered.ids.tolist() == whole.ids.tolist()
+    assert _learnt(template, rendered) == _learnt(template, whole)[1:]
 
 
 @pytest.mark.parametrize(("source", "begins", "ends"), [

@@ -153,6 +153,9 @@ def test_history_moves_an_estimate_towards_what_was_seen():
     better = plan.estimate(work, MACHINE, recipe, learned)
     assert better.seconds["training"] == pytest.approx(2 * formula.seconds["training"])
     assert better.peak_mib == pytest.approx(formula.peak_mib + 100)
+    # Runs that needed much more say nothing of the memory of a small one.
+    assert plan.learn(past, size, formula.peak_mib / 2).memory_mib == 0
+    assert plan.learn(past, size, formula.peak_mib / 1.2).memory_mib == pytest.approx(100)
     assert plan.past_error(past[:5]) < 0.06
     assert plan.past_error([]) is None
 

@@ -27,8 +27,14 @@ class ModelConfig(Settings):
         ),
     ] = "classes"
     max_length_tokens: Annotated[
-        int, Field(ge=4, le=32768, description="Longer inputs are cut here (and counted).")
-    ] = 256
+        int,
+        Field(
+            ge=4,
+            le=32768,
+            description="Longer inputs are cut here (and counted), or earlier where the base reads "
+            "less.",
+        ),
+    ] = 1024
     look_ahead: Annotated[
         bool,
         Field(description="Spans: a decoder sees the words that follow too (no causal mask)."),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fucina.errors import DataError, nearest
@@ -12,6 +13,7 @@ __all__ = [
     "detect",
     "from_alpaca",
     "last_pair",
+    "thoughts",
     "tools_of",
     "turns",
 ]
@@ -25,6 +27,9 @@ ROLES: dict[str, Role] = {
     "tool_response": "tool",
 }  # fmt: skip
 CALLS = ("function_call", "tool_call")  # roles whose text is a call
+# Where OpenAI, LLaMA-Factory and Axolotl write whether a turn is learnt.
+WEIGHTS = ("weight", "loss_weight", "train", "training")
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # keys of a turn, or kinds of its parts
 TURNS = {"messages": "messages", "sharegpt": "conversations"}  # format → key of the turns
 
 
@@ -53,7 +58,8 @@ def turns(row: Mapping[str, Any], key: str, where: str) -> tuple[Message, ...]:
         where: File and line, for messages.
 
     Raises:
-        DataError: There is no list of turns, an unknown role, or a call that is not JSON.
+        DataError: There is no list of turns, an unknown role, a call that is not JSON, or no
+            answer that is learnt.
 
     Example:
         >>> row = {"conversations": [{"from": "human", "value": "ciao"},
@@ -68,6 +74,13 @@ def turns(row: Mapping[str, Any], key: str, where: str) -> tuple[Message, ...]:
     system = row.get("system")
     if system and not any(message.role == "system" for message in found):
         found.insert(0, Message("system", str(system)))
+    if (answers := [turn.learnt for turn in found if turn.role == "assistant"]) and not any(
+        answers
+    ):
+        raise DataError(
+            f"{where}: nothing is learnt of this conversation: every answer has weight 0.",
+            fix="Give an answer weight 1, or delete the row.",
+        )
     return tuple(_joined(found))
 
 
@@ -78,7 +91,8 @@ def _joined(messages: Sequence[Message]) -> list[Message]:
         only_calls = message.tool_calls and not message.content
         if kept and only_calls and kept[-1].tool_calls and kept[-1].role == "assistant":
             last = kept.pop()
-            message = Message("assistant", last.content, last.tool_calls + message.tool_calls)
+            calls = last.tool_calls + message.tool_calls
+            message = replace(message, content=last.content, tool_calls=calls)
         kept.append(message)
     return kept
 
@@ -92,8 +106,8 @@ def _message(turn: Any, where: str) -> Message:
             f"{where}: unknown role {name!r}.",
             fix=f"Use system, user, assistant and tool; {nearest(name, ROLES)}",
         )
-    content = _text(turn.get("content", turn.get("value")), where)
-    given = turn.get("tool_calls") or ()
+    content, parts = _text(turn.get("content", turn.get("value")), where)
+    given = turn.get("tool_calls") or parts
     if name in CALLS:
         given, content = _json(content, where, "a call"), ""
     elif isinstance(turn.get("function_call"), Mapping):
@@ -104,27 +118,60 @@ def _message(turn: Any, where: str) -> Message:
         content,
         tuple(_call(call, where) for call in listed),
         str(turn.get("name") or ""),
+        ROLES[name] != "assistant" or all(_learnt(turn, key, where) for key in WEIGHTS),
     )
 
 
-def _text(content: Any, where: str) -> str:
-    """The text of a turn; OpenAI also writes it as a list of parts."""
-    if content is None:
-        return ""
-    if isinstance(content, list):
-        parts = [_part(part) if isinstance(part, Mapping) else part for part in content]
-        if not all(isinstance(part, str) for part in parts):
+def _learnt(turn: Mapping[str, Any], key: str, where: str) -> bool:
+    given = turn.get(key)
+    if given not in (None, 0, 1):
+        raise DataError(
+            f"{where}: {key} of a turn is {given!r}.",
+            fix="Write 1 for a turn that is learnt and 0 for one that is not.",
+        )
+    return given != 0
+
+
+def _text(content: Any, where: str) -> tuple[str, list[Any]]:
+    """The text of a turn, and calls in it; some formats write it as a list of parts."""
+    if not isinstance(content, list):
+        whole = json.dumps(content, ensure_ascii=False) if isinstance(content, Mapping) else content
+        return "" if whole is None else str(whole), []
+    said, calls = [], []
+    for part in content:
+        kind = part.get("type", "text") if isinstance(part, Mapping) else "text"
+        text = part.get("text", part.get("value")) if isinstance(part, Mapping) else part
+        if kind in CALLS:
+            calls.append(_json(str(text), where, "a call"))
+        elif kind == "text" and isinstance(text, str):
+            said.append(text)
+        elif kind not in THOUGHTS:
             raise DataError(
-                f"{where}: a turn holds something else than text.",
+                f"{where}: a turn holds a part that is no text ({kind}).",
                 fix="Leave out images and sounds: only text is learnt.",
             )
-        return "\n".join(map(str, parts))
-    return json.dumps(content, ensure_ascii=False) if isinstance(content, Mapping) else str(content)
+    return "\n".join(said), calls
 
 
-def _part(part: Mapping[str, Any]) -> Any:
-    """The text of a part of a turn, which some writers call its value; None for other kinds."""
-    return part.get("text", part.get("value") if part.get("type") == "text" else None)
+def thoughts(row: Mapping[str, Any], key: str) -> int:
+    """How many turns hold thoughts beside what is said; they are not read.
+
+    Example:
+        >>> turn = {"role": "assistant", "reasoning_content": "Hm.", "content": "Sì."}
+        >>> thoughts({"messages": [turn]}, "messages")
+        1
+    """
+    return sum(
+        any(turn.get(name) for name in THOUGHTS)
+        or any(isinstance(p, Mapping) and p.get("type") in THOUGHTS for p in _parts(turn))
+        for turn in row.get(key) or ()
+        if isinstance(turn, Mapping)
+    )
+
+
+def _parts(turn: Mapping[str, Any]) -> Sequence[Any]:
+    given = turn.get("content", turn.get("value"))
+    return given if isinstance(given, list) else ()
 
 
 def _call(call: Any, where: str) -> Mapping[str, Any]:

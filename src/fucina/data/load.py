@@ -8,7 +8,15 @@ from typing import Any
 
 from fucina.data import rows as readers
 from fucina.data.conll import read_conll, tagged
-from fucina.data.conversations import TURNS, detect, from_alpaca, last_pair, tools_of, turns
+from fucina.data.conversations import (
+    TURNS,
+    detect,
+    from_alpaca,
+    last_pair,
+    thoughts,
+    tools_of,
+    turns,
+)
 from fucina.errors import DataError, nearest
 from fucina.records import Dataset, Example, Finding, Progress, silent
 from fucina.tasks import Task, as_text
@@ -21,7 +29,8 @@ SYNONYMS = {
     "prompt": ("instruction", "query", "question", "input", "user", "domanda"),
     "answer": ("completion", "response", "output", "reply", "assistant", "risposta"),
     "question": ("domanda", "utterance"),
-    "sql": ("query",),
+    "sql": ("query", "SQL"),
+    "database": ("db_id",),
     "spans": ("entities", "label", "labels", "ner"),
 }
 MAX_TEXT = 1_000_000  # characters; a "sentence" longer than this is a broken file
@@ -60,13 +69,14 @@ def load(
         DataError: The file or a row cannot be used; the message has the line and the fix.
     """
     findings: tuple[Finding, ...] = ()
+    unread: dict[int, int] = {}
     wanted = task if answered else _asking(task)
     missing = {} if answered else dict.fromkeys(task.columns, "")
     if "spans" in task.columns and _is_conll(path, format, encoding):
         kind, (rows, findings) = "conll", read_conll(path, encoding)
         found: Iterator[Row] = iter(rows)
     else:
-        kind, found = _rows(path, format, encoding, task)
+        kind, found = _rows(path, format, encoding, task, unread)
     task = task.at(path.parent)
     examples: list[Example] = []
     bad: dict[str, list[int]] = {}
@@ -100,6 +110,8 @@ def load(
             fix="Fill them in or delete these rows.",
         )
     read = {field: column for field, column in (mapping or {}).items() if kind == "columns"}
+    if unread:
+        findings += (_thoughts(unread, origin or path.name),)
     return Dataset(name or path.name, tuple(examples), read, kind, findings)
 
 
@@ -119,8 +131,21 @@ def _asking(task: Task) -> Task:
     return replace(task, columns=columns, optional={**task.optional, answer: task.columns[answer]})
 
 
-def _rows(path: Path, form: str, encoding: str, task: Task) -> tuple[str, Iterator[Row]]:
-    """The rows of a file; of a chat file as the task wants them."""
+def _thoughts(unread: Mapping[int, int], origin: str) -> Finding:
+    return Finding(
+        "thoughts",
+        "note",
+        f"{sum(unread.values()):,} turns of {len(unread):,} rows hold thoughts (reasoning), which "
+        "are left out: the model learns to answer at once.",
+        "To teach them, write them into the content of the turn.",
+        tuple(f"{origin}:{number}" for number in unread),
+    )
+
+
+def _rows(
+    path: Path, form: str, encoding: str, task: Task, unread: dict[int, int]
+) -> tuple[str, Iterator[Row]]:
+    """The rows of a file; of a chat file as the task wants them, and what of them is not read."""
     suffix = path.suffix.lower()
     if "conll" in (form, readers.SUFFIXES.get(suffix)):
         raise DataError(
@@ -141,11 +166,20 @@ def _rows(path: Path, form: str, encoding: str, task: Task) -> tuple[str, Iterat
             for n, row in from_alpaca(found)
         )
     if kind in TURNS:
-        return kind, ((n, _spoken(row, TURNS[kind], f"{path}, line {n}", task)) for n, row in found)
+        return kind, _spoken(path, found, TURNS[kind], task, unread)
     return "columns", found
 
 
-def _spoken(row: Mapping[str, Any], key: str, where: str, task: Task) -> dict[str, Any]:
+def _spoken(
+    path: Path, found: Iterable[Row], key: str, task: Task, unread: dict[int, int]
+) -> Iterator[Row]:
+    for number, row in found:
+        if count := thoughts(row, key):
+            unread[number] = count
+        yield number, _said(row, key, f"{path}, line {number}", task)
+
+
+def _said(row: Mapping[str, Any], key: str, where: str, task: Task) -> dict[str, Any]:
     """A conversation as its turns or as question and answer, with the other columns of its row."""
     said = turns(row, key, where)
     rest = {name: value for name, value in row.items() if name not in {key, "tools", "system"}}
@@ -166,10 +200,12 @@ def _map(
     mapping: dict[str, str] = {}
     for field in (*task.columns, *task.optional):
         column = columns.get(field, field) if kind == "columns" else field
-        if column in row or (task.choices.parts and field in task.optional):
+        known = [name for name in SYNONYMS.get(field, ()) if name in row]
+        # Spider's files have a query as text, and under our name its parts as an object.
+        parsed = column == field and known and isinstance(row.get(column), Mapping)
+        if (column in row and not parsed) or (task.choices.parts and field in task.optional):
             mapping[field] = column
             continue
-        known = [name for name in SYNONYMS.get(field, ()) if name in row]
         if column == field and len(known) == 1:
             mapping[field] = known[0]
         elif field in task.columns or column != field:

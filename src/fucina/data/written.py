@@ -67,6 +67,8 @@ def _written(message: Message) -> dict[str, Any]:
         turn["tool_calls"] = [_written_call(call) for call in message.tool_calls]
     if message.name:
         turn["name"] = message.name
+    if not message.learnt:
+        turn["weight"] = 0
     return turn
 
 

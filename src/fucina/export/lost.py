@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.export.handover import Handover
 
-__all__ = ["comments", "losses"]
+__all__ = ["comments", "losses", "unlearnt"]
 
 # A setting, or the section before the point, to what becomes of it elsewhere.
 INSTEAD = {
@@ -70,7 +70,15 @@ def losses(source: "Handover", known: Collection[str]) -> tuple[str, ...]:
             continue
         instead = INSTEAD.get(name, INSTEAD.get(section, "no equivalent"))
         found.append(f"{name}={_shown(value)}: {instead}")
+    if (count := unlearnt(source)) and "rows.weight" not in known:
+        found.append(f"weight 0 of {count} answers in the rows: they are learnt like all others")
     return tuple(found)
+
+
+def unlearnt(source: "Handover") -> int:
+    """How many answers of train and validation the rows exclude from learning."""
+    rows = (*source.train, *source.validation)
+    return sum(turn.get("weight") == 0 for row in rows for turn in row["messages"])
 
 
 def comments(title: str, source: "Handover", command: str, lost: Collection[str]) -> str:

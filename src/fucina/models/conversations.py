@@ -185,7 +185,7 @@ def refuse_lost(written: "Written | Pairs", examples: Sequence[Example], most: i
     raise DataError(
         f"{len(written.lost)} answer(s) do not fit in {most} tokens ({names}{more}).",
         fix=f"Set model.max_length_tokens={written.longest_tokens} if the base reads so many, or "
-        "shorten or delete these rows.",
+        "shorten these rows; fucina audit RECIPE --fix FOLDER leaves them out.",
     )
 
 

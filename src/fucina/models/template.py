@@ -191,12 +191,14 @@ class Template:
         messages = self.conversation(example)
         text = self.write(messages, example.tools)
         spans = find_answers(self, messages, example, text)
+        spoken = [turn for turn in messages if turn.role == "assistant"][-len(spans) :]
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         offsets = np.array(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
         learnt = np.zeros(len(offsets), dtype=bool)
-        for begin, end in spans:
+        for (begin, end), turn in zip(spans, spoken, strict=True):
             # A token that begins before the answer belongs to what is there already at use.
-            learnt |= (offsets[:, 0] >= begin) & (offsets[:, 1] <= end) & (offsets[:, 1] > begin)
+            inside = (offsets[:, 0] >= begin) & (offsets[:, 1] <= end) & (offsets[:, 1] > begin)
+            learnt |= inside & turn.learnt
         ids = np.array(encoded["input_ids"], dtype=np.int64)
         if messages[-1].role == "assistant" and not self.ends(ids[offsets[:, 0] >= spans[-1][0]]):
             # Some templates, GLM's, end no last answer: a model would never learn to stop.
@@ -257,7 +259,9 @@ def open_template(
     if source == CHATML and not template._chatml_end:
         raise ModelError(
             "the tokenizer of model.base has neither a chat template nor an end token.",
-            fix="Use a base whose tokenizer has an eos_token; encoders such as minilm have none.",
+            fix="Use a base that writes, and so has an eos_token: HuggingFaceTB/SmolLM2-135M, or, "
+            "to learn from these rows alone, model.base=scratch adapter.kind=full "
+            "adapter.layers=all.",
         )
     with _explained(name):
         template.closing  # noqa: B018  found once, so that a template without one is refused at once

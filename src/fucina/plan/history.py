@@ -12,6 +12,7 @@ __all__ = ["Past", "from_record", "learn", "past_error"]
 
 NEAREST = 5  # runs of like size that are asked
 LEAST_S = 0.2  # a stage shorter than this says nothing about a ratio
+ALIKE = 1.5  # a run whose memory is further away says nothing of this one's
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,18 @@ def from_record(record: Mapping[str, Any], machine: str) -> Past | None:
     )
 
 
-def learn(past: Sequence[Past], size: float, *, source: str = "") -> Correction:
+def learn(
+    past: Sequence[Past], size: float, memory_mib: float | None = None, *, source: str = ""
+) -> Correction:
     """The median ratio of truth to formula over the runs nearest in size, stage by stage.
+
+    Of memory it is the median difference, over those of them that needed about as much: where the
+    formula is far off for long conversations, short ones need not pay for it.
 
     Args:
         past: Runs on this machine.
         size: Operations of the training that is planned.
+        memory_mib: What the formula says of its memory; None to ask all runs of theirs.
         source: What to call this; default: how many runs.
 
     Example:
@@ -81,10 +88,15 @@ def learn(past: Sequence[Past], size: float, *, source: str = "") -> Correction:
         ]
         if found:
             ratios[stage] = median(found)
+    beyond = [
+        run.true_mib - run.estimated_mib
+        for run in near
+        if memory_mib is None or 1 / ALIKE < run.estimated_mib / memory_mib < ALIKE
+    ]
     runs = f"{len(near)} past run{'s' if len(near) > 1 else ''}"
     return Correction(
         ratios,
-        median(run.true_mib - run.estimated_mib for run in near),
+        median(beyond) if beyond else 0.0,
         source or f"formula, corrected by {runs}",
     )
 

@@ -35,12 +35,14 @@ class Message:
         tool_calls: What the assistant calls, in OpenAI's form, `arguments` as an object:
             {"type": "function", "function": {"name", "arguments"}}.
         name: Of the tool that answers.
+        learnt: The row does not say that nothing is learnt of this turn of the assistant.
     """
 
     role: Role
     content: str
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     name: str = ""
+    learnt: bool = True
 
 
 @dataclass(frozen=True, order=True)
@@ -113,7 +115,8 @@ class Example:
     ) -> "Example":
         """Make a row of a conversation; turns after the last answer are left out.
 
-        An answer that is missing is an empty one, so that the checks can name its row.
+        An answer that is missing is an empty one, so that the checks can name its row. Of answers
+        of which some are not learnt, the last that is counts as the last.
 
         Args:
             messages: Its turns.
@@ -129,7 +132,7 @@ class Example:
         turns = tuple(messages)
         if not any(message.role == "assistant" for message in turns):
             turns += (Message("assistant", ""),)
-        last = max(i for i, message in enumerate(turns) if message.role == "assistant")
+        last = max((turn.learnt, i) for i, turn in enumerate(turns) if turn.role == "assistant")[1]
         before = [message.content for message in turns[:last] if message.role != "system"]
         target, calls = turns[last].content, turns[last].tool_calls
         if calls and not target:

@@ -230,7 +230,13 @@ def _examples(table: Any) -> tuple[Example, ...]:
 
 def _turns(text: str) -> tuple[Message, ...]:
     return tuple(
-        Message(turn["role"], turn["content"], tuple(turn["tool_calls"]), turn["name"])
+        Message(
+            turn["role"],
+            turn["content"],
+            tuple(turn["tool_calls"]),
+            turn["name"],
+            turn.get("learnt", True),  # runs of earlier versions do not say it
+        )
         for turn in json.loads(text)
     )
 

@@ -118,23 +118,24 @@ class Paths:
     """The fields of rows that are paths.
 
     Attributes:
-        names: Of the fields.
-        folder: Of the file of the rows, which they are relative to; None for the working folder.
+        finders: Field to what leads from a folder, and what a row says, to a file.
+        folder: Of the file of the rows, which paths are relative to; None for the working folder.
     """
 
-    names: tuple[str, ...] = ()
+    finders: "Mapping[str, Callable[[Path, str], Path]]" = field(default_factory=dict)
     folder: Path | None = None
 
     def of(self, row: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
         """Those of a row as whole paths, and which of these were relative.
 
         Example:
-            >>> Paths(("database",), Path("/job")).of({"database": "b.db", "question": "?"})
+            >>> paths = Paths({"database": Path.joinpath}, Path("/job"))
+            >>> paths.of({"database": "b.db", "question": "?"})
             ({'database': '/job/b.db'}, {'database': '/job/b.db'})
         """
         folder = (self.folder or Path()).resolve()
-        given = {name: row[name].strip() for name in self.names if row.get(name)}
-        whole = {name: str((folder / path).resolve()) for name, path in given.items() if path}
+        given = {name: row[name].strip() for name in self.finders if row.get(name)}
+        whole = {n: str(self.finders[n](folder, path)) for n, path in given.items() if path}
         # A path that was whole stays so, wherever the row is written.
         return whole, {n: path for n, path in whole.items() if not Path(given[n]).is_absolute()}
 

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections import Counter
+from contextlib import closing
 
 import pytest
 
@@ -206,6 +207,42 @@ def test_a_bad_row_is_named_with_its_fix(folder, row, said):
     assert "line 2" in caught.value.problem
     assert caught.value.fix
     assert not (folder / "evil.db").exists()
+
+
+@pytest.mark.parametrize(("place", "suffix"), [
+    ("database", "sqlite"), ("dev_databases", "sqlite"), ("databases", "sql"),
+])  # fmt: skip
+def test_spiders_files_are_read_as_they_are(tmp_path, place, suffix):
+    """Beside each query its parts, as an object; the database by its name."""
+    file = tmp_path / place / "club" / f"club.{suffix}"
+    file.parent.mkdir(parents=True)
+    if suffix == "sql":
+        file.write_text(SCRIPT, encoding="utf-8")
+    else:
+        with closing(sqlite3.connect(file)) as made:
+            made.executescript(SCRIPT)
+    row = {"db_id": "club", "question": "Chi?", "query": "SELECT nome FROM soci", "sql": {"a": []}}
+    (tmp_path / "train_spider.json").write_text(json.dumps([row]), encoding="utf-8")
+    dataset = data.load(tmp_path / "train_spider.json", TASK, {})
+    (example,) = dataset.examples
+    assert (example.target, example.facts["database"]) == (row["query"], str(file))
+    assert _judged("SELECT nome FROM soci", example)["execution"] == 1
+    # Written elsewhere, it leads to the same file.
+    (tmp_path / "out").mkdir()
+    written = data.to_rows(dataset, dataset.columns, tmp_path / "out")
+    (tmp_path / "out" / "rows.json").write_text(json.dumps(written), encoding="utf-8")
+    (again,) = data.load(tmp_path / "out" / "rows.json", TASK, {}).examples
+    assert again.facts["database"] == str(file)
+
+
+def test_a_name_of_two_databases_is_refused(tmp_path):
+    for place in ("a", "b"):
+        (tmp_path / place / "club").mkdir(parents=True)
+        (tmp_path / place / "club" / "club.sql").write_text(SCRIPT, encoding="utf-8")
+    with pytest.raises(DataError, match=r"in several folders: a/club/club\.sql, b/club/club\.sql"):
+        TASK.at(tmp_path).read({"question": "Chi?", "sql": "SELECT 1", "database": "club"})
+    with pytest.raises(DataError, match=r"no database .*none, nor \*/none/none\.sqlite"):
+        TASK.at(tmp_path).read({"question": "Chi?", "sql": "SELECT 1", "database": "none"})
 
 
 def test_checks_find_queries_that_fail_say_nothing_or_contradict(ask):

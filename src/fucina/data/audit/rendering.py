@@ -72,7 +72,7 @@ def check(subject: Subject) -> list[Finding]:
             sizes[example.origin] = _sizes(template, example, rendered)
         found += _told(rows, seen, template)
         if subject.max_length_tokens:
-            found += _truncated(rows, sizes, subject.max_length_tokens)
+            found += _truncated(subject, rows, sizes)
     return [*found, *_sample(subject, template)]
 
 
@@ -146,7 +146,8 @@ def _told(
     return found
 
 
-def _truncated(rows: Dataset, sizes: dict[str, _Sizes], limit: int) -> list[Finding]:
+def _truncated(subject: Subject, rows: Dataset, sizes: dict[str, _Sizes]) -> list[Finding]:
+    limit = subject.max_length_tokens
     whole = np.array([size.whole for size in sizes.values()])
     long = sorted((o for o in sizes if sizes[o].whole > limit), key=lambda o: -sizes[o].whole)
     if not long:
@@ -172,9 +173,11 @@ def _truncated(rows: Dataset, sizes: dict[str, _Sizes], limit: int) -> list[Find
                 f"{len(cut):,} of {len(rows):,} {rows.name} rows have an answer that does not fit "
                 f"into model.max_length_tokens={limit} even alone ({shown(cut)}): its end would "
                 "be cut.",
-                f"Set model.max_length_tokens={sizes[cut[0]].answer} or more, or shorten them.",
+                f"Set model.max_length_tokens={sizes[cut[0]].answer} or more, or shorten them; "
+                "--fix leaves those of train out.",
                 tuple(cut),
                 tuple(f"{sizes[o].answer} tokens of answer and system" for o in cut),
+                dict.fromkeys(cut) if rows is subject.train else {},
             )
         )  # fmt: skip
     return found

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fucina.errors import RecipeError
 from fucina.export.handover import Adopted, Bundle, Handover, Look, Meaning, Row, Target
-from fucina.export.lost import comments, losses
+from fucina.export.lost import comments, losses, unlearnt
 from fucina.export.rows import flat, json_lines
 from fucina.export.settings import adopt, as_yaml, known, read_common, written
 from fucina.export.theirs import (
@@ -22,9 +22,6 @@ from fucina.export.theirs import (
     stopping,
 )
 
-if TYPE_CHECKING:
-    from fucina.config import Recipe
-
 __all__ = ["TARGET"]
 
 COMMAND = "axolotl train config.yaml"
@@ -32,6 +29,7 @@ TEMPLATE = "chat_template.jinja"
 TEMPLATES = {"auto": "tokenizer_default_fallback_chatml", "chatml": "chatml"}
 # What these linear layers are called in most decoders; Axolotl has no word for them.
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+MARKS = ("train", "training")  # on turns that are learnt or not; the rows are read with them
 OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_8bit"}
 BF16 = {"auto": "auto", "bfloat16": True, "float32": False}
 # Written in ways of their own.
@@ -40,7 +38,7 @@ OWN = (
 )  # fmt: skip
 CARRIED = {
     "model.quantize", "adapter.rslora", "adapter.dora", "engine.optimizer", "engine.checkpointing",
-    "training.precision", "chat.template", "chat.supervise", "adapter.kind",
+    "training.precision", "chat.template", "chat.supervise", "adapter.kind", "rows.weight",
 }  # fmt: skip
 DEFAULTS = {
     "adapter": None, "num_epochs": 1, "micro_batch_size": 1, "gradient_accumulation_steps": 1,
@@ -72,9 +70,10 @@ def write(source: Handover) -> Bundle:
         "eval_steps": source.steps,
         "save_steps": source.steps,
     }
-    files = {"train.jsonl": source.train, "validation.jsonl": source.validation}
-    texts = {name: json_lines(map(flat, _marked(rows, recipe))) for name, rows in files.items()}
-    texts["test.jsonl"] = json_lines(map(flat, source.test))
+    rows = {"train": source.train, "validation": source.validation, "test": source.test}
+    texts = {
+        f"{name}.jsonl": json_lines(map(flat, _marked(rows, source))) for name, rows in rows.items()
+    }
     if source.template is not None:
         texts[TEMPLATE] = source.template
     head = comments(TARGET.title, source, COMMAND, lost)
@@ -129,21 +128,32 @@ def _dataset(name: str, source: Handover) -> dict[str, Any]:
         "roles_to_train": ["assistant"], "train_on_eos": "turn",
         **_template_of(source),
     }  # fmt: skip
-    if source.recipe.chat.supervise == "last":
+    if _some_unlearnt(source):
         # A turn that is marked is learnt or not, whatever its role.
         return {**found, "roles_to_train": [], "message_field_training": "train"}
     return found
 
 
-def _marked(rows: Sequence[Row], recipe: "Recipe") -> Sequence[Row]:
-    """Rows whose last turn alone is learnt, where the recipe wants that."""
-    if recipe.chat.supervise != "last":
+def _some_unlearnt(source: Handover) -> bool:
+    """Whether the recipe, or a row, wants answers that are not learnt."""
+    return source.recipe.chat.supervise == "last" or unlearnt(source) > 0
+
+
+def _marked(rows: Sequence[Row], source: Handover) -> Sequence[Row]:
+    """Rows that say of each turn whether it is learnt, where not all answers are."""
+    if not _some_unlearnt(source):
         return rows
+    last = source.recipe.chat.supervise == "last"
     return [
         {
             **row,
             "messages": [
-                {**turn, "train": place == len(row["messages"])}
+                {
+                    **{name: part for name, part in turn.items() if name != "weight"},
+                    "train": turn["role"] == "assistant"
+                    and turn.get("weight") != 0
+                    and (not last or place == len(row["messages"])),
+                }
                 for place, turn in enumerate(row["messages"], start=1)
             ],
         }
@@ -194,9 +204,8 @@ def _rows(value: Any) -> Meaning:
         settings["data.format"] = "alpaca"
     elif kind != "chat_template":
         guesses.append(f"rows of type {kind} are read as their first row looks")
-    if first.get("message_field_training"):
-        settings["chat.supervise"] = "last"
-        guesses.append("marks on turns are not read: the last answer of a row is learnt")
+    if (mark := first.get("message_field_training")) not in (None, *MARKS):
+        guesses.append(f"rename {mark} to train in the turns of the rows")
     return Meaning(settings, guess="; ".join(guesses))
 
 

@@ -54,7 +54,7 @@ def configured(config: MultitaskConfig) -> Task:
             "part": "which part of the recipe asks",
             **{name: "what its part has it for" for name in sorted(more)},
         },
-        paths=Paths(tuple(sorted({name for part in parts for name in part.task.paths.names}))),
+        paths=Paths({n: find for part in parts for n, find in part.task.paths.finders.items()}),
         conversations=True,
         judging=Judging(
             headline="perplexity",

@@ -9,6 +9,7 @@ from fucina.tasks import Choices, Judging, Paths, Task
 from fucina.tasks.text_to_sql import baselines, checks, evidence, scores
 from fucina.tasks.text_to_sql.database import open_database, open_schema
 from fucina.tasks.text_to_sql.grammars import any_query, known_query
+from fucina.tasks.text_to_sql.naming import find_database
 from fucina.tasks.text_to_sql.prompt import shown_schema
 from fucina.tasks.text_to_sql.reading import statements
 from fucina.tasks.text_to_sql.settings import TextToSqlConfig
@@ -73,10 +74,11 @@ def configured(config: TextToSqlConfig) -> Task:
         columns={"question": "what is asked", "sql": "the query that answers it, for SQLite"},
         to_example=read,
         optional={
-            "database": "path of a SQLite file or .sql script, relative to the data file",
+            "database": "path of a SQLite file or .sql script, relative to the data file, or "
+            "Spider's name of one",
             "schema": "CREATE TABLE statements, shown in the place of the database's own",
         },
-        paths=Paths(("database",)),
+        paths=Paths({"database": find_database}),
         judging=Judging(
             headline="execution",
             scores=score,

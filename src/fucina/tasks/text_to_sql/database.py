@@ -117,10 +117,11 @@ def open_database(path: str) -> Database:
     try:
         told = place.stat()
     except OSError as error:
-        near = sorted(p.name for p in place.parent.glob(f"*{place.suffix}"))[:5]
+        near = sorted(p.name for p in place.parent.glob(f"*{place.suffix or '.none'}"))[:5]
         beside = f"there are {', '.join(near)}" if near else "paths are relative to the data file"
+        also = "" if place.suffix else f", nor */{place.name}/{place.name}.sqlite beside the data"
         raise DataError(
-            f"no database {path}.", fix=f"Check the column of databases; {beside}."
+            f"no database {path}{also}.", fix=f"Check the column of databases; {beside}."
         ) from error
     if place.is_dir():
         raise DataError(f"the database {path} is a folder.", fix="Name the file in it.")
