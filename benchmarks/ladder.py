@@ -5,7 +5,7 @@
 Baseline: transformers.Trainer with PEFT and its defaults (random batches, the model's own
 dropout, CLS pooler, two intra-op threads), on the same rows, rank, targets, epochs and batch size.
 Rounds are interleaved and medians compared, because the machine may be shared. The baseline's ten
-folds are ten times one fold, unless --whole runs them all.
+folds are ten times one fold, unless --whole runs them all. Answers that are texts, against TRL: `benchmarks/ladder_texts.py`.
 """
 
 import argparse

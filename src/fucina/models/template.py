@@ -62,7 +62,7 @@ class Template:
     @property
     def way(self) -> str:
         """How rows are written, to end a sentence that begins with "rows are written"."""
-        return f"by the chat template {self.name}"
+        return f"by the chat template ({self.name})"
 
     @property
     def end(self) -> str:

@@ -51,7 +51,7 @@ def _within(
     found = [
         Finding(
             "near_duplicate", "warning" if count > MANY * len(subject.train) else "note",
-            f"{count} rows of train say nearly the same as another, in {len(inside)} clusters of "
+            f"{count} rows of train say nearly the same as another, in {len(inside)} cluster(s) of "
             f"up to {len(inside[0])}; each stays on one side of every split.",
             "Many variations of few sentences are worth less than their count; write different "
             "ones.",
