@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args, get_origin
 
 from fucina.config import ALIASES, section
+from fucina.pretrain.settings import PretrainRecipe
 from fucina.recipe import PRESETS, recipe_of
 
 BAR = "\\|"  # in a table of Markdown a bar alone ends the cell
@@ -21,19 +22,8 @@ def recipe_page() -> str:
         "`section.key=value`; that wins over the file, and the file over the preset.",
         "This page is written by `python docs/generate.py`.",
         "",
-        "## Top level",
-        "",
-        "| setting | default | meaning |",
-        "| --- | --- | --- |",
+        *_settings(recipe_of(None)),
     ]
-    sections = []
-    for name, field in recipe_of(None).model_fields.items():
-        kind = section(field.annotation)
-        if kind is None:
-            lines.append(_row(name, field))
-        else:
-            sections += ["", f"## {name}", "", *_section(name, field, kind)]
-    lines += sections
     lines += ["", "## Presets", "", "| preset | sets |", "| --- | --- |"]
     for preset, changes in PRESETS.items():
         sets = ", ".join(
@@ -46,6 +36,32 @@ def recipe_page() -> str:
     lines += ["| name | read as |", "| --- | --- |"]
     lines += [f"| `{name}` | `{ours}` |" for name, ours in sorted(ALIASES.items())]
     return "\n".join(lines) + "\n"
+
+
+def pretrain_page() -> str:
+    """Every setting of a recipe of `fucina pretrain`."""
+    lines = [
+        "# The recipe of pretraining",
+        "",
+        "What `fucina pretrain` reads ([how to use it](../how-to/pretrain.md)).",
+        "This page is written by `python docs/generate.py`.",
+        "",
+        *_settings(PretrainRecipe),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _settings(root: type) -> list[str]:
+    """A table of what stands at the top, then one of each section."""
+    lines = ["## Top level", "", "| setting | default | meaning |", "| --- | --- | --- |"]
+    sections = []
+    for name, field in root.model_fields.items():
+        kind = section(field.annotation)
+        if kind is None:
+            lines.append(_row(name, field))
+        else:
+            sections += ["", f"## {name}", "", *_section(name, field, kind)]
+    return lines + sections
 
 
 def _section(name: str, field: object, kind: type) -> list[str]:
@@ -111,9 +127,10 @@ def _help(*verb: str) -> str:
 
 
 def main() -> None:
-    """Write both pages."""
+    """Write the pages."""
     REFERENCE.mkdir(exist_ok=True)
     (REFERENCE / "recipe.md").write_text(recipe_page(), encoding="utf-8")
+    (REFERENCE / "pretrain.md").write_text(pretrain_page(), encoding="utf-8")
     (REFERENCE / "commands.md").write_text(commands_page(), encoding="utf-8")
 
 

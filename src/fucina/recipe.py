@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError, create_model
-from ruamel.yaml import YAML
 
 from fucina.config import ALIASES, Recipe, task_sections
 from fucina.errors import RecipeError, nearest
-from fucina.settings_file import explain, known, lines, plain, read_yaml
+from fucina.settings_file import explain, known, lines, plain, put, read_yaml, write_yaml
 
 __all__ = ["PRESETS", "dump", "load", "parse", "recipe_of", "schema"]
 
@@ -98,7 +96,7 @@ def parse(
         if last in ALIASES and last not in known(Recipe, [section] if section else []):
             content = _alias(key, last, content, mapped)
             key = ALIASES[last]
-        _put(settings, key.split("."), content, override)
+        put(settings, key.split("."), content, override)
     if any(section.brings_rows for section in task_sections(str(given.get("task"))).values()):
         settings = _merge({"data": {"train": ""}}, settings)
     preset = settings.get("preset", "balanced")
@@ -118,13 +116,7 @@ def dump(recipe: Recipe) -> str:
         >>> parse(dump(recipe))[0] == recipe
         True
     """
-    stream = StringIO()
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False
-    yaml.allow_unicode = True
-    yaml.dump(recipe.model_dump(mode="json"), stream)
-    return stream.getvalue()
+    return write_yaml(recipe)
 
 
 def schema() -> dict[str, Any]:
@@ -157,14 +149,14 @@ def _canonical(settings: dict[str, Any], kind: type[Recipe]) -> tuple[dict[str, 
             own = known(kind, [key])
             for inner, content in value.items():
                 if inner in own or inner not in ALIASES:
-                    _put(result, [key, inner], content, key)
+                    put(result, [key, inner], content, key)
                 else:
                     content = _alias(f"{key}.{inner}", inner, content, mapped)
-                    _put(result, ALIASES[inner].split("."), content, inner)
+                    put(result, ALIASES[inner].split("."), content, inner)
             result.setdefault(key, {})
         elif key in ALIASES:
             value = _alias(key, key, value, mapped)
-            _put(result, ALIASES[key].split("."), value, key)
+            put(result, ALIASES[key].split("."), value, key)
         else:
             result[key] = value
     return result, mapped
@@ -176,15 +168,6 @@ def _alias(given: str, name: str, value: Any, mapped: list[str]) -> Any:
     said = "" if ours is value else f"={ours}"
     mapped.append(f"{given} is read as {ALIASES[name]}{said}")
     return ours
-
-
-def _put(tree: dict[str, Any], path: Sequence[str], value: Any, given: str) -> None:
-    *parents, last = path
-    for parent in parents:
-        tree = tree.setdefault(parent, {})
-        if not isinstance(tree, dict):
-            raise RecipeError(f"{given}: {parent} is not a section.", fix="Use section.key=value.")
-    tree[last] = value
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """YAML that becomes settings, with the line and the nearest name for whatever is wrong in it."""
 
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -10,7 +11,7 @@ from ruamel.yaml import YAML, YAMLError
 from fucina.config import section
 from fucina.errors import RecipeError, nearest
 
-__all__ = ["explain", "known", "lines", "plain", "read_yaml"]
+__all__ = ["explain", "known", "lines", "plain", "put", "read_yaml", "write_yaml"]
 
 
 def read_yaml(text: str, name: str) -> Any:
@@ -139,3 +140,34 @@ def _description(root: type[BaseModel], path: Sequence[str]) -> str:
             choices = [c for c in get_args(field.annotation) if isinstance(c, str)]
             return field.description + (f" One of: {', '.join(choices)}." if choices else "")
     return "see the reference"
+
+
+def put(tree: dict[str, Any], path: Sequence[str], value: Any, given: str) -> None:
+    """Set a value below the keys of a path, with the sections that are not there yet.
+
+    Raises:
+        RecipeError: There is a value where a section is meant; `given` is named.
+
+    Example:
+        >>> tree = {}
+        >>> put(tree, ["training", "epochs"], 3, "training.epochs=3")
+        >>> tree
+        {'training': {'epochs': 3}}
+    """
+    *parents, last = path
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise RecipeError(f"{given}: {parent} is not a section.", fix="Use section.key=value.")
+    tree[last] = value
+
+
+def write_yaml(settings: BaseModel) -> str:
+    """Write settings, all of them, as YAML; accents stay letters."""
+    stream = StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False
+    yaml.allow_unicode = True
+    yaml.dump(settings.model_dump(mode="json"), stream)
+    return stream.getvalue()

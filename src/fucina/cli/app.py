@@ -16,6 +16,7 @@ from fucina.cli import (
     new,
     plan,
     predict,
+    pretrain,
     report,
     schema,
     synthesize,
@@ -61,6 +62,7 @@ for verb in (
     report,
     export,
     import_,
+    pretrain,
     clean,
     schema,
 ):

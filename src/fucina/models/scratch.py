@@ -5,7 +5,7 @@ decoder is at hand; any pretrained one writes better.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -16,10 +16,11 @@ __all__ = ["make", "tokenizer_of"]
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 VOCABULARY = 2048
+LONGEST = 4096
 # Llama's layout, about 4 million weights: as many as a few hundred rows can move in a minute.
 SIZE = {
     "hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4,
-    "num_key_value_heads": 4, "intermediate_size": 688, "max_position_embeddings": 4096,
+    "num_key_value_heads": 4, "intermediate_size": 688, "max_position_embeddings": LONGEST,
 }  # fmt: skip
 SPLIT = r" ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"  # words with their space, single digits
 
@@ -61,8 +62,15 @@ def make(parent: Path, texts: Sequence[str], *, seed: int) -> Path:
     return folder
 
 
-def tokenizer_of(texts: Sequence[str]) -> Any:
+def tokenizer_of(
+    texts: Iterable[str], *, vocabulary: int = VOCABULARY, longest: int = LONGEST
+) -> Any:
     """A byte-level tokenizer with ChatML's turns, whose words are those of some texts.
+
+    Args:
+        texts: What words are learnt from.
+        vocabulary: Tokens at most, special ones included.
+        longest: Tokens that its model reads.
 
     Example:
         >>> made = tokenizer_of(["il faro sul mare"] * 9)
@@ -79,12 +87,12 @@ def tokenizer_of(texts: Sequence[str]) -> Any:
     ])  # fmt: skip
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY, special_tokens=list(SPECIAL), show_progress=False, min_frequency=2,
+        vocab_size=vocabulary, special_tokens=list(SPECIAL), show_progress=False, min_frequency=2,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )  # fmt: skip
     tokenizer.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token=SPECIAL[0], eos_token=SPECIAL[2],
         additional_special_tokens=[SPECIAL[1]], chat_template=CHATML.replace("END", "'<|im_end|>'"),
-        model_max_length=SIZE["max_position_embeddings"],
+        model_max_length=longest,
     )  # fmt: skip

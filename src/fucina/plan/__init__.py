@@ -8,7 +8,7 @@ from fucina.plan.arithmetic import Stage
 from fucina.plan.estimate import TRAINING, Correction, Estimate, estimate
 from fucina.plan.fitting import changes, decided, fits_in
 from fucina.plan.history import Past, from_record, learn, past_error
-from fucina.plan.machine import Machine, catalog, fingerprint, here
+from fucina.plan.machine import Machine, catalog, fingerprint, here, product_rate
 from fucina.plan.network import Network, measure
 from fucina.plan.sample import part
 from fucina.plan.shapes import Shapes, Sources, Texts
@@ -43,6 +43,7 @@ __all__ = [
     "memory",
     "part",
     "past_error",
+    "product_rate",
     "store_bytes",
     "work",
 ]

@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from fucina.models.product import linear
 from fucina.models.threads import count
 
-__all__ = ["Machine", "catalog", "fingerprint", "here"]
+__all__ = ["Machine", "catalog", "fingerprint", "here", "product_rate"]
 
 HARDWARE = Path(__file__).with_name("hardware.yaml")
 ROUNDS = 3
@@ -76,7 +76,7 @@ def here(pool: ThreadPoolExecutor, precision: str, *, price: float = 0.0) -> Mac
         name="this machine",
         gpu=gpu,
         precision=precision,
-        flops_s=_rate(pool, precision) * SHARES[precision],
+        flops_s=product_rate(pool, precision) * SHARES[precision],
         bytes_s=11e9 if not gpu else 5e11,
         memory_mib=free / 2**20,
         workers=count(pool),
@@ -88,7 +88,7 @@ def here(pool: ThreadPoolExecutor, precision: str, *, price: float = 0.0) -> Mac
 _known: dict[str, float] = {}
 
 
-def _rate(pool: ThreadPoolExecutor, precision: str) -> float:
+def product_rate(pool: ThreadPoolExecutor, precision: str) -> float:
     """Operations a second of all threads; remembered, so that estimates of a process agree."""
     if precision not in _known:
         rounds = [sum(pool.map(_products, [precision] * count(pool))) for _ in range(ROUNDS)]

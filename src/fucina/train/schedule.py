@@ -19,7 +19,12 @@ def warmup_steps(warmup: float, total: int) -> int:
 
 
 def rate(
-    step: int, *, warmup: int, total: int, schedule: Literal["cosine", "linear", "constant"]
+    step: int,
+    *,
+    warmup: int,
+    total: int,
+    schedule: Literal["cosine", "linear", "constant", "wsd"],
+    decay: float = 0.2,
 ) -> float:
     """The share of the peak learning rate at a step.
 
@@ -27,7 +32,9 @@ def rate(
         step: Steps already taken, 0 to total - 1.
         warmup: Steps of linear rise.
         total: Steps of the run.
-        schedule: How it falls afterwards: half a cosine, a line to zero, or not at all.
+        schedule: How it falls afterwards: half a cosine, a line to zero, not at all, or at the end
+            alone (wsd: warm-up, stable, decay; Hu et al. 2024).
+        decay: Share of all steps over which wsd falls in a line to zero.
 
     Returns:
         Above 0, at most 1.
@@ -40,5 +47,7 @@ def rate(
         return (step + 1) / warmup
     if schedule == "constant":
         return 1.0
+    if schedule == "wsd":
+        return min(1.0, (total - step) / max(1.0, decay * total))
     past = (step - warmup) / max(1, total - warmup)
     return 1.0 - past if schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * past))
