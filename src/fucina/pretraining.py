@@ -1,7 +1,5 @@
 """`fucina pretrain`: texts → words → pieces of tokens → network → bits a byte → a base model."""
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -258,15 +256,13 @@ def _save(folder: Path, network: Any, tokenizer: Any, made: Pretrained) -> None:
     import torch
     import transformers
 
+    from fucina.models.sums import write_sums
+
     transformers.logging.disable_progress_bar()
     beside = Path(mkdtemp(dir=folder))
     network.to("cpu", torch.bfloat16).save_pretrained(beside)
     tokenizer.save_pretrained(beside)
-    sums = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(beside.iterdir())
-    }
-    (beside / "sums.json").write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
+    write_sums(beside)
     beside.chmod(0o755)  # a temporary folder is for its maker alone
     for path in beside.iterdir():
         path.chmod(0o644)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +10,8 @@ import time
 
 import pytest
 
-from fucina.errors import RecipeError, RunError
+from fucina.errors import ModelError, RecipeError, RunError
+from fucina.models.source import read
 from fucina.pretrain.recipe import load, parse
 from fucina.pretraining import pretrain
 from fucina.recipe import parse as parse_recipe
@@ -55,6 +57,7 @@ def test_texts_become_a_base_that_a_recipe_can_train(folder):
     assert made["samples"]["il faro"].split()[0] in WORDS
     sums = json.loads((folder / "bases/lanterna/model/sums.json").read_text(encoding="utf-8"))
     assert {"model.safetensors", "tokenizer.json", "config.json"} <= set(sums)
+    _refuses_damage(folder / "bases/lanterna/model")
     (folder / "chat.jsonl").write_text(
         "".join(
             json.dumps({"prompt": f"{a} {b}?", "answer": b}) + "\n"
@@ -67,6 +70,32 @@ def test_texts_become_a_base_that_a_recipe_can_train(folder):
         folder, "train", _recipe(folder), "training.epochs=1", "chat.max_new_tokens=8",
     )  # fmt: skip
     assert trained.returncode == 0, trained.stderr
+
+
+def _refuses_damage(base):
+    """Every file is looked at, one bit or one byte; a tokenizer of another network too."""
+    for name, spoil in [
+        ("model.safetensors", lambda b: b[:-4]), ("model.safetensors", lambda b: b[:-1] + b"\1"),
+        ("tokenizer.json", lambda b: b[:200]), ("sums.json", lambda b: b[:20]),
+    ]:  # fmt: skip
+        whole = (base / name).read_bytes()
+        (base / name).write_bytes(spoil(whole))
+        with pytest.raises(ModelError, match=f"is damaged: {name}"):
+            read("base", str(base), "text")
+        (base / name).write_bytes(whole)
+    read("base", str(base), "text")
+
+
+def test_a_tokenizer_of_another_network_is_refused(make_decoder, tmp_path):
+    base = tmp_path / "base"
+    shutil.copytree(make_decoder("llama"), base)
+    words = json.loads((base / "tokenizer.json").read_text(encoding="utf-8"))
+    number = max(words["model"]["vocab"].values())
+    for extra in range(1, 5000):
+        words["model"]["vocab"][f"più{extra}"] = number + extra
+    (base / "tokenizer.json").write_text(json.dumps(words), encoding="utf-8")
+    with pytest.raises(ModelError, match="a tokenizer that does not fit"):
+        read("base", str(base), "text")
 
 
 def _recipe(folder):

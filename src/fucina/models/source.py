@@ -13,6 +13,7 @@ from urllib.request import getproxies
 import torch
 
 from fucina.errors import MissingExtraError, ModelError
+from fucina.models.sums import check_sums, check_words
 
 __all__ = [
     "ALIASES",
@@ -57,6 +58,7 @@ def read(
     """
     import transformers
 
+    check_sums(name, Path(source).expanduser())
     tokenizer = read_tokenizer(name, source)
     kind = writer_class(read_config(name, source)) if answer == "text" else transformers.AutoModel
     with _reading(name, source) as (place, local):
@@ -67,6 +69,7 @@ def read(
             dtype=dtype or "auto",
             local_files_only=local,
         )
+    check_words(name, network, tokenizer)
     return network, tokenizer
 
 

@@ -1,0 +1,70 @@
+"""Whether a folder of a model holds what was put into it: `sums.json`, file to SHA-256."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fucina.errors import ModelError
+
+__all__ = ["SUMS", "check_sums", "check_words", "write_sums"]
+
+SUMS = "sums.json"
+
+
+def write_sums(folder: Path) -> None:
+    """Write down the sums of all files of a folder."""
+    sums = {path.name: _sum(path) for path in sorted(folder.iterdir()) if path.name != SUMS}
+    (folder / SUMS).write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
+
+
+def check_sums(name: str, folder: Path, *, summed: Callable[[Path], str] | None = None) -> None:
+    """Refuse a folder in which a file is not what was written; without `sums.json` all is well.
+
+    Args:
+        name: What the recipe calls it.
+        folder: Of the model.
+        summed: Gives the sum of a file.
+
+    Raises:
+        ModelError: Names the files that are missing, cut or changed.
+    """
+    if not (folder / SUMS).is_file():
+        return
+    summed = summed or _sum
+    try:
+        sums = json.loads((folder / SUMS).read_text(encoding="utf-8"))
+        wrong = [
+            f for f, s in sums.items() if not (folder / f).is_file() or summed(folder / f) != s
+        ]
+    except (ValueError, AttributeError, OSError):
+        wrong = [SUMS]
+    if wrong:
+        raise ModelError(
+            f"model.base: {name!r} is damaged: {', '.join(wrong)} missing, cut or changed since it "
+            "was made.",
+            fix=f"Get the files again, or make the model again; if you changed them on purpose, "
+            f"delete {folder / SUMS}.",
+        )
+
+
+def check_words(name: str, network: Any, tokenizer: Any) -> None:
+    """Refuse a tokenizer with tokens that the network has no row for.
+
+    Raises:
+        ModelError: Tells both numbers.
+    """
+    rows = network.get_input_embeddings().num_embeddings
+    most = max(tokenizer.get_vocab().values(), default=0)
+    if most >= rows:
+        raise ModelError(
+            f"model.base: {name!r} has a tokenizer that does not fit: its last token is number "
+            f"{most}, and the network knows {rows}.",
+            fix="Put the tokenizer of this network beside its weights.",
+        )
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
