@@ -81,6 +81,9 @@ def _collect(source: Source, data: Path) -> Collected:
                 if language(text[:SAMPLE])[0] != source.language:
                     dropped["books in another language"] += 1
                     continue
+            elif "/includes/" in row["id"]:
+                dropped["pages that are pieces of others"] += 1
+                continue
             else:
                 text = clean_documentation(row["text"], source.language, dropped)
             if text:
@@ -115,7 +118,7 @@ def _write(collected: list[Collected], out: Path) -> dict:
 
 
 def _file(path: Path, documents: list[Document], one: Collected, *, held: bool) -> dict:
-    packed = lzma.compress("".join(map(Document.line, documents)).encode(), preset=3)
+    packed = lzma.compress("".join(map(Document.line, documents)).encode(), preset=1)
     path.write_bytes(packed)
     facts = {key: value for key, value in asdict(one.source).items() if key not in ("name", "kind")}
     facts |= {

@@ -23,6 +23,7 @@ HOLES = re.compile(
     r"|\b(?:[Ii]n|[Dd]i|[Dd]a|[Pp]er|[Cc]on)(?:è|fare|aprire|connettersi|scegliere|espandere"
     r"|eliminare|eseguire|selezionare|per|immettere|creare|esempio)\b|\b(?:ine|dae|die)\b"
     r"|(?:^|\s)[®™]|://[\s/.]|(?:^|\s)\(\s*[,;e]?\s*\)|\\\s|\s[,;]\s|'\s*[.,;)]"
+    r"|\b(è|di|la|il|in|per|un|a|che) \1\b"
 )
 PAIR = re.compile(rf"\b({PREPOSITION})\s+(?={PREPOSITION}\b)(\w+)", re.IGNORECASE)
 PAIRS = {"tra di", "su di", "al di", "di per", "per di", "fra di", "dal di", "di su", "nel per"}
@@ -43,6 +44,9 @@ JOINED = re.compile(
     r"|evento|istruzione|comando|pulsante|il|la|di|del|della|un)(?=[A-Z][a-z])"
 )
 DOTTED = re.compile(r"(?<=[a-zàèéìòù])\.(?=NET\b)|(?<=estensione)\.(?=\w)")
+# "Scegli l'icona immetti Clienti": the picture of a magnifying glass is gone, its text is not.
+PICTURE = re.compile(r"\bSceg(?:li|liere) (?:la|l'icona|l')[ ,]*i(?=mmett(?:i|ere)\b)")
+EXTENSION = re.compile(r"(?<=\w)\. (?=(?:cs|vb|xml|xaml|txt|dll|exe|js|json|config|html)\b)")
 ELISION = re.compile(r"\b([Ll]|[Uu]n|[Dd]|[DdNnSsAa](?:e|u|a)?ll|[Qq]uest)'\s+(?=\w)")
 ENOUGH = 0.4  # of a page's characters that must be left, and that must be in sentences
 
@@ -100,6 +104,7 @@ def _page_line(raw: str, expected: str, dropped: Counter[str]) -> str:
         return ""
     line = DEBRIS.sub("", raw)
     line = ELISION.sub(r"\1'", DOTTED.sub(" .", JOINED.sub(r"\1 ", line)))
+    line = EXTENSION.sub(".", PICTURE.sub("I", line))
     if line != raw:
         dropped["lines mended (markup, joined words)"] += 1
     kept = []

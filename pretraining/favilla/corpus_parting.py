@@ -146,11 +146,14 @@ def part_others(collected: list[Collected]) -> None:
     twice = {documents[place].id for place in without_duplicates(len(documents), pairs)}
     held: set[str] = set()
     groups: defaultdict[str, set[str]] = defaultdict(set)
+    had: defaultdict[str, set[str]] = defaultdict(set)
     for one in collected:
         before = len(one.documents)
         one.documents = [document for document in one.documents if document.id not in twice]
         one.dropped["near duplicates"] += before - len(one.documents)
-        chosen = _heldout(one.documents, groups[one.source.domain])
+        domain = one.source.domain
+        chosen = _heldout(one.documents, groups[domain], had[domain])
+        had[domain] |= {document.group for document in one.documents}
         one.heldout = [document for document in one.documents if document.group in chosen]
         groups[one.source.domain] |= chosen
         held |= {document.id for document in one.heldout}
@@ -175,8 +178,11 @@ def _compared(document: Document) -> str:
     return "\n".join(turn["content"] for turn in document.messages if turn["role"] != "system")
 
 
-def _heldout(documents: list[Document], taken: set[str]) -> set[str]:
-    """Groups in the order of their hashes until there is enough; those taken already first."""
+def _heldout(documents: list[Document], taken: set[str], trained: set[str]) -> set[str]:
+    """Groups in the order of their hashes until there is enough.
+
+    What an earlier source of the domain holds out comes first, and what it trains on never.
+    """
     sizes: Counter[str] = Counter()
     for document in documents:
         sizes[document.group] += document.bytes
@@ -187,7 +193,7 @@ def _heldout(documents: list[Document], taken: set[str]) -> set[str]:
         if size >= wanted:
             break
         # One that would be more than half of it, such as a very long page, stays in training.
-        if group not in chosen and sizes[group] < wanted / 2:
+        if group not in chosen and group not in trained and sizes[group] < wanted / 2:
             chosen.add(group)
             size += sizes[group]
     return chosen

@@ -61,6 +61,8 @@ SECTIONS = {
 }  # fmt: skip
 MACHINE = re.compile(r"as an ai language model|as a language model|openai|chatgpt|gpt-?[34]", re.I)
 OPTIONS = re.compile(r"\[([^\[\]|{}]+)\|[^\[\]{}]+\]")
+ALIAS = re.compile(r"(?:this command is an alias|questo comando è un alias)", re.I)
+DIALECT = re.compile(r"^\((?:GNU|BSD|Linux)[ -]specific\)\s*")
 SLOT = re.compile(r"\{\{(.*?)\}\}(?!\})")
 LETTER = re.compile(r"\[(\w+)\]")
 
@@ -85,6 +87,9 @@ def _tldr(path: Path, dropped: Counter[str], tongue: str) -> Iterator[Row]:
         group = name.removeprefix(folder).removesuffix(".md")
         row = f"tldr_{tongue}/{group}"
         title, about, examples = _tldr_page(text)
+        if ALIAS.match(about):
+            dropped["pages that only name another command"] += 1
+            continue
         if not about or not examples:
             dropped["pages without description or example"] += 1
             continue
@@ -137,7 +142,7 @@ def _commands(paths: list[Path], dropped: Counter[str]) -> Iterator[Row]:
             fix="Copy both files again; line by line they belong together.",
         )
     for number, (request, command) in enumerate(zip(asked, answered, strict=True), 1):
-        request, command = mend(request), mend(command, code=True)
+        request, command = DIALECT.sub("", mend(request)), mend(command, code=True)
         if not command or len(request.split()) < 3 or len(command) > 300:
             dropped["requests too short, commands empty or too long"] += 1
             continue

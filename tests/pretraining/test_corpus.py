@@ -170,6 +170,7 @@ def test_a_paragraph_in_another_language_is_dropped():
         "Per informazioni su, vedere la documentazione in linea.",
         "Prima di aggiornare da un'edizione all'altra di, verificare.",
         "Inaprire il progetto.",
+        "Il valore del campo è è vuoto.",
         "Aprire l'istanza di come membro.",
         "Copiare i file da a.",
         "Il supporto di è limitato.",
@@ -226,6 +227,12 @@ def test_markup_and_joined_words_are_mended():
     raw = f'Premere l\'icona :::image source="a.png"::: e poi **Salva** nel metodoLeggi di.NET. {GOOD}'
     page = pages.clean_documentation(raw, "it", Counter())
     assert page.startswith("Premere l'icona e poi Salva nel metodo Leggi di .NET.")
+
+
+def test_a_picture_between_words_leaves_a_whole_sentence():
+    raw = f"Scegli l'icona immetti Clienti. Aprire il file Prova. cs con un editor. {GOOD}"
+    page = pages.clean_documentation(raw, "it", Counter())
+    assert page.startswith("Immetti Clienti. Aprire il file Prova.cs con un editor.")
 
 
 def test_headings_over_nothing_and_what_opens_at_the_end_go():
