@@ -107,7 +107,7 @@ REFUSED = {
     "sql_spider/dev.json": "a dev set",
     "summ_mts_dialog validation and test sets": "for measuring",
     "summ_mts_dialog/Augmented-Data": "paraphrases of the same dialogues, validation among them",
-    "chat_llamafactory_demo/alpaca_en_demo.json": "Apache-2.0 for the repository, but the rows look "
+    "chat_llamafactory_demo/alpaca_en_demo.json": "Apache-2.0 for the repository, but rows look "
     "like Alpaca with answers of GPT-4, published under CC BY-NC 4.0",
     "chat_llamafactory_demo, other files": "extracts of other sets, licences not stated one by one",
     "intent_clinc150": "kept for measuring",
