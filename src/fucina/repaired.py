@@ -10,6 +10,7 @@ from typing import Any
 
 from fucina import data, run
 from fucina.errors import DataError
+from fucina.models.turns import plain_turns
 from fucina.records import Answer, Dataset, Finding, Repair
 
 __all__ = ["write_repaired"]
@@ -55,7 +56,7 @@ def write_repaired(
                 "dropped": [asdict(repair) for repair in done if repair.action == "dropped"],
                 "rewritten": [asdict(repair) for repair in done if repair.action == "rewritten"],
                 "turns_left_out": {
-                    example.origin: [asdict(turn) for turn in example.left_out]
+                    example.origin: plain_turns(example.left_out)
                     for example in kept.examples
                     if example.left_out
                 },
