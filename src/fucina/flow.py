@@ -164,7 +164,8 @@ def forge(
     if demands.held is not None:
         _tell_misfits(demands.held, split, journal)
     for finding in findings:
-        journal.tell(f"{finding.severity}: {finding.message}")
+        fix = f" {finding.fix}" if finding.severity == "warning" else ""
+        journal.tell(f"{finding.severity}: {finding.message}{fix}")
     journal.log(
         f"{len(split.development)} rows, {len(split.labels)} labels, {len(split.folds)} "
         f"member(s), {len(split.test)} test rows; {base.name} in {base.precision}"

@@ -625,6 +625,28 @@ def test_bad_input_of_a_chat_gives_a_message_a_fix_and_exit_code_2(
     assert "defect" not in done.stderr
 
 
+def test_calls_of_tools_that_no_row_lists_are_told_with_the_fix(make_decoder, tmp_path):
+    call = {"function": {"name": "meteo", "arguments": {"dove": "Lucca"}}}
+    rows = [
+        {"messages": [{"role": "user", "content": question},
+                      {"role": "assistant", "content": "", "tool_calls": [call]}]}
+        for question in ("Che tempo fa?", "Piove a Lucca?", "Prendo l'ombrello oggi?", "C'è il sole",
+                         "Domani al mare si può?", "Quanti gradi ci sono fuori", "Nevica in montagna?",
+                         "Il vento è forte stasera?", "Posso stendere i panni", "Vado in bici o no?")
+    ]  # fmt: skip
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    (tmp_path / "recipe.yaml").write_text(
+        f"{{task: chat, name: a, data: {{train: rows.jsonl}}, model: {{base: {make_decoder('llama')}}},"
+        " training: {epochs: 1}, chat: {max_new_tokens: 2}}",
+        encoding="utf-8",
+    )
+    done = _run("train", "recipe.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stderr.split())
+    assert "train rows: calls tools, and lists none" in said
+    assert "List what may be called beside messages, as tools:" in said
+
+
 def test_compare_tells_what_changed_and_ranks_runs_of_several_tasks(
     trained, assistant, make_base, tmp_path
 ):

@@ -31,7 +31,7 @@ Check = Callable[[Subject], list[Finding]]
 # Quick, and what they call an error makes a run impossible.
 GATES: dict[str, tuple[Check, ...]] = {
     "label": (labels.check, duplicates.check),
-    "text": (answers.empty, duplicates.check),
+    "text": (answers.empty, roles.check, duplicates.check),
     "spans": (spans.check, duplicates.check),
 }
 REST: dict[str, tuple[Check, ...]] = {
@@ -39,7 +39,6 @@ REST: dict[str, tuple[Check, ...]] = {
     "text": (
         answers.check,
         cut_answers.check,
-        roles.check,
         style.check,
         constitution.check,
         rendering.check,
