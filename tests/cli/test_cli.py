@@ -8,12 +8,33 @@ import sys
 
 import pytest
 
+from fucina.cli import main
+
 
 def _run(*arguments, **options):
     return subprocess.run(
         [sys.executable, "-m", "fucina", *map(str, arguments)],
         capture_output=True, text=True, check=False, **options,
     )  # fmt: skip
+
+
+@pytest.fixture
+def told(capsys, monkeypatch):
+    """Give a function that does in this process what `_run` does in one of its own.
+
+    Most of the time of a refusal is starting Python and PyTorch.
+    """
+
+    def run(*arguments, cwd):
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["fucina", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, stopped.value.code, out, err)
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +155,7 @@ def test_words_that_are_no_command_are_not_a_defect(words):
     (["audit", "{recipe}", "phases=[{{name: a, rows: 3}}, {{name: b, rows: 2}}]"], "below the 3 of 'a'", "smallest first"),
 ])  # fmt: skip
 def test_bad_input_gives_a_message_a_fix_and_exit_code_2(
-    arguments, message, fix, trained, make_base, tmp_path
+    arguments, message, fix, trained, make_base, tmp_path, told
 ):
     folder, _ = trained
     names = {
@@ -146,7 +167,7 @@ def test_bad_input_gives_a_message_a_fix_and_exit_code_2(
     extra = (
         [f"output={tmp_path}/runs"] if arguments[0] == "train" and "{recipe}" in arguments else []
     )
-    done = _run(*(argument.format(**names) for argument in arguments), *extra, cwd=tmp_path)
+    done = told(*(argument.format(**names) for argument in arguments), *extra, cwd=tmp_path)
     assert done.returncode == 2, done.stdout + done.stderr
     assert message in done.stderr
     assert fix in done.stderr
@@ -591,7 +612,7 @@ BAD_ROWS = {
     (["chat.template=picky.jinja"], ": the chat template", "order of its turns"),
 ])  # fmt: skip
 def test_bad_input_of_a_chat_gives_a_message_a_fix_and_exit_code_2(
-    arguments, message, fix, assistant, make_base, make_decoder, tmp_path
+    arguments, message, fix, assistant, make_base, make_decoder, tmp_path, told
 ):
     import shutil
 
@@ -614,9 +635,10 @@ def test_bad_input_of_a_chat_gives_a_message_a_fix_and_exit_code_2(
     text = (endless / "tokenizer.json").read_text("utf-8")
     (endless / "tokenizer.json").write_text(text.replace("<|im_end|>", "<|no_end|>"), "utf-8")
     names = {"encoder": make_base("bert"), "endless": endless}
-    done = _run(
+    done = told(
         "train", job / "recipe.yaml", f"model.base={make_decoder('llama')}",
         f"output={tmp_path}/runs", *(argument.format(**names) for argument in arguments),
+        cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 2, done.stdout + done.stderr
     assert message in done.stderr
