@@ -1,6 +1,5 @@
 """`fucina pretrain`: texts → words → pieces of tokens → network → bits a byte → a base model."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from fucina.records import Progress, silent
 from fucina.settings_file import write_yaml
 
 if TYPE_CHECKING:
-    from fucina.pretrain.fit import Rows, Step
+    from fucina.pretrain.fit import Step
     from fucina.pretrain.settings import PretrainRecipe
     from fucina.pretrain.texts import Texts
 
@@ -70,7 +69,7 @@ def pretrain(
     """
     import torch
 
-    from fucina.pretrain.fit import Hooks, fit, order
+    from fucina.pretrain.fit import Hooks, Rows, fit, order
     from fucina.pretrain.network import build
     from fucina.pretrain.texts import END, prepare
 
@@ -87,7 +86,8 @@ def pretrain(
 
     network = fresh()
     parameters = sum(weight.numel() for weight in network.parameters())
-    rows, sources = _rows(texts, config.length_tokens)
+    rows = Rows.of(texts.tokens, config.length_tokens)
+    sources = np.array([shard.source for shard in texts.shards])[rows.starts[:, 0]]
     batch = max(1, config.batch_tokens // config.length_tokens)
     steps = max(1, config.tokens // (batch * config.length_tokens))
     passes = np.array([corpus.passes for corpus in recipe.corpus])
@@ -111,11 +111,12 @@ def pretrain(
     def keep(step: int, state: Mapping[str, Any]) -> None:
         run.write_tensors(folder / CHECKPOINT, state, {"step": str(step)})
 
-    fit(network, rows, seen, config, Hooks(told, judge, keep, state))
+    fit(network, rows, seen, config, Hooks(told, judge, keep, state, say))
     bits = _judged(texts, network, fresh(), recipe, progress)
     samples = _samples(recipe, network, tokenizer)
     made = Pretrained(
-        str(folder / "model"), parameters, steps * batch * config.length_tokens, told.seconds, bits,
+        str(folder / "model"), parameters, steps * batch * config.length_tokens,
+        _seconds(folder, batch * config.length_tokens), bits,
         samples,
     )  # fmt: skip
     _save(folder, network, tokenizer, made)
@@ -141,24 +142,6 @@ def _begin(recipe: "PretrainRecipe", *, resume: bool) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     run.write_text(known, write_yaml(recipe))
     return folder
-
-
-def _rows(texts: "Texts", length: int) -> tuple["Rows", np.ndarray]:
-    """All whole rows of all pieces, and the text of the recipe that each is of."""
-    from fucina.pretrain.fit import Rows
-
-    starts, sources = [], []
-    for number, (shard, tokens) in enumerate(zip(texts.shards, texts.tokens, strict=True)):
-        own = np.arange((len(tokens) - 1) // length) * length
-        starts.append(np.stack([np.full(len(own), number), own], axis=1))
-        sources.append(np.full(len(own), shard.source))
-    whole = np.concatenate(starts)
-    if not len(whole):
-        raise RunError(
-            f"no text is as long as a row of {length} tokens.",
-            fix="Give more text, or lower training.length_tokens.",
-        )
-    return Rows(texts.tokens, whole, length), np.concatenate(sources)
 
 
 def _share_of_peak(network: Any, length: int) -> float:
@@ -188,11 +171,6 @@ class _Teller:
     ) -> None:
         self.folder, self.steps, self.share = folder, steps, share
         self.progress, self.say = progress, say
-        self.began = time.perf_counter()
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self.began
 
     def __call__(self, step: "Step") -> None:
         used = step.tokens_s * self.share
@@ -203,6 +181,13 @@ class _Teller:
                 f"step {step.step:,} of {self.steps:,}: loss {step.loss:.3f}, "
                 f"{step.tokens_s:,.0f} tokens/s, MFU {used:.0%}"
             )
+
+
+def _seconds(folder: Path, tokens: int) -> float:
+    """What all steps took, those before a stop too; a step that was done twice counts once."""
+    told = {e["step"]: e["tokens_s"] for e in run.read_events(folder) if e["event"] == "step"}
+    counts = zip(sorted(told), [0, *sorted(told)], strict=False)
+    return sum((step - before) * tokens / told[step] for step, before in counts)
 
 
 def _bits(texts: "Texts", network: Any, recipe: "PretrainRecipe") -> dict[str, dict[str, Any]]:

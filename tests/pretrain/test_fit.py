@@ -8,6 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 
+from fucina.errors import ResourceError
+from fucina.pretrain.attention import attend_in_blocks
 from fucina.pretrain.fit import Hooks, Rows, fit, order
 from fucina.pretrain.judge import bits_a_byte
 from fucina.pretrain.network import build, flops_a_token
@@ -24,9 +26,7 @@ def _network(layout="llama", seed=0):
 
 def _rows():
     """A language in which each token follows from the one before it."""
-    tokens = (np.arange(4000) * 7 % 61 + 3).astype(np.uint16)
-    own = np.arange((len(tokens) - 1) // LENGTH) * LENGTH
-    return Rows([tokens], np.stack([np.zeros(len(own), int), own], axis=1), LENGTH)
+    return Rows.of([(np.arange(4000) * 7 % 61 + 3).astype(np.uint16)], LENGTH)
 
 
 def _config(**changes):
@@ -119,3 +119,42 @@ def test_the_count_of_operations_is_what_torch_counts():
     assert flops_a_token(network, LENGTH) == pytest.approx(
         counter.get_total_flops() / LENGTH, rel=0.1
     )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"), [("auto", "run uncompiled"), ("on", "cannot be compiled")]
+)
+def test_passes_that_cannot_be_compiled_run_as_they_are_or_are_refused(wanted, told, monkeypatch):
+    monkeypatch.setenv("CXX", "/bin/false")  # a compiler that fails, as one without headers does
+    torch._dynamo.reset()
+    rows, said, steps = _rows(), [], []
+    seen = order(np.zeros(len(rows), int), np.ones(1), 16, seed=1)
+    hooks = Hooks(steps.append, lambda *_: None, lambda *_: None, {}, said.append)
+    with torch._inductor.config.patch({"cpp.cxx": "/bin/false", "force_disable_caches": True}):
+        if wanted == "on":
+            with pytest.raises(ResourceError, match=told) as caught:
+                fit(_network(), rows, seen, _config(compile="on"), hooks)
+            assert "training.compile: off" in caught.value.fix
+            return
+        fit(_network(), rows, seen, _config(compile="auto"), hooks)
+    assert told in said[-1]
+    assert steps[-1].step == 2
+
+
+@pytest.mark.parametrize("tokens", [5, 128, 300])
+def test_attention_in_blocks_is_the_attention_of_pytorch(tokens):
+    shape = NetworkConfig(width=32, layers=2, heads=4, key_value_heads=2, feed_forward=32)
+    network = build(shape, vocabulary=64, end=2, pad=0, seed=0)
+    ids = torch.randint(0, 64, (2, tokens), generator=torch.Generator().manual_seed(0))
+    expected = network(input_ids=ids, use_cache=False).logits
+    attend_in_blocks(network)
+    found = network(input_ids=ids, use_cache=False).logits
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.long
+def test_compiled_passes_learn_the_same():
+    _, told, _ = _run(_config(rows_at_once=8, compile="on"), 30)
+    _, also, _ = _run(_config(rows_at_once=8), 30)
+    assert told[-1].loss == pytest.approx(also[-1].loss, rel=0.1)
+    assert told[-1].loss < told[0].loss

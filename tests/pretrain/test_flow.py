@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from transformers import AutoTokenizer
 
 from fucina.errors import ModelError, RecipeError, RunError
 from fucina.models.source import read
@@ -96,6 +97,18 @@ def test_a_tokenizer_of_another_network_is_refused(make_decoder, tmp_path):
     (base / "tokenizer.json").write_text(json.dumps(words), encoding="utf-8")
     with pytest.raises(ModelError, match="a tokenizer that does not fit"):
         read("base", str(base), "text")
+
+
+def test_an_added_token_without_a_row_is_no_mistake(make_decoder, tmp_path):
+    """Gemma 3 has one for pictures, behind the last row of its words."""
+    base = tmp_path / "base"
+    shutil.copytree(make_decoder("llama"), base)
+    words = AutoTokenizer.from_pretrained(base)
+    rows = read("base", str(base), "text")[0].get_input_embeddings().num_embeddings
+    words.add_tokens([f"<picture{n}>" for n in range(rows - len(words) + 1)], special_tokens=True)
+    words.save_pretrained(base)
+    network, tokenizer = read("base", str(base), "text")
+    assert len(tokenizer) > network.get_input_embeddings().num_embeddings
 
 
 def _recipe(folder):

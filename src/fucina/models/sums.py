@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +18,21 @@ def write_sums(folder: Path) -> None:
     (folder / SUMS).write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
 
 
-def check_sums(name: str, folder: Path, *, summed: Callable[[Path], str] | None = None) -> None:
+def check_sums(name: str, folder: Path) -> None:
     """Refuse a folder in which a file is not what was written; without `sums.json` all is well.
 
     Args:
         name: What the recipe calls it.
         folder: Of the model.
-        summed: Gives the sum of a file.
 
     Raises:
         ModelError: Names the files that are missing, cut or changed.
     """
     if not (folder / SUMS).is_file():
         return
-    summed = summed or _sum
     try:
         sums = json.loads((folder / SUMS).read_text(encoding="utf-8"))
-        wrong = [
-            f for f, s in sums.items() if not (folder / f).is_file() or summed(folder / f) != s
-        ]
+        wrong = [f for f, s in sums.items() if not (folder / f).is_file() or _sum(folder / f) != s]
     except (ValueError, AttributeError, OSError):
         wrong = [SUMS]
     if wrong:
@@ -50,17 +45,18 @@ def check_sums(name: str, folder: Path, *, summed: Callable[[Path], str] | None 
 
 
 def check_words(name: str, network: Any, tokenizer: Any) -> None:
-    """Refuse a tokenizer with tokens that the network has no row for.
+    """Refuse a tokenizer with words that the network has no row for.
+
+    Tokens that were added to them do not count: Gemma 3 has one for pictures, and no row for it.
 
     Raises:
         ModelError: Tells both numbers.
     """
-    rows = network.get_input_embeddings().num_embeddings
-    most = max(tokenizer.get_vocab().values(), default=0)
-    if most >= rows:
+    rows = getattr(network.get_input_embeddings(), "num_embeddings", None)
+    if rows is not None and tokenizer.vocab_size > rows:
         raise ModelError(
-            f"model.base: {name!r} has a tokenizer that does not fit: its last token is number "
-            f"{most}, and the network knows {rows}.",
+            f"model.base: {name!r} has a tokenizer that does not fit: it has "
+            f"{tokenizer.vocab_size} words, and the network knows {rows}.",
             fix="Put the tokenizer of this network beside its weights.",
         )
 

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fucina.models.attention import widen
+from fucina.errors import ResourceError, RunError
 from fucina.models.precision import computes_bfloat16
+from fucina.pretrain.attention import attend_in_blocks
 from fucina.pretrain.optimizer import Optimizers
+from fucina.records import silent
 from fucina.train.schedule import rate, warmup_steps
 
 if TYPE_CHECKING:
@@ -55,12 +57,14 @@ class Hooks:
         judge: Every `judge_steps`, and at the end.
         keep: Every `checkpoint_steps`: steps done, and all that is needed to go on.
         state: What `keep` was given last, to go on from; none to begin.
+        say: Shows messages.
     """
 
     told: Callable[[Step], None]
     judge: Callable[[int, Any], None]
     keep: Callable[[int, Mapping[str, Tensor]], None]
     state: Mapping[str, Tensor] = field(default_factory=dict)
+    say: Callable[[str], None] = silent
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,25 @@ class Rows:
     tokens: Sequence[np.ndarray]
     starts: np.ndarray
     length: int
+
+    @classmethod
+    def of(cls, tokens: Sequence[np.ndarray], length: int) -> "Rows":
+        """All whole rows of pieces, one behind the other.
+
+        Raises:
+            RunError: There is none.
+        """
+        starts = [
+            np.array([(number, start) for start in range(0, len(own) - length, length)])
+            for number, own in enumerate(tokens)
+        ]
+        whole = np.concatenate([own.reshape(-1, 2) for own in starts]).astype(np.int64)
+        if not len(whole):
+            raise RunError(
+                f"no text is as long as a row of {length} tokens.",
+                fix="Give more text, or lower training.length_tokens.",
+            )
+        return cls(tokens, whole, length)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -136,7 +159,7 @@ def fit(network: Any, rows: Rows, seen: np.ndarray, config: "ScheduleConfig", ho
     warmup = warmup_steps(config.warmup, total)
     half = computes_bfloat16(device)
     passing = _copy(network, half=half)
-    loss_of = _compiled(passing, config.compile, device)
+    loss_of = _compiled(passing, config, device, hooks.say)
     weights, copies = list(network.parameters()), list(passing.parameters())
     optimizers = Optimizers(network, config)
     first = optimizers.restore(network, hooks.state) if hooks.state else 0
@@ -184,7 +207,7 @@ def _copy(network: Any, *, half: bool) -> Any:
         return network
     made = copy.deepcopy(network).bfloat16()
     if next(made.parameters()).device.type == "cpu":
-        widen(made)
+        attend_in_blocks(made)
     return made
 
 
@@ -195,9 +218,13 @@ def _refresh(copies: list[Tensor], weights: list[Tensor]) -> None:
 
 
 def _compiled(
-    network: Any, wanted: str, device: torch.device
+    network: Any, config: "ScheduleConfig", device: torch.device, say: Callable[[str], None]
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """Ids and what follows each to the mean loss; compiled where that can be had."""
+    """Ids and what follows each to the mean loss; compiled where that can be had.
+
+    Raises:
+        ResourceError: It must be compiled, and cannot be.
+    """
 
     def loss_of(ids: Tensor, following: Tensor) -> Tensor:
         hidden = network.model(input_ids=ids, use_cache=False).last_hidden_state
@@ -205,6 +232,22 @@ def _compiled(
         return functional.cross_entropy(logits, following.flatten())
 
     able = device.type == "cuda" or shutil.which("g++") or shutil.which("clang++")
-    if wanted == "on" or (wanted == "auto" and able):
-        return torch.compile(loss_of, dynamic=False)
-    return loss_of
+    if config.compile == "off" or (config.compile == "auto" and not able):
+        return loss_of
+    compiled = torch.compile(loss_of, dynamic=False)
+    say("compiling the passes, about a minute.")
+    rows = min(config.rows_at_once, max(1, config.batch_tokens // config.length_tokens))
+    ids = torch.zeros((rows, config.length_tokens), dtype=torch.long, device=device)
+    try:
+        compiled(ids, ids).backward()
+    except Exception as error:  # a compiler without headers, an unknown processor: many classes
+        why = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        if config.compile == "on":
+            raise ResourceError(
+                f"the passes cannot be compiled ({why}).", fix="Set training.compile: off."
+            ) from error
+        say(f"the passes run uncompiled, about half as fast ({why}).")
+        return loss_of
+    finally:
+        network.zero_grad(set_to_none=True)
+    return compiled

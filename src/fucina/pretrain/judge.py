@@ -83,7 +83,8 @@ def continued(
             written = network.generate(
                 ids.to(device), attention_mask=torch.ones_like(ids).to(device),
                 max_new_tokens=tokens, do_sample=True, temperature=0.8, top_k=40,
-                eos_token_id=[0, tokenizer.eos_token_id], pad_token_id=tokenizer.pad_token_id,
+                eos_token_id=[tokenizer.pad_token_id, tokenizer.eos_token_id],
+                pad_token_id=tokenizer.pad_token_id,
             )  # fmt: skip
             found.append(tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True))
     return found

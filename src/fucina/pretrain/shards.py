@@ -1,7 +1,7 @@
 """Texts as token ids on the disk, each piece with a sum: what is cut or changed is not learnt."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,9 +106,7 @@ def _write(path: Path, ids: Sequence[np.ndarray], size: int, source: int) -> Sha
     return Shard(path.name, source, len(whole), size, digest(path))
 
 
-def open_shards(
-    folder: Path, shards: Sequence[Shard], *, check: Callable[[Path], str] = digest
-) -> list[np.ndarray]:
+def open_shards(folder: Path, shards: Sequence[Shard]) -> list[np.ndarray]:
     """The tokens of pieces, read from the disk as they are needed.
 
     Raises:
@@ -118,7 +116,7 @@ def open_shards(
     for shard in shards:
         path = folder / shard.file
         whole = path.is_file() and path.stat().st_size == 2 * shard.tokens
-        if not whole or check(path) != shard.sha256:
+        if not whole or digest(path) != shard.sha256:
             what = "is missing" if not path.is_file() else "is not what was written: cut or changed"
             raise DataError(
                 f"the piece of tokens {path} {what}.",

@@ -72,7 +72,7 @@ def check(subject: Subject) -> list[Finding]:
             sizes[example.origin] = _sizes(template, example, rendered)
         found += _told(rows, seen, template)
         if subject.max_length_tokens:
-            found += _truncated(subject, rows, sizes)
+            found += _truncated(rows, sizes, subject.max_length_tokens)
     return [*found, *_sample(subject, template)]
 
 
@@ -146,8 +146,7 @@ def _told(
     return found
 
 
-def _truncated(subject: Subject, rows: Dataset, sizes: dict[str, _Sizes]) -> list[Finding]:
-    limit = subject.max_length_tokens
+def _truncated(rows: Dataset, sizes: dict[str, _Sizes], limit: int) -> list[Finding]:
     whole = np.array([size.whole for size in sizes.values()])
     long = sorted((o for o in sizes if sizes[o].whole > limit), key=lambda o: -sizes[o].whole)
     if not long:
@@ -174,10 +173,10 @@ def _truncated(subject: Subject, rows: Dataset, sizes: dict[str, _Sizes]) -> lis
                 f"into model.max_length_tokens={limit} even alone ({shown(cut)}): its end would "
                 "be cut.",
                 f"Set model.max_length_tokens={sizes[cut[0]].answer} or more, or shorten them; "
-                "--fix leaves those of train out.",
+                "--fix leaves out those that are not of test.",
                 tuple(cut),
                 tuple(f"{sizes[o].answer} tokens of answer and system" for o in cut),
-                dict.fromkeys(cut) if rows is subject.train else {},
+                {} if rows.name == "test" else dict.fromkeys(cut),
             )
         )  # fmt: skip
     return found
