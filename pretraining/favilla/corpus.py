@@ -134,7 +134,7 @@ def _file(path: Path, documents: list[Document], one: Collected, *, held: bool) 
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    print(text, file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str]) -> int:
@@ -148,9 +148,9 @@ def main(arguments: list[str]) -> int:
         _say(str(error))
         return 2
     for name, facts in report["files"].items():
-        print(f"{name:45} {facts['documents']:7,} documents {facts['bytes'] / 1e6:8.2f} MB")  # noqa: T201
+        print(f"{name:45} {facts['documents']:7,} documents {facts['bytes'] / 1e6:8.2f} MB")
         for rule, count in facts.get("dropped", {}).items():
-            print(f"    {count:9,} {rule}")  # noqa: T201
+            print(f"    {count:9,} {rule}")
     return 0
 
 

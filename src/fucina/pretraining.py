@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["Pretrained", "pretrain"]
 
 CHECKPOINT = "checkpoint.safetensors"
+KNOWN = "recipe.yaml"
 ORDER = 5  # of the free baseline
 SAMPLE_TOKENS = 80
+GLANCED = 16_384  # tokens of each held-out text that are looked at on the way
 SAID = 100  # steps between two that are told in words
 
 
@@ -103,7 +105,8 @@ def pretrain(
         say(f"going on behind step {int(state['step']):,}.")
 
     def judge(step: int, network: Any) -> None:
-        found = {name: facts["model"] for name, facts in _bits(texts, network, recipe).items()}
+        looked = _bits(texts, network, recipe, GLANCED)
+        found = {name: facts["model"] for name, facts in looked.items()}
         run.append_event(folder, "judged", {"step": step, "bits_a_byte": found})
         if found:
             say(f"step {step:,}: {sum(found.values()) / len(found):.3f} bits a byte held out")
@@ -131,17 +134,39 @@ def _begin(recipe: "PretrainRecipe", *, resume: bool) -> Path:
         raise RunError(
             f"{folder / 'model'} is there already.", fix="Set another name:, or delete the folder."
         )
-    known = folder / "recipe.yaml"
-    same = known.is_file() and known.read_text(encoding="utf-8") == write_yaml(recipe)
-    if (folder / CHECKPOINT).is_file() and not (resume and same):
+    if (folder / CHECKPOINT).is_file() and not (resume and _goes_on(folder, recipe)):
         raise RunError(
             f"{folder} holds an unfinished run"
             + (" of another recipe." if resume else ", which would be lost."),
             fix="Use --resume with the recipe as it was, set another name:, or delete the folder.",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    run.write_text(known, write_yaml(recipe))
+    run.write_text(folder / KNOWN, write_yaml(recipe))
     return folder
+
+
+def _goes_on(folder: Path, recipe: "PretrainRecipe") -> bool:
+    """Whether an unfinished run is of this recipe; only how long it lasts may be another.
+
+    The rate of `wsd` does not depend on that before it decays, nor does the order of rows: what
+    comes out is what the new recipe alone would have made.
+    """
+    from fucina.pretrain import recipe as recipes
+
+    before = recipes.load(folder / KNOWN)
+    if before == recipe:
+        return True
+    config = recipe.training
+    told = before.training.model_copy(update={"tokens": config.tokens})
+    alike = before.model_copy(update={"training": told}) == recipe
+    step = int(run.read_tensors(folder / CHECKPOINT)["step"])
+    stable = (1 - config.decay) * min(before.training.tokens, config.tokens)
+    return (
+        alike
+        and config.schedule == "wsd"
+        and config.warmup >= 1
+        and step * config.batch_tokens <= stable
+    )
 
 
 def _share_of_peak(network: Any, length: int) -> float:
@@ -190,20 +215,22 @@ def _seconds(folder: Path, tokens: int) -> float:
     return sum((step - before) * tokens / told[step] for step, before in counts)
 
 
-def _bits(texts: "Texts", network: Any, recipe: "PretrainRecipe") -> dict[str, dict[str, Any]]:
+def _bits(
+    texts: "Texts", network: Any, recipe: "PretrainRecipe", tokens: int | None = None
+) -> dict[str, dict[str, Any]]:
+    """What a network makes of each held-out text, or of its first tokens."""
     from fucina.pretrain.judge import bits_a_byte
     from fucina.pretrain.texts import END
 
-    length = recipe.training.length_tokens
-    return {
-        held.name: {
-            "language": held.language,
-            "domain": held.domain,
-            "bytes": held.bytes,
-            "model": bits_a_byte(network, held.tokens, held.bytes, length=length, begin=END),
-        }
-        for held in texts.held_out
-    }
+    found = {}
+    for held in texts.held_out:
+        ids = held.tokens[:tokens]
+        size = held.bytes * len(ids) / len(held.tokens)
+        bits = bits_a_byte(network, ids, size, length=recipe.training.length_tokens, begin=END)
+        found[held.name] = {
+            "language": held.language, "domain": held.domain, "bytes": held.bytes, "model": bits
+        }  # fmt: skip
+    return found
 
 
 def _judged(

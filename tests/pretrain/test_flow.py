@@ -149,6 +149,27 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_file(folder):
         pretrain(recipe, folder, resume=True)
 
 
+def test_a_run_before_its_decay_may_be_made_longer_or_shorter(folder):
+    def stop(stage, done, _):
+        if (stage, done) == ("pretraining", 10):
+            raise KeyboardInterrupt
+
+    short = ["training.warmup=3", "training.tokens=20000"]
+    whole = pretrain(load(folder / "r.yaml", ["output=whole", *short]), folder)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(load(folder / "r.yaml", short[:1]), folder, progress=stop)
+    for no in (
+        ["training.tokens=20000"],
+        [*short, "training.schedule=cosine"],
+        [*short[:1], "training.tokens=2560"],
+    ):
+        with pytest.raises(RunError, match="of another recipe"):
+            pretrain(load(folder / "r.yaml", no), folder, resume=True)
+    again = pretrain(load(folder / "r.yaml", short), folder, resume=True)
+    files = [(folder / made.folder / "model.safetensors").read_bytes() for made in (whole, again)]
+    assert files[0] == files[1]
+
+
 @pytest.mark.parametrize(("text", "said", "fix"), [
     ("name: a", "corpus is missing", "add corpus"),
     ("{name: a, corpus: [], training: {tokens: 9}}", "corpus", "The texts"),

@@ -37,7 +37,7 @@ class Step:
         rate: The share of the peak rates.
         norm: Of the gradients, before clipping.
         tokens: Seen so far.
-        tokens_s: A second, since the last one told.
+        tokens_s: A second of learning, since the last one told.
     """
 
     step: int
@@ -54,7 +54,7 @@ class Hooks:
 
     Attributes:
         told: Every ten steps.
-        judge: Every `judge_steps`, and at the end.
+        judge: Every `judge_steps`, but not at the end.
         keep: Every `checkpoint_steps`: steps done, and all that is needed to go on.
         state: What `keep` was given last, to go on from; none to begin.
         say: Shows messages.
@@ -193,10 +193,12 @@ def fit(network: Any, rows: Rows, seen: np.ndarray, config: "ScheduleConfig", ho
                 )
             )  # fmt: skip
             losses, told = [], now
+        paused = time.perf_counter()
         if done % config.checkpoint_steps == 0 and done < total:
             hooks.keep(done, optimizers.state(network, done))
-        if done % config.judge_steps == 0 or done == total:
+        if done % config.judge_steps == 0 and done < total:
             hooks.judge(done, network)
+        told += time.perf_counter() - paused
 
 
 def _copy(network: Any, *, half: bool) -> Any:

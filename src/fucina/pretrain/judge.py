@@ -18,7 +18,7 @@ ROWS = 16  # of a pass
 def bits_a_byte(
     network: Any,
     tokens: np.ndarray,
-    size: int,
+    size: float,
     *,
     length: int,
     begin: int,
