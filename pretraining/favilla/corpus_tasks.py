@@ -13,7 +13,7 @@ from corpus_sources import read_lines, read_rows, read_tar
 
 from fucina.errors import DataError
 
-__all__ = ["TASKS", "Row"]
+__all__ = ["TASKS", "Row", "tldr_page"]
 
 Messages = list[dict[str, str]]
 # Id, group and turns: the rows of a group are held out together.
@@ -86,7 +86,7 @@ def _tldr(path: Path, dropped: Counter[str], tongue: str) -> Iterator[Row]:
             continue
         group = name.removeprefix(folder).removesuffix(".md")
         row = f"tldr_{tongue}/{group}"
-        title, about, examples = _tldr_page(text)
+        title, about, examples = tldr_page(text)
         if ALIAS.match(about):
             dropped["pages that only name another command"] += 1
             continue
@@ -103,7 +103,7 @@ def _tldr(path: Path, dropped: Counter[str], tongue: str) -> Iterator[Row]:
         yield row, group, _turns(*contents)
 
 
-def _tldr_page(text: str) -> tuple[str, str, list[tuple[str, str]]]:
+def tldr_page(text: str) -> tuple[str, str, list[tuple[str, str]]]:
     """Title, description and examples of a page of tldr, without its marks."""
     title, about, examples, asked = "", [], [], ""
     for line in mend(text, code=True).split("\n"):

@@ -13,8 +13,9 @@ SUMS = "sums.json"
 
 
 def write_sums(folder: Path) -> None:
-    """Write down the sums of all files of a folder."""
-    sums = {path.name: _sum(path) for path in sorted(folder.iterdir()) if path.name != SUMS}
+    """Write down the sums of all files of a folder and the folders in it."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)
+    sums = {path.relative_to(folder).as_posix(): _sum(path) for path in files}
     (folder / SUMS).write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
 
 

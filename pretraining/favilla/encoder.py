@@ -1,0 +1,207 @@
+"""An encoder that knows Italian too, from one that knows English: trials and the one that ships.
+
+    python pretraining/favilla/encoder.py DATA CORPUS OUT [--steps 1500] [--without crops masks]
+
+The network is MiniLM's, with a smaller vocabulary of two languages. It learns, in one step:
+its teacher's vectors of English sentences (so that English stays), the teacher's vector of the
+English sentence that an Italian one translates, which two crops are of one passage, and words that
+are masked. `benchmarks/encoders.py` judges what comes out.
+"""
+
+import argparse
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from encoder_texts import crops, sentences, translations
+from encoder_words import bilingual, rows_for
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoModel, AutoTokenizer
+
+from fucina.models.source import locate
+from fucina.models.sums import write_sums
+from fucina.train.schedule import rate
+
+SIZE, ENGLISH = 10_000, 0.55  # tokens, and the share of old ones: 30 MB in bfloat16
+ITALIAN_FILES = ("it_novels", "it_sql", "it_visualstudio", "it_architecture_center",
+                 "it_dynamics365_operations", "it_dynamics365_smb", "tldr_it")  # fmt: skip
+ENGLISH_FILES = ("en_novels", "tldr_en", "nl2bash", "roleplay", "mts_dialog", "spider")
+ROWS = {"english": 48, "pairs": 24, "crops": 48, "masks": 48}
+LONGEST = 48  # tokens
+HEAT = 0.05  # of the contrast
+MASKED = 0.2  # of the tokens
+BODY, WORDS = 1e-4, 1e-3  # learning rates
+TEACHER = "minilm"
+
+
+def pooled(states: Tensor, mask: Tensor) -> Tensor:
+    """Unit vectors, the mean of states where there is a token."""
+    weights = mask.unsqueeze(-1).to(states.dtype)
+    return functional.normalize((states * weights).sum(1).float() / weights.sum(1).float(), dim=-1)
+
+
+def read(tokenizer: Any, texts: list[str]) -> Any:
+    """Texts as padded ids."""
+    return tokenizer(texts, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
+
+
+class Masks(nn.Module):
+    """The head that foretells masked words; only for learning."""
+
+    def __init__(self, width: int, words: nn.Parameter) -> None:
+        super().__init__()
+        self.move = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
+        self.words, self.bias = words, nn.Parameter(torch.zeros(len(words)))
+
+    def forward(self, states: Tensor, expected: Tensor) -> Tensor:
+        logits = functional.linear(self.move(states), self.words, self.bias)
+        return functional.cross_entropy(logits.float(), expected)
+
+
+def masked(ids: Tensor, tokenizer: Any, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Ids of which some are masked, and which; four of five by the mask, the others by any word."""
+    special = torch.tensor(tokenizer.all_special_ids)
+    chosen = (torch.rand(ids.shape, generator=generator) < MASKED) & ~torch.isin(ids, special)
+    hidden = torch.rand(ids.shape, generator=generator) < 0.8
+    other = torch.randint(len(special), len(tokenizer), ids.shape, generator=generator)
+    return torch.where(chosen, torch.where(hidden, tokenizer.mask_token_id, other), ids), chosen
+
+
+class Teaching:
+    """Gives the loss of a step, from whatever of the four is wanted."""
+
+    def __init__(self, data: Path, corpus: Path, without: set[str]) -> None:
+        source = locate(TEACHER)
+        self.teacher, self.old = (
+            AutoModel.from_pretrained(source),
+            AutoTokenizer.from_pretrained(source),
+        )
+        self.english = sentences(corpus, ENGLISH_FILES, 25_000, seed=1)
+        italian = sentences(corpus, ITALIAN_FILES, 60_000, seed=2)
+        self.tokenizer = bilingual(self.old, self.english, italian, SIZE, ENGLISH)
+        self.pairs = translations(data / "cli_tldr_it_en/tldr_pages.tar.xz")
+        self.crops = crops(corpus, ITALIAN_FILES, seed=3)
+        self.without = without
+        self.generator = torch.Generator().manual_seed(0)
+        self.network = AutoModel.from_pretrained(source)
+        old = self.network.get_input_embeddings().weight.detach()
+        self.network.resize_token_embeddings(len(self.tokenizer))
+        with torch.no_grad():
+            self.network.get_input_embeddings().weight.copy_(
+                rows_for(self.tokenizer, self.old, old)
+            )
+        self.masks = Masks(old.shape[1], self.network.get_input_embeddings().weight)
+        print(
+            f"{len(self.english):,} English sentences, {len(self.pairs):,} translated ones",
+            flush=True,
+        )
+
+    def drawn(self, rows: list[Any], count: int) -> list[Any]:
+        return [rows[n] for n in torch.randint(len(rows), (count,), generator=self.generator)]
+
+    @torch.no_grad()
+    def taught(self, texts: list[str]) -> Tensor:
+        batch = read(self.old, texts)
+        return pooled(self.teacher(**batch).last_hidden_state, batch["attention_mask"])
+
+    def losses(self) -> dict[str, Tensor]:
+        english = self.drawn(self.english, ROWS["english"])
+        pairs = self.drawn(self.pairs, ROWS["pairs"])
+        both = list(islice(self.crops, ROWS["crops"]))
+        texts = [*english, *(one for one, _ in pairs), *(a for a, _ in both), *(b for _, b in both)]
+        batch = read(self.tokenizer, texts)
+        vectors = pooled(self.network(**batch).last_hidden_state, batch["attention_mask"])
+        own, translated, first, second = vectors.split(
+            [len(english), len(pairs), len(both), len(both)]
+        )
+        taught = self.taught([*english, *(other for _, other in pairs)])
+        found = {
+            "english": 1 - (own * taught[: len(english)]).sum(-1).mean(),
+            "pairs": 1 - (translated * taught[len(english) :]).sum(-1).mean(),
+        }
+        near = first @ second.T / HEAT
+        right = torch.arange(len(both))
+        found["crops"] = (
+            functional.cross_entropy(near, right) + functional.cross_entropy(near.T, right)
+        ) / 2
+        if "masks" not in self.without:
+            half = read(self.tokenizer, [a for a, _ in both[: ROWS["masks"]]])
+            ids, chosen = masked(half["input_ids"], self.tokenizer, self.generator)
+            states = self.network(
+                input_ids=ids, attention_mask=half["attention_mask"]
+            ).last_hidden_state
+            found["masks"] = self.masks(states[chosen], half["input_ids"][chosen])
+        return {name: loss for name, loss in found.items() if name not in self.without}
+
+
+WEIGHTS = {"english": 10.0, "pairs": 10.0, "crops": 1.0, "masks": 0.5}
+
+
+def learn(teaching: Teaching, steps: int) -> None:
+    """Move the network, its words faster than its body."""
+    words = teaching.network.get_input_embeddings().weight
+    body = [p for p in teaching.network.parameters() if p is not words]
+    head = [p for p in teaching.masks.parameters() if p is not words]
+    optimizer = torch.optim.AdamW(
+        [{"params": [words, *head], "lr": WORDS}, {"params": body, "lr": BODY}],
+        weight_decay=0.01,
+        fused=True,
+    )
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    half = torch.cpu._is_avx512_bf16_supported()
+    began, told = time.perf_counter(), {}
+    for step in range(steps):
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = peak * rate(step, warmup=steps // 20 + 1, total=steps, schedule="linear")
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            losses = teaching.losses()
+        sum(WEIGHTS[name] * loss for name, loss in losses.items()).backward()
+        nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        told = {
+            n: 0.95 * told.get(n, loss.item()) + 0.05 * loss.item() for n, loss in losses.items()
+        }
+        if (step + 1) % 50 == 0:
+            said = ", ".join(f"{name} {value:.3f}" for name, value in told.items())
+            print(
+                f"step {step + 1} of {steps}: {said}; {time.perf_counter() - began:.0f} s",
+                flush=True,
+            )
+
+
+def save(teaching: Teaching, out: Path) -> None:
+    """Write the encoder in bfloat16, and how its states are pooled."""
+    import json
+
+    teaching.network.to(torch.bfloat16).save_pretrained(out)
+    teaching.tokenizer.save_pretrained(out)
+    (out / "1_Pooling").mkdir(exist_ok=True)
+    pooling = {
+        "word_embedding_dimension": teaching.network.config.hidden_size,
+        "pooling_mode_mean_tokens": True,
+    }
+    (out / "1_Pooling/config.json").write_text(json.dumps(pooling) + "\n", encoding="utf-8")
+    write_sums(out)
+
+
+def main() -> None:
+    """Make one encoder."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", type=Path)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--without", nargs="*", default=[])
+    arguments = parser.parse_args()
+    torch.manual_seed(0)
+    teaching = Teaching(arguments.data, arguments.corpus, set(arguments.without))
+    learn(teaching, arguments.steps)
+    save(teaching, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
