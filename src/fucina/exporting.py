@@ -11,11 +11,11 @@ from fucina.errors import RecipeError
 from fucina.export import Bundle
 from fucina.recipe import load
 from fucina.records import Dataset
-from fucina.tasks.settings import SCRATCH
+from fucina.tasks.settings import AUTO, EMBEDDED, SCRATCH
 
 __all__ = ["Exported", "export_recipe"]
 
-EMBEDDED = ("minilm", SCRATCH)  # bases that another tool cannot have
+HERE_ALONE = (AUTO, SCRATCH, *EMBEDDED.values())  # bases that another tool cannot have
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _require_writer(recipe: Recipe, title: str, *, as_text: bool) -> None:
             f"{recipe.model.base} has an encoder and a decoder; {title} trains decoders alone.",
             fix="Set model.base to a decoder, or train it here.",
         )
-    if recipe.model.base in EMBEDDED:
+    if recipe.model.base in HERE_ALONE:
         raise RecipeError(
             f"{title} cannot train model.base: {recipe.model.base}.",
             fix="Set model.base to a decoder: HuggingFaceTB/SmolLM2-135M-Instruct, or a folder.",

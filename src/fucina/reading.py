@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fucina import data, prepare, run, tasks
 from fucina.errors import DataError, RecipeError
 from fucina.records import Dataset, Finding, Progress, Split, silent
-from fucina.tasks.settings import SCRATCH, refuse_idle
+from fucina.tasks.settings import AUTO, EMBEDDED, SCRATCH, learnt_as, refuse_idle
 
 if TYPE_CHECKING:
     from fucina.config import DataConfig, Recipe
@@ -40,12 +40,14 @@ def read(
 
 
 def settle(recipe: "Recipe", rows: Dataset) -> "Recipe":
-    """The recipe with a folder for `model.base: scratch`, which is made here; else as it is.
+    """The recipe with the base that `model.base: auto` or `scratch` means, which may be made here.
 
     Args:
         recipe: What was asked.
         rows: Training rows, which the tokenizer learns its words from.
     """
+    if recipe.model.base == AUTO:
+        return _with_base(recipe, EMBEDDED[learnt_as(recipe)])
     if recipe.model.base != SCRATCH:
         return recipe
     from fucina.models import scratch
@@ -54,8 +56,11 @@ def settle(recipe: "Recipe", rows: Dataset) -> "Recipe":
     texts = [turn.content for row in rows.examples for turn in row.messages]
     texts += [text for row in rows.examples for text in (row.prompt, row.target)]
     base = scratch.make(Path(recipe.output) / ".bases", [*texts, system], seed=recipe.seed)
-    model = recipe.model.model_copy(update={"base": str(base.resolve())})
-    return recipe.model_copy(update={"model": model})
+    return _with_base(recipe, str(base.resolve()))
+
+
+def _with_base(recipe: "Recipe", base: str) -> "Recipe":
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"base": base})})
 
 
 def audit(

@@ -13,8 +13,12 @@ class ModelConfig(Settings):
     """Which base model, and how a sentence becomes one vector."""
 
     base: Annotated[
-        str, Field(description="Alias (minilm), Hugging Face id, or folder of a model.")
-    ] = "minilm"
+        str,
+        Field(
+            description="favilla or minilm, which are embedded, a Hugging Face id, or a folder; "
+            "auto: favilla where words are written, else minilm; scratch: random weights."
+        ),
+    ] = "auto"
     pooling: Annotated[
         Literal["auto", "mean", "cls", "last"],
         Field(description="Which tokens make the vector; auto reads the model's own file."),

@@ -194,7 +194,7 @@ def _both_ways(config: "ModelConfig", job: str) -> ModelError:
     instead = ", or set model.head: classes" if config.head == "words" else ""
     return ModelError(
         f"model.base: {config.base} reads both ways, so it cannot {job}.",
-        fix=f"Give a decoder, such as a folder or hub id of SmolLM2, Qwen3 or Gemma{instead}.",
+        fix=f"Set model.base: favilla, or a folder or hub id of another decoder{instead}.",
     )
 
 

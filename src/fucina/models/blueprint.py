@@ -71,7 +71,7 @@ def draw(config: "ModelConfig", answer: Answer = "label") -> Blueprint:
     source = locate(config.base)
     settings = read_config(config.base, source)
     kind = writer_class(settings) if answer == "text" else transformers.AutoModel
-    good = "a decoder such as SmolLM2, Qwen3 or Gemma" if answer == "text" else "minilm"
+    good = "favilla" if answer == "text" else "minilm"
     try:
         with torch.device("meta"):
             network = kind.from_config(settings, trust_remote_code=False)

