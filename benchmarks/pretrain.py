@@ -52,7 +52,6 @@ def main():
     jobs, times = {}, {}
     for compiled in (False, True):
         for name, change in ATTENTION.items():
-            torch._dynamo.reset()
             own = copy.deepcopy(network).bfloat16()
             change(own)
             job = passes(own, ids, compiled=compiled)

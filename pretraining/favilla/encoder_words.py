@@ -18,6 +18,8 @@ def bilingual(
 ) -> Any:
     """A WordPiece tokenizer with the most used English words of another, and Italian ones.
 
+    Used most here or in what the old one was made of: few of our texts speak of banks or travel.
+
     Args:
         old: Tokenizer of transformers whose words are English.
         english: Texts that say which of its words are used.
@@ -33,7 +35,15 @@ def bilingual(
         token for text in english for token in backend.encode(text, add_special_tokens=False).tokens
     )
     letters = [t for t in old.get_vocab() if len(t.removeprefix("##")) == 1 and ord(t[-1]) < 0x250]
-    words = list(dict.fromkeys([*SPECIAL, *letters, *(token for token, _ in used.most_common())]))
+    # BERT's words stand in the order of how often they are in books and Wikipedia.
+    general = sorted(old.get_vocab().items(), key=lambda pair: pair[1])
+    general = [t for t, _ in general if len(t) > 1 and t.isascii() and not t.startswith("[")]
+    places = {token: place for place, (token, _) in enumerate(used.most_common())}
+    last = len(general)
+    ranked = sorted(
+        (min(place, places.get(token, last)), token) for place, token in enumerate(general)
+    )
+    words = list(dict.fromkeys([*SPECIAL, *letters, *(token for _, token in ranked)]))
     words = words[: round(size * share)]
     learnt = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     learnt.normalizer, learnt.pre_tokenizer = backend.normalizer, backend.pre_tokenizer

@@ -91,7 +91,8 @@ def card(run: Path, size: int, file: str, device: str) -> str:
     recipe, made = recipes.load(run / "recipe.yaml"), read_json(run / "metrics.json")
     shape, training = recipe.network, recipe.training
     names = {Path(corpus.path).name.partition(".")[0] for corpus in recipe.corpus}
-    sources = [f"- {s.origin}: {s.licence}" for s in SOURCES if s.name in names]
+    # Two sources may be one project's in two languages.
+    sources = dict.fromkeys(f"- {s.origin}: {s.licence}" for s in SOURCES if s.name in names)
     bits = [
         f"| {name} | {b['language']} | {b['domain']} | {b['model']:.3f} | {b['5-gram']:.3f} | "
         f"{b['untrained']:.3f} |"
