@@ -46,20 +46,15 @@ def settle(recipe: "Recipe", rows: Dataset) -> "Recipe":
         recipe: What was asked.
         rows: Training rows, which the tokenizer learns its words from.
     """
-    if recipe.model.base == AUTO:
-        return _with_base(recipe, EMBEDDED[learnt_as(recipe)])
-    if recipe.model.base != SCRATCH:
-        return recipe
-    from fucina.models import scratch
+    base = EMBEDDED[learnt_as(recipe)] if recipe.model.base == AUTO else recipe.model.base
+    if base == SCRATCH:
+        from fucina.models import scratch
 
-    system = recipe.chat.system or ""
-    texts = [turn.content for row in rows.examples for turn in row.messages]
-    texts += [text for row in rows.examples for text in (row.prompt, row.target)]
-    base = scratch.make(Path(recipe.output) / ".bases", [*texts, system], seed=recipe.seed)
-    return _with_base(recipe, str(base.resolve()))
-
-
-def _with_base(recipe: "Recipe", base: str) -> "Recipe":
+        texts = [turn.content for row in rows.examples for turn in row.messages]
+        texts += [text for row in rows.examples for text in (row.prompt, row.target)]
+        texts.append(recipe.chat.system or "")
+        made = scratch.make(Path(recipe.output) / ".bases", texts, seed=recipe.seed)
+        base = str(made.resolve())
     return recipe.model_copy(update={"model": recipe.model.model_copy(update={"base": base})})
 
 

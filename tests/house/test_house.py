@@ -110,6 +110,7 @@ def test_every_setting_is_in_the_reference():
 RECIPES = sorted([*SOURCE.rglob("*.yaml"), *(ROOT / "examples").rglob("recipe*.yaml")])
 RECIPES.remove(SOURCE / "plan" / "hardware.yaml")  # machines, not a recipe
 RECIPES.remove(SOURCE / "tasks" / "chat" / "constitution.yaml")
+RECIPES.remove(SOURCE / "bases" / "favilla" / "recipe.yaml")  # of fucina pretrain
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(ROOT)))
