@@ -1,8 +1,8 @@
 """Causal attention over whole rows, a block of queries at a time: for bfloat16 on the processor.
 
 PyTorch's own took half of a step: its backward pass in bfloat16 does not use the matrix unit, and
-in float32 cannot. Plain products do; with each block only up to its last key, a compiled step ran
-1.25 times as fast as with attention in float32 (docs/log.md).
+in float32 cannot. Plain products do, with each block only up to its last key; how much that gains
+on a machine is printed by benchmarks/pretrain.py.
 """
 
 from typing import Any

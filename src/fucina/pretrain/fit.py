@@ -248,7 +248,7 @@ def _compiled(
             raise ResourceError(
                 f"the passes cannot be compiled ({why}).", fix="Set training.compile: off."
             ) from error
-        say(f"the passes run uncompiled, about half as fast ({why}).")
+        say(f"the passes run uncompiled, which is slower ({why}).")
         return loss_of
     finally:
         network.zero_grad(set_to_none=True)
