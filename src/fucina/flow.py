@@ -154,23 +154,23 @@ def forge(
         if resume
         else run.begin(recipe, split, precision=base.precision, root=root)
     )
-    journal = Journal(folder, recipe, split, progress, say, laps or run.Laps())
-    if base.template is not None and base.halves is None:
-        run.keep_template(folder, base.template.source)
-        persona.keep(recipe, root, folder)
-    if grammar_file(recipe) is not None:
-        run.keep_grammar(folder, root / recipe.chat.constrain)
-    journal.lap("loading")
-    if demands.held is not None:
-        _tell_misfits(demands.held, split, journal)
-    for finding in findings:
-        fix = f" {finding.fix}" if finding.severity == "warning" else ""
-        journal.tell(f"{finding.severity}: {finding.message}{fix}")
-    journal.log(
-        f"{len(split.development)} rows, {len(split.labels)} labels, {len(split.folds)} "
-        f"member(s), {len(split.test)} test rows; {base.name} in {base.precision}"
-    )
-    with threads.start() as pool:
+    with run.hold(folder), threads.start() as pool:
+        journal = Journal(folder, recipe, split, progress, say, laps or run.Laps())
+        if base.template is not None and base.halves is None:
+            run.keep_template(folder, base.template.source)
+            persona.keep(recipe, root, folder)
+        if grammar_file(recipe) is not None:
+            run.keep_grammar(folder, root / recipe.chat.constrain)
+        journal.lap("loading")
+        if demands.held is not None:
+            _tell_misfits(demands.held, split, journal)
+        for finding in findings:
+            fix = f" {finding.fix}" if finding.severity == "warning" else ""
+            journal.tell(f"{finding.severity}: {finding.message}{fix}")
+        journal.log(
+            f"{len(split.development)} rows, {len(split.labels)} labels, {len(split.folds)} "
+            f"member(s), {len(split.test)} test rows; {base.name} in {base.precision}"
+        )
         recipe, estimate, record = forecast.estimate(split, base, recipe, pool)
         journal.plan(recipe, estimate, record, resumed=resume)
         fit = cross_validate(
@@ -181,10 +181,10 @@ def forge(
         outcome = judge_run(
             fit.out_of_fold, split, base, recipe, demands, journal=journal, pool=pool
         )
-    journal.finish(outcome, fit)
-    journal.lap("report")
-    journal.compare_with_plan()
-    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+        journal.finish(outcome, fit)
+        journal.lap("report")
+        journal.compare_with_plan()
+        shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     return outcome
 
 

@@ -69,13 +69,23 @@ def pretrain(
     Raises:
         FucinaError: Whatever is wrong with recipe, texts or machine.
     """
+    folder = Path(recipe.output) / recipe.name
+    with run.hold(folder):
+        _begin(folder, recipe, resume=resume)
+        return _made(recipe, root, folder, progress, say)
+
+
+def _made(
+    recipe: "PretrainRecipe", root: Path, folder: Path, progress: Progress,
+    say: Callable[[str], None],
+) -> Pretrained:  # fmt: skip
+    """What a folder that is ready is filled with."""
     import torch
 
     from fucina.pretrain.fit import Hooks, Rows, fit, order
     from fucina.pretrain.network import build
     from fucina.pretrain.texts import END, prepare
 
-    folder = _begin(recipe, resume=resume)
     texts = prepare(recipe, root, folder / "tokens", progress=progress)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer, config = texts.tokenizer, recipe.training
@@ -127,9 +137,8 @@ def pretrain(
     return made
 
 
-def _begin(recipe: "PretrainRecipe", *, resume: bool) -> Path:
-    """The folder of a recipe, ready to be written to; never one that holds something else."""
-    folder = Path(recipe.output) / recipe.name
+def _begin(folder: Path, recipe: "PretrainRecipe", *, resume: bool) -> None:
+    """Make the folder of a recipe ready to be written to; never one that holds something else."""
     if (folder / "model").is_dir():
         raise RunError(
             f"{folder / 'model'} is there already.", fix="Set another name:, or delete the folder."
@@ -140,9 +149,7 @@ def _begin(recipe: "PretrainRecipe", *, resume: bool) -> Path:
             + (" of another recipe." if resume else ", which would be lost."),
             fix="Use --resume with the recipe as it was, set another name:, or delete the folder.",
         )
-    folder.mkdir(parents=True, exist_ok=True)
     run.write_text(folder / KNOWN, write_yaml(recipe))
-    return folder
 
 
 def _goes_on(folder: Path, recipe: "PretrainRecipe") -> bool:

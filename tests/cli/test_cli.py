@@ -600,7 +600,7 @@ BAD_ROWS = {
     (["data.train=arguments.jsonl"], "the arguments of a is not JSON", "arguments"),
     (["data.train=tools.jsonl"], "a tool without a name", '"parameters"'),
     (["data.train=roles.jsonl"], "unknown role 'asistant'", "did you mean 'assistant'"),
-    (["model.base={encoder}"], "reads both ways", "Give a decoder"),
+    (["model.base={encoder}"], "reads both ways", "another decoder"),
     (["model.base={endless}"], "neither a chat template nor an end token", "eos_token"),
     (["adapter.kind=head"], "adapter.kind=head", "lora, or full"),
     (["training.start=cold"], "training.start=cold does nothing", "Leave it out"),

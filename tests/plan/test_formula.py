@@ -107,7 +107,7 @@ def test_a_smaller_batch_needs_less_memory_where_texts_are_long():
     rows = tuple(Example(f"{i} " + "dove ordine " * 200, "ab"[i % 2]) for i in range(64))
     data = Dataset("train", rows)
     split = Split(data, data, (Fold(tuple(range(48)), tuple(range(48, 64))),), ("a", "b"))
-    base = ("adapter.layers=all", "model.lexical=false")
+    base = ("model.base=minilm", "adapter.layers=all", "model.lexical=false")
     peaks, steps = [], []
     for more in ((), ("training.batch_size=1", "training.accumulation=16")):
         recipe = parse(RECIPE, [*base, *more])[0]

@@ -20,6 +20,11 @@ SHAPE = {"width": 32, "layers": 2, "heads": 2, "key_value_heads": 1, "feed_forwa
 LENGTH = 16
 
 
+# torch's compiler looks for a gradient where there is none; it silences that by itself, unless
+# warnings are errors, as here.
+compiles = pytest.mark.filterwarnings("ignore:The .grad attribute")
+
+
 def _network(layout="llama", seed=0):
     return build(NetworkConfig(layout=layout, **SHAPE), vocabulary=64, end=2, pad=0, seed=seed)
 
@@ -152,9 +157,25 @@ def test_attention_in_blocks_is_the_attention_of_pytorch(tokens):
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
+@compiles
 @pytest.mark.long
 def test_compiled_passes_learn_the_same():
     _, told, _ = _run(_config(rows_at_once=8, compile="on"), 30)
     _, also, _ = _run(_config(rows_at_once=8), 30)
     assert told[-1].loss == pytest.approx(also[-1].loss, rel=0.1)
     assert told[-1].loss < told[0].loss
+
+
+@compiles
+@pytest.mark.long
+def test_compiled_passes_go_on_to_the_last_bit_on_several_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    config = _config(rows_at_once=8, compile="on")
+    try:
+        whole, _, kept = _run(config, 14)
+        again, _, _ = _run(config, 14, kept[0])
+    finally:
+        torch.set_num_threads(before)
+    for one, other in zip(whole.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)

@@ -49,7 +49,7 @@ def member_folder(folder: Path, recipe: "Recipe", member: int) -> Path:
     Example:
         >>> from fucina.recipe import parse
         >>> text = "{task: classification, name: a, data: {train: a}, folds: {count: 3}}"
-        >>> recipe, _ = parse(text)
+        >>> recipe, _ = parse(text, ["model.base=minilm"])
         >>> member_folder(Path("run"), recipe, 0).name
         'best_model_peft_minilm_fold1'
     """

@@ -224,24 +224,31 @@ def _compiled(
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Ids and what follows each to the mean loss; compiled where that can be had.
 
+    Words are looked up outside of what is compiled: there, threads would add up the gradients of a
+    word in any order, and no run would be the same to the last bit.
+
     Raises:
         ResourceError: It must be compiled, and cannot be.
     """
+    look_up = network.get_input_embeddings()
 
-    def loss_of(ids: Tensor, following: Tensor) -> Tensor:
-        hidden = network.model(input_ids=ids, use_cache=False).last_hidden_state
+    def behind(words: Tensor, following: Tensor) -> Tensor:
+        hidden = network.model(inputs_embeds=words, use_cache=False).last_hidden_state
         logits = network.lm_head(hidden).flatten(0, 1).float()
         return functional.cross_entropy(logits, following.flatten())
+
+    def loss_of(ids: Tensor, following: Tensor) -> Tensor:
+        return behind(look_up(ids), following)
 
     able = device.type == "cuda" or shutil.which("g++") or shutil.which("clang++")
     if config.compile == "off" or (config.compile == "auto" and not able):
         return loss_of
-    compiled = torch.compile(loss_of, dynamic=False)
+    fast = torch.compile(behind, dynamic=False)
     say("compiling the passes, about a minute.")
     rows = min(config.rows_at_once, max(1, config.batch_tokens // config.length_tokens))
     ids = torch.zeros((rows, config.length_tokens), dtype=torch.long, device=device)
     try:
-        compiled(ids, ids).backward()
+        fast(look_up(ids), ids).backward()
     except Exception as error:  # a compiler without headers, an unknown processor: many classes
         why = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         if config.compile == "on":
@@ -252,4 +259,4 @@ def _compiled(
         return loss_of
     finally:
         network.zero_grad(set_to_none=True)
-    return compiled
+    return lambda ids, following: fast(look_up(ids), following)

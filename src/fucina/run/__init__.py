@@ -38,6 +38,7 @@ from fucina.run.folder import (
     reopen,
     template_of,
 )
+from fucina.run.holding import hold
 from fucina.run.laps import Lap, Laps
 from fucina.run.tables import (
     read_predictions,
@@ -59,6 +60,7 @@ __all__ = [
     "clean",
     "find",
     "grammar_of",
+    "hold",
     "keep_grammar",
     "keep_template",
     "latest",

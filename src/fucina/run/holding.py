@@ -1,0 +1,43 @@
+"""One process at a time in a run folder: two would write over each other's checkpoints."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fucina.errors import RunError
+
+__all__ = ["hold"]
+
+NAME = "in_use.lock"
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Keep every other process out of a folder, which is made if need be.
+
+    The system lets go of the lock when its process ends, however it ends; a file that is left by a
+    killed one keeps nobody out.
+
+    Raises:
+        RunError: Another process holds it.
+
+    Example:
+        >>> with hold(Path(".")):
+        ...     pass
+    """
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / NAME, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunError(
+            f"{folder} is in use: another process writes there.",
+            fix="Wait until it ends, or stop it; then go on with --resume.",
+        ) from None
+    try:
+        yield
+    finally:
+        (folder / NAME).unlink(missing_ok=True)  # while it is held: nobody else has it open
+        lock.release()
