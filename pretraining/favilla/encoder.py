@@ -2,20 +2,22 @@
 
     python pretraining/favilla/encoder.py DATA CORPUS OUT [--steps 1500] [--without crops masks]
 
-The network is MiniLM's, with a smaller vocabulary of two languages. It learns, in one step:
-its teacher's vectors of English sentences (so that English stays), the teacher's vector of the
-English sentence that an Italian one translates, which two crops are of one passage, and words that
-are masked. `benchmarks/encoders.py` judges what comes out.
+The network is MiniLM's, with a smaller vocabulary of two languages. It learns, in one step: its
+teacher's vectors of English sentences, so that English stays; the same of English sentences with
+Italian words in them (`mixed`); the teacher's vector of the English sentence that an Italian one
+translates (`pairs`: of tldr, and those beside this file); which two crops are of one passage; and
+words that are masked. `benchmarks/encoders.py` judges what comes out.
 """
 
 import argparse
+import random
 import time
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from encoder_texts import crops, sentences, translations
+from encoder_texts import Lexicon, crops, sentences, translations, written
 from encoder_words import bilingual, rows_for
 from torch import Tensor, nn
 from torch.nn import functional
@@ -29,8 +31,12 @@ SIZE, ENGLISH = 10_000, 0.55  # tokens, and the share of old ones: 30 MB in bflo
 ITALIAN_FILES = ("it_novels", "it_sql", "it_visualstudio", "it_architecture_center",
                  "it_dynamics365_operations", "it_dynamics365_smb", "tldr_it")  # fmt: skip
 ENGLISH_FILES = ("en_novels", "tldr_en", "nl2bash", "roleplay", "mts_dialog", "spider")
-ROWS = {"english": 48, "pairs": 24, "crops": 48, "masks": 48}
+ROWS = {"english": 24, "mixed": 32, "pairs": 48, "crops": 32, "masks": 32}
+SPOKEN = 8  # times that our own sentences count among those that words are learnt from
+MIXED = 0.8  # of the words that the lexicon knows
+PAIRS = Path(__file__).parent / "pairs"
 LONGEST = 48  # tokens
+TOGETHER = 40  # texts that pass together
 HEAT = 0.05  # of the contrast
 MASKED = 0.2  # of the tokens
 BODY, WORDS = 1e-4, 1e-3  # learning rates
@@ -46,6 +52,16 @@ def pooled(states: Tensor, mask: Tensor) -> Tensor:
 def read(tokenizer: Any, texts: list[str]) -> Any:
     """Texts as padded ids."""
     return tokenizer(texts, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
+
+
+def vectors_of(network: Any, tokenizer: Any, texts: list[str]) -> Tensor:
+    """A unit vector of each text; texts of like length pass together, so little is padding."""
+    order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
+    found = []
+    for first in range(0, len(order), TOGETHER):
+        batch = read(tokenizer, [texts[n] for n in order[first : first + TOGETHER]])
+        found.append(pooled(network(**batch).last_hidden_state, batch["attention_mask"]))
+    return torch.cat(found)[torch.tensor(order).argsort()]
 
 
 class Masks(nn.Module):
@@ -81,17 +97,28 @@ class Teaching:
         )
         self.english = sentences(corpus, ENGLISH_FILES, 25_000, seed=1)
         italian = sentences(corpus, ITALIAN_FILES, 60_000, seed=2)
-        self.tokenizer = bilingual(self.old, self.english, italian, SIZE, ENGLISH)
-        self.pairs = translations(data / "cli_tldr_it_en/tldr_pages.tar.xz")
+        self.lexicon = Lexicon(PAIRS / "words.tsv")
+        tldr = translations(data / "cli_tldr_it_en/tldr_pages.tar.xz")
+        own = [] if "written" in without else written(PAIRS)
+        self.pairs = [*tldr, *own * max(1, 2 * len(tldr) // max(1, len(own)))]
+        spoken = [text for pair in own for text in pair]
+        self.tokenizer = bilingual(
+            self.old,
+            [*self.english, *spoken[1::2]],
+            [*italian, *spoken[::2] * SPOKEN],
+            SIZE,
+            ENGLISH,
+        )
         self.crops = crops(corpus, ITALIAN_FILES, seed=3)
         self.without = without
-        self.generator = torch.Generator().manual_seed(0)
-        self.network = AutoModel.from_pretrained(source)
+        self.generator, self.dice = torch.Generator().manual_seed(0), random.Random(0)
+        # of short texts, the fused attention's way back takes half of a step
+        self.network = AutoModel.from_pretrained(source, attn_implementation="eager")
         old = self.network.get_input_embeddings().weight.detach()
         self.network.resize_token_embeddings(len(self.tokenizer))
         with torch.no_grad():
             self.network.get_input_embeddings().weight.copy_(
-                rows_for(self.tokenizer, self.old, old)
+                rows_for(self.tokenizer, self.old, old, self.english_of())
             )
         self.masks = Masks(old.shape[1], self.network.get_input_embeddings().weight)
         print(
@@ -99,45 +126,56 @@ class Teaching:
             flush=True,
         )
 
+    def english_of(self) -> dict[str, str]:
+        """The lexicon with forms as the tokenizer reads them: without capitals and accents."""
+        read_as = self.old.backend_tokenizer.normalizer.normalize_str
+        return {read_as(form): english for form, english in self.lexicon.english.items()}
+
     def drawn(self, rows: list[Any], count: int) -> list[Any]:
         return [rows[n] for n in torch.randint(len(rows), (count,), generator=self.generator)]
 
-    @torch.no_grad()
-    def taught(self, texts: list[str]) -> Tensor:
-        batch = read(self.old, texts)
-        return pooled(self.teacher(**batch).last_hidden_state, batch["attention_mask"])
-
     def losses(self) -> dict[str, Tensor]:
-        english = self.drawn(self.english, ROWS["english"])
-        pairs = self.drawn(self.pairs, ROWS["pairs"])
+        """One step's, each by its name."""
+        taught = self._taught()
+        wanted = {name: part for name, part in taught.items() if name not in self.without}
         both = list(islice(self.crops, ROWS["crops"]))
-        texts = [*english, *(one for one, _ in pairs), *(a for a, _ in both), *(b for _, b in both)]
-        batch = read(self.tokenizer, texts)
-        vectors = pooled(self.network(**batch).last_hidden_state, batch["attention_mask"])
-        own, translated, first, second = vectors.split(
-            [len(english), len(pairs), len(both), len(both)]
-        )
-        taught = self.taught([*english, *(other for _, other in pairs)])
-        found = {
-            "english": 1 - (own * taught[: len(english)]).sum(-1).mean(),
-            "pairs": 1 - (translated * taught[len(english) :]).sum(-1).mean(),
-        }
-        near = first @ second.T / HEAT
-        right = torch.arange(len(both))
-        found["crops"] = (
-            functional.cross_entropy(near, right) + functional.cross_entropy(near.T, right)
-        ) / 2
+        pairs = [] if "crops" in self.without else [[a for a, _ in both], [b for _, b in both]]
+        parts = [*([own for own, _ in part] for part in wanted.values()), *pairs]
+        texts = [text for part in parts for text in part]
+        found, vectors = {}, iter(())
+        if texts:
+            made = vectors_of(self.network, self.tokenizer, texts)
+            vectors = iter(made.split([len(part) for part in parts]))
+        for name, part in wanted.items():
+            with torch.no_grad():
+                meant = vectors_of(self.teacher, self.old, [said for _, said in part])
+            found[name] = 1 - (next(vectors) * meant).sum(-1).mean()
+        if pairs:
+            near = next(vectors) @ next(vectors).T / HEAT
+            right = torch.arange(len(both))
+            found["crops"] = (
+                functional.cross_entropy(near, right) + functional.cross_entropy(near.T, right)
+            ) / 2
         if "masks" not in self.without:
-            half = read(self.tokenizer, [a for a, _ in both[: ROWS["masks"]]])
-            ids, chosen = masked(half["input_ids"], self.tokenizer, self.generator)
+            batch = read(self.tokenizer, [first for first, _ in both[: ROWS["masks"]]])
+            ids, chosen = masked(batch["input_ids"], self.tokenizer, self.generator)
             states = self.network(
-                input_ids=ids, attention_mask=half["attention_mask"]
+                input_ids=ids, attention_mask=batch["attention_mask"]
             ).last_hidden_state
-            found["masks"] = self.masks(states[chosen], half["input_ids"][chosen])
-        return {name: loss for name, loss in found.items() if name not in self.without}
+            found["masks"] = self.masks(states[chosen], batch["input_ids"][chosen])
+        return found
+
+    def _taught(self) -> dict[str, list[tuple[str, str]]]:
+        """Texts, each with the English one whose vector it is to have."""
+        plain = self.drawn(self.english, ROWS["mixed"])
+        return {
+            "english": [(text, text) for text in self.drawn(self.english, ROWS["english"])],
+            "mixed": [(self.lexicon.mixed(text, MIXED, self.dice), text) for text in plain],
+            "pairs": self.drawn(self.pairs, ROWS["pairs"]),
+        }
 
 
-WEIGHTS = {"english": 10.0, "pairs": 10.0, "crops": 1.0, "masks": 0.5}
+WEIGHTS = {"english": 10.0, "mixed": 10.0, "pairs": 10.0, "crops": 0.5, "masks": 0.3}
 
 
 def learn(teaching: Teaching, steps: int) -> None:

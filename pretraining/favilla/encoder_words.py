@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -74,19 +74,21 @@ def bilingual(
     )  # fmt: skip
 
 
-def rows_for(new: Any, old: Any, rows: torch.Tensor) -> torch.Tensor:
-    """Rows of new words: that of the same word, or the mean of the pieces that it was read as.
+def rows_for(new: Any, old: Any, rows: torch.Tensor, english: Mapping[str, str]) -> torch.Tensor:
+    """Rows of new words: of what they are in English, of the same word, or the mean of its pieces.
 
     Args:
         new: Tokenizer.
         old: Tokenizer that `rows` are of.
         rows: v x d.
+        english: What whole Italian words are in English.
     """
     known, found = old.get_vocab(), []
     for word, _ in sorted(new.get_vocab().items(), key=lambda pair: pair[1]):
         if word in known:
             found.append(rows[known[word]])
         else:
-            pieces = old(word.removeprefix("##"), add_special_tokens=False)["input_ids"]
+            said = english.get(word, word.removeprefix("##"))
+            pieces = old(said, add_special_tokens=False)["input_ids"]
             found.append(rows[pieces].mean(dim=0))
     return torch.stack(found)

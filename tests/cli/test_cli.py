@@ -3,38 +3,10 @@
 import json
 import os
 import shlex
-import subprocess
-import sys
 
 import pytest
 
-from fucina.cli import main
-
-
-def _run(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "fucina", *map(str, arguments)],
-        capture_output=True, text=True, check=False, **options,
-    )  # fmt: skip
-
-
-@pytest.fixture
-def told(capsys, monkeypatch):
-    """Give a function that does in this process what `_run` does in one of its own.
-
-    Most of the time of a refusal is starting Python and PyTorch.
-    """
-
-    def run(*arguments, cwd):
-        monkeypatch.chdir(cwd)
-        monkeypatch.setattr(sys, "argv", ["fucina", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, stopped.value.code, out, err)
-
-    return run
+from command import run as _run
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +127,7 @@ def test_words_that_are_no_command_are_not_a_defect(words):
     (["audit", "{recipe}", "phases=[{{name: a, rows: 3}}, {{name: b, rows: 2}}]"], "below the 3 of 'a'", "smallest first"),
 ])  # fmt: skip
 def test_bad_input_gives_a_message_a_fix_and_exit_code_2(
-    arguments, message, fix, trained, make_base, tmp_path, told
+    arguments, message, fix, trained, make_base, tmp_path
 ):
     folder, _ = trained
     names = {
@@ -167,7 +139,7 @@ def test_bad_input_gives_a_message_a_fix_and_exit_code_2(
     extra = (
         [f"output={tmp_path}/runs"] if arguments[0] == "train" and "{recipe}" in arguments else []
     )
-    done = told(*(argument.format(**names) for argument in arguments), *extra, cwd=tmp_path)
+    done = _run(*(argument.format(**names) for argument in arguments), *extra, cwd=tmp_path)
     assert done.returncode == 2, done.stdout + done.stderr
     assert message in done.stderr
     assert fix in done.stderr
@@ -612,7 +584,7 @@ BAD_ROWS = {
     (["chat.template=picky.jinja"], ": the chat template", "order of its turns"),
 ])  # fmt: skip
 def test_bad_input_of_a_chat_gives_a_message_a_fix_and_exit_code_2(
-    arguments, message, fix, assistant, make_base, make_decoder, tmp_path, told
+    arguments, message, fix, assistant, make_base, make_decoder, tmp_path
 ):
     import shutil
 
@@ -635,7 +607,7 @@ def test_bad_input_of_a_chat_gives_a_message_a_fix_and_exit_code_2(
     text = (endless / "tokenizer.json").read_text("utf-8")
     (endless / "tokenizer.json").write_text(text.replace("<|im_end|>", "<|no_end|>"), "utf-8")
     names = {"encoder": make_base("bert"), "endless": endless}
-    done = told(
+    done = _run(
         "train", job / "recipe.yaml", f"model.base={make_decoder('llama')}",
         f"output={tmp_path}/runs", *(argument.format(**names) for argument in arguments),
         cwd=tmp_path,

@@ -2,20 +2,12 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from command import run as _run
 from fucina import tasks
-
-
-def _run(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "fucina", *map(str, arguments)],
-        capture_output=True, text=True, check=False, **options,
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,11 @@
 """Text-to-SQL from the command line: what users type, and what they are told."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-
-def _run(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "fucina", *map(str, arguments)],
-        capture_output=True, text=True, check=False, **options,
-    )  # fmt: skip
+from command import run as _run
 
 
 @pytest.fixture(scope="module")
