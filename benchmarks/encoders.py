@@ -1,6 +1,6 @@
 """Frozen encoders side by side: intents in two languages by a linear model, retrieval by nearness.
 
-    python benchmarks/encoders.py DATA [minilm] [favilla] [FOLDER ...] [--quick]
+    python benchmarks/encoders.py DATA [minilm] [favilla] [FOLDER ...] [--quick] [--json FILE]
 
 DATA holds public sets as their authors publish them. Intents: accuracy of logistic regression on
 pooled states, and of character n-grams without any network; xSID (Italian, 300 rows learnt),
@@ -175,21 +175,21 @@ def main():
     parser.add_argument("data", type=Path)
     parser.add_argument("bases", nargs="*", default=["minilm"])
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path, help="where the numbers are kept too, for a card")
     arguments = parser.parse_args()
     intents = {name: read(arguments.data) for name, read in INTENTS.items()}
     places = {name: read(arguments.data, arguments.quick) for name, read in RETRIEVAL.items()}
-    print(
-        "| | "
-        + " | ".join([*intents, *(f"{n}, {m}" for n in places for m in ("recall@5", "nDCG@10"))])
-        + " |"
-    )
-    print("|---|" + "---|" * (len(intents) + 2 * len(places)))
+    columns = [*intents, *(f"{n}, {m}" for n in places for m in ("recall@5", "nDCG@10"))]
+    print("| | " + " | ".join(columns) + " |")
+    print("|---|" + "---|" * len(columns))
+    kept = {}
 
     def tell(name, right, found):
-        print(
-            "| " + " | ".join([name, *(f"{n:.3f}" for n in [*right, *sum(found, ())])]) + " |",
-            flush=True,
-        )
+        numbers = [*right, *sum(found, ())]
+        print("| " + " | ".join([name, *(f"{n:.3f}" for n in numbers)]) + " |", flush=True)
+        kept[name] = dict(zip(columns, numbers, strict=True))
+        if arguments.json:
+            arguments.json.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
     tell(
         "character n-grams; BM25",

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from command import run as fucina
 from fucina import flow, planning, reading, run, using
 from fucina.diagnosing import diagnose_run
 from fucina.errors import DataError, ModelError
@@ -142,7 +143,7 @@ def test_a_killed_writer_resumes_to_bitwise_the_same_weights(layers, make_pair, 
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not list((spoken / "runs" / "killed").glob("*/metrics.json")), "it was over before"
-    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=False)
+    done = fucina("train", path, "--resume")
     assert done.returncode == 0, done.stderr
     assert "going on after epoch" in done.stderr
     assert _weights(_newest(spoken, "unbroken")) == _weights(_newest(spoken, "killed"))
@@ -152,17 +153,25 @@ PLAIN = ["stopping.keep=rollback", "stopping.patience=40", "training.epochs=3", 
          "training.learning_rate=0.01"]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def plain_runs():
+    """Runs without the setting in question, by what they have in common: none is made twice."""
+    return {}
+
+
 @pytest.mark.parametrize("override", [
     "chat.system=Rispondi da marinaia.", "chat.max_new_tokens=2", "adapter.layers=1",
     "adapter.layers=4", "adapter.layers=all", "adapter.target_modules=attention", "adapter.target_modules=[q_proj, encoder_attn.v_proj]",
     "training.precision=bfloat16", "adapter.dropout=0.3",
 ], ids=lambda part: part if isinstance(part, str) else "")  # fmt: skip
-def test_every_setting_changes_what_comes_out(override, make_pair, spoken):
-    plain = flow.train(_recipe(make_pair("bart"), spoken, *PLAIN, name="plain"), spoken)
+def test_every_setting_changes_what_comes_out(override, plain_runs, make_pair, spoken):
+    if not plain_runs:
+        plain = _recipe(make_pair("bart"), spoken, *PLAIN, name="plain")
+        plain_runs[""] = flow.train(plain, spoken)
     changed = flow.train(
         _recipe(make_pair("bart"), spoken, *PLAIN, override, name="changed"), spoken
     )
-    ours, theirs = plain.predictions, changed.predictions
+    ours, theirs = plain_runs[""].predictions, changed.predictions
     assert (ours.losses.tolist(), ours.answers) != (theirs.losses.tolist(), theirs.answers)
 
 

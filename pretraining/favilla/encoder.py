@@ -10,6 +10,7 @@ words that are masked. `benchmarks/encoders.py` judges what comes out.
 """
 
 import argparse
+import json
 import random
 import time
 from itertools import islice
@@ -36,6 +37,7 @@ SPOKEN = 8  # times that our own sentences count among those that words are lear
 MIXED = 0.8  # of the words that the lexicon knows
 PAIRS = Path(__file__).parent / "pairs"
 LONGEST = 48  # tokens
+TOLD = 50  # steps
 TOGETHER = 40  # texts that pass together
 HEAT = 0.05  # of the contrast
 MASKED = 0.2  # of the tokens
@@ -178,8 +180,8 @@ class Teaching:
 WEIGHTS = {"english": 10.0, "mixed": 10.0, "pairs": 10.0, "crops": 0.5, "masks": 0.3}
 
 
-def learn(teaching: Teaching, steps: int) -> None:
-    """Move the network, its words faster than its body."""
+def learn(teaching: Teaching, steps: int) -> list[dict[str, float]]:
+    """Move the network, its words faster than its body; gives the losses on the way."""
     words = teaching.network.get_input_embeddings().weight
     body = [p for p in teaching.network.parameters() if p is not words]
     head = [p for p in teaching.masks.parameters() if p is not words]
@@ -190,7 +192,7 @@ def learn(teaching: Teaching, steps: int) -> None:
     )
     peaks = [group["lr"] for group in optimizer.param_groups]
     half = torch.cpu._is_avx512_bf16_supported()
-    began, told = time.perf_counter(), {}
+    began, told, log = time.perf_counter(), {}, []
     for step in range(steps):
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * rate(step, warmup=steps // 20 + 1, total=steps, schedule="linear")
@@ -203,18 +205,15 @@ def learn(teaching: Teaching, steps: int) -> None:
         told = {
             n: 0.95 * told.get(n, loss.item()) + 0.05 * loss.item() for n, loss in losses.items()
         }
-        if (step + 1) % 50 == 0:
-            said = ", ".join(f"{name} {value:.3f}" for name, value in told.items())
-            print(
-                f"step {step + 1} of {steps}: {said}; {time.perf_counter() - began:.0f} s",
-                flush=True,
-            )
+        if (step + 1) % TOLD == 0 or step + 1 == steps:
+            rounded = {name: round(value, 4) for name, value in told.items()}
+            log.append({"step": step + 1, "s": round(time.perf_counter() - began), **rounded})
+            print(json.dumps(log[-1]), flush=True)
+    return log
 
 
-def save(teaching: Teaching, out: Path) -> None:
-    """Write the encoder in bfloat16, and how its states are pooled."""
-    import json
-
+def save(teaching: Teaching, out: Path, log: list[dict[str, float]]) -> None:
+    """Write the encoder in bfloat16, how its states are pooled, and how it went."""
     teaching.network.to(torch.bfloat16).save_pretrained(out)
     teaching.tokenizer.save_pretrained(out)
     (out / "1_Pooling").mkdir(exist_ok=True)
@@ -223,6 +222,8 @@ def save(teaching: Teaching, out: Path) -> None:
         "pooling_mode_mean_tokens": True,
     }
     (out / "1_Pooling/config.json").write_text(json.dumps(pooling) + "\n", encoding="utf-8")
+    lines = "".join(json.dumps(row) + "\n" for row in log)
+    (out / "training_log.jsonl").write_text(lines, encoding="utf-8")
     write_sums(out)
 
 
@@ -237,8 +238,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(0)
     teaching = Teaching(arguments.data, arguments.corpus, set(arguments.without))
-    learn(teaching, arguments.steps)
-    save(teaching, arguments.out)
+    save(teaching, arguments.out, learn(teaching, arguments.steps))
 
 
 if __name__ == "__main__":
