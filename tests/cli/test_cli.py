@@ -3,6 +3,8 @@
 import json
 import os
 import shlex
+import subprocess
+import sys
 
 import pytest
 
@@ -264,7 +266,10 @@ def test_audit_shows_conversations_as_the_model_reads_them(talk):
     assert "<|im_start|>assistant↵" in plain
     assert "<|im_end|>›" in plain
     assert all(len(line) <= 80 for line in shown.stdout.splitlines())
-    colored = _run("audit", "recipe.yaml", cwd=talk, env={**os.environ, "FORCE_COLOR": "1"})
+    colored = subprocess.run(  # colors are decided once for a process
+        [sys.executable, "-m", "fucina", "audit", "recipe.yaml"], cwd=talk,
+        env={**os.environ, "FORCE_COLOR": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert "\x1b[32m‹" in colored.stdout
 
 
