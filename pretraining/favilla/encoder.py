@@ -2,11 +2,15 @@
 
     python pretraining/favilla/encoder.py DATA CORPUS OUT [--steps 1500] [--without crops masks]
 
-The network is MiniLM's, with a smaller vocabulary of two languages. It learns, in one step: its
-teacher's vectors of English sentences, so that English stays; the same of English sentences with
-Italian words in them (`mixed`); the teacher's vector of the English sentence that an Italian one
-translates (`pairs`: of tldr, and those beside this file); which two crops are of one passage; and
-words that are masked. `benchmarks/encoders.py` judges what comes out.
+The network is MiniLM's, with a smaller vocabulary of two languages. It learns, in one step:
+
+- its teacher's vectors of English sentences and passages (`english`), so that English stays; of words
+  without order, English ones and Italian ones of the lexicon (`words`); of English sentences with
+  Italian words in them (`mixed`); of the English sentence that an Italian one translates (`pairs`: of
+  tldr, and those beside this file);
+- which two `crops` are of one passage, and words that are masked (`masks`).
+
+`benchmarks/encoders.py` judges what comes out.
 """
 
 import argparse
@@ -28,15 +32,19 @@ from fucina.models.source import locate
 from fucina.models.sums import write_sums
 from fucina.train.schedule import rate
 
-SIZE, ENGLISH = 10_000, 0.55  # tokens, and the share of old ones: 30 MB in bfloat16
+SIZE, ENGLISH = 10_200, 0.6  # tokens, and the share of old ones: 30 MB in bfloat16
 ITALIAN_FILES = ("it_novels", "it_sql", "it_visualstudio", "it_architecture_center",
                  "it_dynamics365_operations", "it_dynamics365_smb", "tldr_it")  # fmt: skip
 ENGLISH_FILES = ("en_novels", "tldr_en", "nl2bash", "roleplay", "mts_dialog", "spider")
-ROWS = {"english": 24, "mixed": 32, "pairs": 48, "crops": 32, "masks": 32}
+ROWS = {
+    "english": 24, "passages": 5, "words": 24, "mixed": 24, "pairs": 40, "crops": 32, "masks": 16,
+}  # fmt: skip
+LONG = 7  # sentences of a passage
+BAG = 8  # words without order
 SPOKEN = 8  # times that our own sentences count among those that words are learnt from
 MIXED = 0.8  # of the words that the lexicon knows
 PAIRS = Path(__file__).parent / "pairs"
-LONGEST = 48  # tokens
+LONGEST = 160  # tokens
 TOLD = 50  # steps
 TOGETHER = 40  # texts that pass together
 HEAT = 0.05  # of the contrast
@@ -89,7 +97,7 @@ def masked(ids: Tensor, tokenizer: Any, generator: torch.Generator) -> tuple[Ten
 
 
 class Teaching:
-    """Gives the loss of a step, from whatever of the four is wanted."""
+    """Gives the losses of a step, of whatever is wanted."""
 
     def __init__(self, data: Path, corpus: Path, without: set[str]) -> None:
         source = locate(TEACHER)
@@ -111,6 +119,8 @@ class Teaching:
             SIZE,
             ENGLISH,
         )
+        self.known = [(w, w) for w in self.old.get_vocab() if w.isalpha() and len(w) > 1]
+        self.forms = [*self.lexicon.english.items()]
         self.crops = crops(corpus, ITALIAN_FILES, seed=3)
         self.without = without
         self.generator, self.dice = torch.Generator().manual_seed(0), random.Random(0)
@@ -170,14 +180,22 @@ class Teaching:
     def _taught(self) -> dict[str, list[tuple[str, str]]]:
         """Texts, each with the English one whose vector it is to have."""
         plain = self.drawn(self.english, ROWS["mixed"])
+        own = self.drawn(self.english, ROWS["english"])
+        own += [" ".join(self.drawn(self.english, LONG)) for _ in range(ROWS["passages"])]
         return {
-            "english": [(text, text) for text in self.drawn(self.english, ROWS["english"])],
+            "english": [(text, text) for text in own],
+            "words": [*self._bags(self.known), *self._bags(self.forms)],
             "mixed": [(self.lexicon.mixed(text, MIXED, self.dice), text) for text in plain],
             "pairs": self.drawn(self.pairs, ROWS["pairs"]),
         }
 
+    def _bags(self, words: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Words in no order, so that each is learnt, seldom as it may be in our texts."""
+        bags = [self.drawn(words, self.dice.randint(1, BAG)) for _ in range(ROWS["words"] // 2)]
+        return [(" ".join(a for a, _ in bag), " ".join(b for _, b in bag)) for bag in bags]
 
-WEIGHTS = {"english": 10.0, "mixed": 10.0, "pairs": 10.0, "crops": 0.5, "masks": 0.3}
+
+WEIGHTS = {"english": 10.0, "mixed": 10.0, "words": 5.0, "pairs": 10.0, "crops": 0.5, "masks": 0.3}
 
 
 def learn(teaching: Teaching, steps: int) -> list[dict[str, float]]:

@@ -63,8 +63,8 @@ def test_a_base_too_large_for_this_machine_is_planned_and_said(job, make_base):
     huge = job / "huge"
     huge.mkdir()
     config = json.loads((make_base("llama") / "config.json").read_text("utf-8"))
-    config |= {"hidden_size": 16384, "intermediate_size": 65536, "num_hidden_layers": 120,
-               "num_attention_heads": 128, "num_key_value_heads": 128, "head_dim": 128}  # fmt: skip
+    config |= {"hidden_size": 32768, "intermediate_size": 131072, "num_hidden_layers": 24,
+               "num_attention_heads": 256, "num_key_value_heads": 256, "head_dim": 128}  # fmt: skip
     (huge / "config.json").write_text(json.dumps(config), encoding="utf-8")
     done = _run(
         "plan", job / "job/recipe.yaml", f"model.base={huge}", f"output={job}/none", "--json"
