@@ -46,7 +46,7 @@ MIXED = 0.8  # of the words that the lexicon knows
 PAIRS = Path(__file__).parent / "pairs"
 LONGEST = 160  # tokens
 TOLD = 50  # steps
-TOGETHER = 40  # texts that pass together
+TOGETHER = 5000  # characters that pass together, padding too
 HEAT = 0.05  # of the contrast
 MASKED = 0.2  # of the tokens
 BODY, WORDS = 1e-4, 1e-3  # learning rates
@@ -67,10 +67,13 @@ def read(tokenizer: Any, texts: list[str]) -> Any:
 def vectors_of(network: Any, tokenizer: Any, texts: list[str]) -> Tensor:
     """A unit vector of each text; texts of like length pass together, so little is padding."""
     order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
-    found = []
-    for first in range(0, len(order), TOGETHER):
-        batch = read(tokenizer, [texts[n] for n in order[first : first + TOGETHER]])
-        found.append(pooled(network(**batch).last_hidden_state, batch["attention_mask"]))
+    found, first = [], 0
+    for place in range(1, len(order) + 1):
+        longest = len(texts[order[place]]) if place < len(order) else 0
+        if place == len(order) or (place - first + 1) * longest > TOGETHER:
+            batch = read(tokenizer, [texts[n] for n in order[first:place]])
+            found.append(pooled(network(**batch).last_hidden_state, batch["attention_mask"]))
+            first = place
     return torch.cat(found)[torch.tensor(order).argsort()]
 
 

@@ -15,7 +15,7 @@ __all__ = ["Lexicon", "crops", "sentences", "translations", "written"]
 
 END = re.compile(r"(?<=[.!?;:])\s+|\n+")
 LEAST, MOST = 3, 60  # words of a sentence
-CROP = (4, 32)  # words
+CROP = (4, 20)  # words
 WORD = re.compile(r"\w+(?:'\w+)?|\W")
 PHRASE = 3  # words of English that one of Italian says, at most
 
