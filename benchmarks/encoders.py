@@ -1,12 +1,12 @@
 """Frozen encoders side by side: intents in two languages by a linear model, retrieval by nearness.
 
-    python benchmarks/encoders.py DATA [minilm] [favilla] [FOLDER ...] [--quick] [--json FILE]
+    python benchmarks/encoders.py DATA [minilm] [favilla] [favilla+] [FOLDER ...] [--quick] [--json FILE]
 
 DATA holds public sets as their authors publish them. Intents: accuracy of logistic regression on
 pooled states, and of character n-grams without any network; xSID (Italian, 300 rows learnt),
 Home Assistant (Italian, five folds that keep wordings of one command together), the twelve classes
 of this project (Italian), CLINC150 (20 rows a class), Bitext. Retrieval: recall among the first five
-and nDCG at 10 of SQuAD-it's paragraphs and of Cranfield, beside BM25. With --quick, parts of each.
+and nDCG at 10 of SQuAD-it's paragraphs and of Cranfield, beside BM25. With --quick, parts of each. A decoder with + reads both ways.
 """
 
 import argparse
@@ -198,7 +198,10 @@ def main():
     )
     for name in arguments.bases:
         with threads.start() as pool:
-            base = bases.load(ModelConfig(base=name, max_length_tokens=256))
+            config = ModelConfig(
+                base=name.removesuffix("+"), look_ahead=name.endswith("+"), max_length_tokens=256
+            )
+            base = bases.load(config)
             states = features.maker(base, pool)
 
             def vectors(*parts, states=states):
