@@ -120,7 +120,8 @@ def test_a_task_that_writes_takes_an_encoder_decoder(task, make_pair, tmp_path):
     folder = tasks.folder(task.name)
     everything = shutil.copytree(folder.parent, tmp_path / "tasks")
     for path in everything.rglob("*.jsonl"):  # few rows will do: the sample is trained on above
-        path.write_text("".join(path.open(encoding="utf-8").readlines()[:16]), encoding="utf-8")
+        lines = path.read_text(encoding="utf-8").splitlines()[:16]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     job = everything / folder.name
     recipe, _ = load(
         job / "recipe.yaml",
