@@ -1,7 +1,7 @@
 """One process at a time in a run folder: two would write over each other's checkpoints."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fucina.errors import RunError
@@ -39,5 +39,6 @@ def hold(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        (folder / NAME).unlink(missing_ok=True)  # while it is held: nobody else has it open
+        with suppress(OSError):  # Windows: it goes when the lock does
+            (folder / NAME).unlink()  # while it is held, so that it is nobody else's
         lock.release()
