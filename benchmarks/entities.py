@@ -1,6 +1,6 @@
 """Strict F1 on public sets of named entities, beside what is free.
 
-    python benchmarks/entities.py DATA [rows] [base ...]
+    python benchmarks/entities.py DATA [rows] [base ...] [--json FILE]
 
 DATA holds `ner_kind_it` (KIND, Italian news) and `ner_wnut17_en` (WNUT 17, English social media)
 as their authors publish them. The first `rows` training sentences of each are learnt (2,000) and
@@ -9,6 +9,8 @@ taught the words of the KIND news in minutes, so that it stands in for a pretrai
 a decoder look ahead. Settings such as training.epochs=3 go to every run.
 """
 
+import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -86,7 +88,12 @@ def judged(data, name, rows, base, more):
 
 
 def main():
-    data, rest = Path(sys.argv[1]), sys.argv[2:]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", type=Path)
+    parser.add_argument("rest", nargs="*")
+    parser.add_argument("--json", type=Path, help="where strict F1 is kept too, for a card")
+    arguments = parser.parse_args()
+    data, rest, kept = arguments.data, arguments.rest, {}
     more = [argument for argument in rest if "=" in argument]
     rest = [argument for argument in rest if "=" not in argument]
     rows = int(rest[0]) if rest and rest[0].isdigit() else 2000
@@ -108,6 +115,9 @@ def main():
                 f"{' | '.join(f'{known[one]:.3f}' for one in free)} | {seconds:.0f} |",
                 flush=True,
             )
+            kept.setdefault(Path(base).name, {})[name] = scores["f1"].value
+            if arguments.json:
+                arguments.json.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,55 +1,56 @@
-"""An encoder that knows Italian too, from one that knows English: trials and the one that ships.
+"""An encoder that knows Italian too, from one that knows English.
 
-    python pretraining/favilla/encoder.py DATA CORPUS OUT [--steps 1500] [--without crops masks]
+    python pretraining/favilla/encoder.py DATA CORPUS OUT [--steps 1000] [--without words mixed]
 
-The network is MiniLM's, with a smaller vocabulary of two languages. It learns, in one step:
+The network is MiniLM's with all of its words, and Italian ones. Only these learn, so English stays as
+it was. In one step they learn
 
-- its teacher's vectors of English sentences and passages (`english`), so that English stays; of words
-  without order, English ones and Italian ones of the lexicon (`words`); of English sentences with
-  Italian words in them (`mixed`); of the English sentence that an Italian one translates (`pairs`: of
-  tldr, and those beside this file);
-- which two `crops` are of one passage, and words that are masked (`masks`).
+- the teacher's vectors of the English that they mean: of `words` of the lexicon in no order, of
+  English sentences with Italian words in them (`mixed`), of the English sentence that an Italian one
+  translates (`pairs`: of tldr, and those beside this file), of `passages` of several of either.
 
-`benchmarks/encoders.py` judges what comes out.
+`benchmarks/encoders.py` judges what comes out, `ship_encoder.py` puts it into the package.
 """
 
 import argparse
 import json
 import random
 import time
-from itertools import islice
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from encoder_texts import Lexicon, crops, sentences, translations, written
-from encoder_words import bilingual, rows_for
+from encoder_texts import Lexicon, sentences, translations, written
+from encoder_words import bilingual, rows_for, used, words_of
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModel, AutoTokenizer
 
+from fucina.models.int8 import INT8, narrow
 from fucina.models.source import locate
 from fucina.models.sums import write_sums
+from fucina.run import write_tensors
 from fucina.train.schedule import rate
 
-SIZE, ENGLISH = 10_200, 0.6  # tokens, and the share of old ones: 30 MB in bfloat16
+SIZE = 46_000  # tokens: 30 MB in eight bits
 ITALIAN_FILES = ("it_novels", "it_sql", "it_visualstudio", "it_architecture_center",
                  "it_dynamics365_operations", "it_dynamics365_smb", "tldr_it")  # fmt: skip
 ENGLISH_FILES = ("en_novels", "tldr_en", "nl2bash", "roleplay", "mts_dialog", "spider")
 ROWS = {
-    "english": 24, "passages": 5, "words": 24, "mixed": 24, "pairs": 40, "crops": 32, "masks": 16,
+    "words": 16, "mixed": 48, "pairs": 64, "passages": 8,
 }  # fmt: skip
-LONG = 7  # sentences of a passage
+OWN = 2  # times that our own pairs count among the translations
+LONG = 40  # English words of a passage, before its last sentence
 BAG = 8  # words without order
 SPOKEN = 8  # times that our own sentences count among those that words are learnt from
 MIXED = 0.8  # of the words that the lexicon knows
+OFTEN = 20  # a row of an English word is free if it is that much more frequent in Italian
 PAIRS = Path(__file__).parent / "pairs"
 LONGEST = 160  # tokens
 TOLD = 50  # steps
 TOGETHER = 5000  # characters that pass together, padding too
-HEAT = 0.05  # of the contrast
-MASKED = 0.2  # of the tokens
-BODY, WORDS = 1e-4, 1e-3  # learning rates
+WORDS = 1e-3  # learning rate
 TEACHER = "minilm"
 
 
@@ -77,28 +78,6 @@ def vectors_of(network: Any, tokenizer: Any, texts: list[str]) -> Tensor:
     return torch.cat(found)[torch.tensor(order).argsort()]
 
 
-class Masks(nn.Module):
-    """The head that foretells masked words; only for learning."""
-
-    def __init__(self, width: int, words: nn.Parameter) -> None:
-        super().__init__()
-        self.move = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
-        self.words, self.bias = words, nn.Parameter(torch.zeros(len(words)))
-
-    def forward(self, states: Tensor, expected: Tensor) -> Tensor:
-        logits = functional.linear(self.move(states), self.words, self.bias)
-        return functional.cross_entropy(logits.float(), expected)
-
-
-def masked(ids: Tensor, tokenizer: Any, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Ids of which some are masked, and which; four of five by the mask, the others by any word."""
-    special = torch.tensor(tokenizer.all_special_ids)
-    chosen = (torch.rand(ids.shape, generator=generator) < MASKED) & ~torch.isin(ids, special)
-    hidden = torch.rand(ids.shape, generator=generator) < 0.8
-    other = torch.randint(len(special), len(tokenizer), ids.shape, generator=generator)
-    return torch.where(chosen, torch.where(hidden, tokenizer.mask_token_id, other), ids), chosen
-
-
 class Teaching:
     """Gives the losses of a step, of whatever is wanted."""
 
@@ -108,36 +87,39 @@ class Teaching:
             AutoModel.from_pretrained(source),
             AutoTokenizer.from_pretrained(source),
         )
-        self.english = sentences(corpus, ENGLISH_FILES, 25_000, seed=1)
+        self.english = sentences(corpus, ENGLISH_FILES, 8_000, seed=1)
         italian = sentences(corpus, ITALIAN_FILES, 60_000, seed=2)
         self.lexicon = Lexicon(PAIRS / "words.tsv")
         tldr = translations(data / "cli_tldr_it_en/tldr_pages.tar.xz")
-        own = [] if "written" in without else written(PAIRS)
-        self.pairs = [*tldr, *own * max(1, 2 * len(tldr) // max(1, len(own)))]
-        spoken = [text for pair in own for text in pair]
-        self.tokenizer = bilingual(
-            self.old,
-            [*self.english, *spoken[1::2]],
-            [*italian, *spoken[::2] * SPOKEN],
-            SIZE,
-            ENGLISH,
-        )
-        self.known = [(w, w) for w in self.old.get_vocab() if w.isalpha() and len(w) > 1]
+        own = written(PAIRS)
+        self.pairs = [*tldr, *own * OWN]
+        english = [*self.english, *sentences(corpus, ENGLISH_FILES, 60_000, seed=4)]
+        here = words_of(self.old, [*italian, *[text for text, _ in own] * SPOKEN])
+        there = words_of(self.old, [*english, *(text for _, text in own)])
+        forms = [form for form in self.english_of() if form.isalpha()]
+        self.tokenizer = bilingual(self.old, forms, there, here, SIZE)
         self.forms = [*self.lexicon.english.items()]
-        self.crops = crops(corpus, ITALIAN_FILES, seed=3)
         self.without = without
         self.generator, self.dice = torch.Generator().manual_seed(0), random.Random(0)
+        self.memory: dict[str, Tensor] = {}
         # of short texts, the fused attention's way back takes half of a step
         self.network = AutoModel.from_pretrained(source, attn_implementation="eager")
         old = self.network.get_input_embeddings().weight.detach()
-        self.network.resize_token_embeddings(len(self.tokenizer))
+        self.network.resize_token_embeddings(len(self.tokenizer), mean_resizing=False)
+        self.words = self.network.get_input_embeddings().weight
         with torch.no_grad():
-            self.network.get_input_embeddings().weight.copy_(
-                rows_for(self.tokenizer, self.old, old, self.english_of())
-            )
-        self.masks = Masks(old.shape[1], self.network.get_input_embeddings().weight)
+            self.words.copy_(rows_for(self.tokenizer, self.old, old, self.english_of()))
+        here, there = used(self.tokenizer, here), used(self.tokenizer, there)
+        kept = set(self.old.get_vocab()) & set(self.tokenizer.get_vocab())
+        kept = [word for word in kept if here[word] <= OFTEN * (there[word] + 1)]
+        self.free = torch.ones(len(self.words), 1)
+        self.free[self.tokenizer.convert_tokens_to_ids(kept)] = 0
+        self.words.register_hook(lambda gradient: gradient * self.free)
+        self.network.requires_grad_(False)
+        self.words.requires_grad_(True)
         print(
-            f"{len(self.english):,} English sentences, {len(self.pairs):,} translated ones",
+            f"{len(self.english):,} English sentences, {len(self.pairs):,} translated ones, "
+            f"{int(self.free.sum()):,} of {len(self.words):,} words learn",
             flush=True,
         )
 
@@ -151,76 +133,70 @@ class Teaching:
 
     def losses(self) -> dict[str, Tensor]:
         """One step's, each by its name."""
-        taught = self._taught()
-        wanted = {name: part for name, part in taught.items() if name not in self.without}
-        both = list(islice(self.crops, ROWS["crops"]))
-        pairs = [] if "crops" in self.without else [[a for a, _ in both], [b for _, b in both]]
-        parts = [*([own for own, _ in part] for part in wanted.values()), *pairs]
-        texts = [text for part in parts for text in part]
-        found, vectors = {}, iter(())
-        if texts:
-            made = vectors_of(self.network, self.tokenizer, texts)
-            vectors = iter(made.split([len(part) for part in parts]))
-        for name, part in wanted.items():
+        parts = {n: part for n, part in self._taught().items() if n not in self.without}
+        texts = [own for part in parts.values() for own, _ in part]
+        made = vectors_of(self.network, self.tokenizer, texts)
+        meant = self.vectors([said for part in parts.values() for _, said in part])
+        away = 1 - (made * meant).sum(-1)
+        shares = away.split([len(part) for part in parts.values()])
+        return {name: share.mean() for name, share in zip(parts, shares, strict=True)}
+
+    def vectors(self, texts: list[str]) -> Tensor:
+        """The teacher's, each made once."""
+        new = [text for text in dict.fromkeys(texts) if text not in self.memory]
+        if new:
             with torch.no_grad():
-                meant = vectors_of(self.teacher, self.old, [said for _, said in part])
-            found[name] = 1 - (next(vectors) * meant).sum(-1).mean()
-        if pairs:
-            near = next(vectors) @ next(vectors).T / HEAT
-            right = torch.arange(len(both))
-            found["crops"] = (
-                functional.cross_entropy(near, right) + functional.cross_entropy(near.T, right)
-            ) / 2
-        if "masks" not in self.without:
-            batch = read(self.tokenizer, [first for first, _ in both[: ROWS["masks"]]])
-            ids, chosen = masked(batch["input_ids"], self.tokenizer, self.generator)
-            states = self.network(
-                input_ids=ids, attention_mask=batch["attention_mask"]
-            ).last_hidden_state
-            found["masks"] = self.masks(states[chosen], batch["input_ids"][chosen])
-        return found
+                self.memory.update(zip(new, vectors_of(self.teacher, self.old, new), strict=True))
+        return torch.stack([self.memory[text] for text in texts])
 
     def _taught(self) -> dict[str, list[tuple[str, str]]]:
         """Texts, each with the English one whose vector it is to have."""
-        plain = self.drawn(self.english, ROWS["mixed"])
-        own = self.drawn(self.english, ROWS["english"])
-        own += [" ".join(self.drawn(self.english, LONG)) for _ in range(ROWS["passages"])]
+        pairs, mixed = self.drawn(self.pairs, ROWS["pairs"]), self._mixed(ROWS["mixed"])
+        half = ROWS["passages"] // 2
+        passages = [self._passage(lambda: self.drawn(self.pairs, 1)) for _ in range(half)]
+        passages += [self._passage(lambda: self._mixed(1)) for _ in range(half)]
         return {
-            "english": [(text, text) for text in own],
-            "words": [*self._bags(self.known), *self._bags(self.forms)],
-            "mixed": [(self.lexicon.mixed(text, MIXED, self.dice), text) for text in plain],
-            "pairs": self.drawn(self.pairs, ROWS["pairs"]),
-        }
+            "words": [self._joined(self.drawn(self.forms, self.dice.randint(1, BAG)))
+                      for _ in range(ROWS["words"])],
+            "mixed": mixed,
+            "pairs": pairs,
+            "passages": passages,
+        }  # fmt: skip
 
-    def _bags(self, words: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Words in no order, so that each is learnt, seldom as it may be in our texts."""
-        bags = [self.drawn(words, self.dice.randint(1, BAG)) for _ in range(ROWS["words"] // 2)]
-        return [(" ".join(a for a, _ in bag), " ".join(b for _, b in bag)) for bag in bags]
+    def _mixed(self, count: int) -> list[tuple[str, str]]:
+        plain = self.drawn(self.english, count)
+        return [(self.lexicon.mixed(text, MIXED, self.dice), text) for text in plain]
+
+    def _passage(self, draw: Callable[[], list[tuple[str, str]]]) -> tuple[str, str]:
+        """Pairs in a row: no more than the longest text, lest the end be cut off one side alone."""
+        parts = draw()
+        while sum(len(english.split()) for _, english in parts) < LONG:
+            parts += draw()
+        return self._joined(parts)
+
+    def _joined(self, pairs: list[tuple[str, str]]) -> tuple[str, str]:
+        return " ".join(one for one, _ in pairs), " ".join(other for _, other in pairs)
 
 
-WEIGHTS = {"english": 10.0, "mixed": 10.0, "words": 5.0, "pairs": 10.0, "crops": 0.5, "masks": 0.3}
+WEIGHTS = {"words": 5.0, "mixed": 10.0, "pairs": 10.0, "passages": 5.0}
 
 
 def learn(teaching: Teaching, steps: int) -> list[dict[str, float]]:
-    """Move the network, its words faster than its body; gives the losses on the way."""
-    words = teaching.network.get_input_embeddings().weight
-    body = [p for p in teaching.network.parameters() if p is not words]
-    head = [p for p in teaching.masks.parameters() if p is not words]
-    optimizer = torch.optim.AdamW(
-        [{"params": [words, *head], "lr": WORDS}, {"params": body, "lr": BODY}],
-        weight_decay=0.01,
-        fused=True,
-    )
-    peaks = [group["lr"] for group in optimizer.param_groups]
+    """Move the words; gives the losses on the way, behind what there is."""
+    parameters = sum(p.numel() for p in teaching.network.parameters())
+    # decay would move the rows that stay, too
+    optimizer = torch.optim.AdamW([teaching.words], lr=WORDS, weight_decay=0.0, fused=True)
     half = torch.cpu._is_avx512_bf16_supported()
-    began, told, log = time.perf_counter(), {}, []
+    began, told = time.perf_counter(), {}
+    log = [{"parameters": parameters, "free": int(teaching.free.sum())}]
     for step in range(steps):
-        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * rate(step, warmup=steps // 20 + 1, total=steps, schedule="linear")
+        optimizer.param_groups[0]["lr"] = WORDS * rate(
+            step, warmup=steps // 20 + 1, total=steps, schedule="linear"
+        )
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             losses = teaching.losses()
         sum(WEIGHTS[name] * loss for name, loss in losses.items()).backward()
-        nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], 1.0)
+        nn.utils.clip_grad_norm_([teaching.words], 1.0)
         optimizer.step()
         optimizer.zero_grad()
         told = {
@@ -234,8 +210,10 @@ def learn(teaching: Teaching, steps: int) -> list[dict[str, float]]:
 
 
 def save(teaching: Teaching, out: Path, log: list[dict[str, float]]) -> None:
-    """Write the encoder in bfloat16, how its states are pooled, and how it went."""
-    teaching.network.to(torch.bfloat16).save_pretrained(out)
+    """Write the encoder in eight bits, how its states are pooled, and how it went."""
+    out.mkdir(parents=True, exist_ok=True)
+    teaching.network.config.save_pretrained(out)
+    write_tensors(out / INT8, narrow(teaching.network.state_dict()))
     teaching.tokenizer.save_pretrained(out)
     (out / "1_Pooling").mkdir(exist_ok=True)
     pooling = {
@@ -254,7 +232,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--without", nargs="*", default=[])
     arguments = parser.parse_args()
     torch.manual_seed(0)

@@ -1,9 +1,7 @@
-"""What an encoder of two languages learns from: sentences, translations, a lexicon, crops."""
+"""What an encoder of two languages learns from: sentences, translations, a lexicon."""
 
 import random
 import re
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 from corpus_sources import read_tar
@@ -11,11 +9,10 @@ from corpus_tasks import tldr_page
 
 from fucina.pretrain.corpus import documents
 
-__all__ = ["Lexicon", "crops", "sentences", "translations", "written"]
+__all__ = ["Lexicon", "sentences", "translations", "written"]
 
 END = re.compile(r"(?<=[.!?;:])\s+|\n+")
 LEAST, MOST = 3, 60  # words of a sentence
-CROP = (4, 20)  # words
 WORD = re.compile(r"\w+(?:'\w+)?|\W")
 PHRASE = 3  # words of English that one of Italian says, at most
 
@@ -105,39 +102,3 @@ class Lexicon:
                 out.append(parts[at])
                 at += 1
         return "".join(out)
-
-
-def crops(folder: Path, names: tuple[str, ...], seed: int) -> Iterator[tuple[str, str]]:
-    """Two stretches of one passage, again and again; what they share is what it is about.
-
-    As in Contriever (Izacard et al. 2022): each is a run of words of the passage, drawn alone.
-    """
-    generator = random.Random(seed)
-    passages = [
-        block.split()
-        for name in names
-        for text in islice(documents(folder / f"{name}.jsonl.xz"), 6000)
-        for block in _blocks(text)
-    ]
-    while True:
-        generator.shuffle(passages)
-        for words in passages:
-            yield _crop(words, generator), _crop(words, generator)
-
-
-def _blocks(text: str) -> Iterator[str]:
-    """Paragraphs of a text, short ones joined."""
-    held = ""
-    for line in text.split("\n"):
-        held = f"{held} {line}".strip()
-        if len(held.split()) >= CROP[1]:
-            yield held
-            held = ""
-
-
-def _crop(words: list[str], generator: random.Random) -> str:
-    length = generator.randint(*CROP)
-    words = words[: 4 * CROP[1]]
-    first = generator.randint(0, max(0, len(words) - length))
-    kept = [word for word in words[first : first + length] if generator.random() > 0.1]
-    return " ".join(kept or words[first : first + 1])

@@ -1,4 +1,4 @@
-"""Words of an encoder for two languages: those English ones that are used, and Italian ones."""
+"""Words of an encoder for two languages: all of the English one, and Italian ones."""
 
 import json
 from collections import Counter
@@ -8,65 +8,88 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, models, trainers
 
-__all__ = ["bilingual", "rows_for"]
+__all__ = ["bilingual", "rows_for", "used", "words_of"]
 
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+SELDOM = 20  # a word is Italian if it is that much rarer in English
 
 
 def bilingual(
-    old: Any, english: Iterable[str], italian: Iterable[str], size: int, share: float
+    old: Any,
+    forms: Iterable[str],
+    english: Mapping[str, int],
+    italian: Mapping[str, int],
+    size: int,
 ) -> Any:
-    """A WordPiece tokenizer with the most used English words of another, and Italian ones.
+    """A WordPiece tokenizer with all words of another, and Italian ones.
 
-    Used most here or in what the old one was made of: few of our texts speak of banks or travel.
+    An Italian word that also occurs in English texts, as a piece of one of theirs, is left out, so
+    English is read as before.
 
     Args:
         old: Tokenizer of transformers whose words are English.
-        english: Texts that say which of its words are used.
-        italian: Texts that new words are learnt from.
+        forms: Italian words to have.
+        english: Words that are to be read as before, counted.
+        italian: Words that further tokens are learnt from, counted.
         size: Tokens.
-        share: Of them, kept of the old.
 
     Returns:
-        A tokenizer of transformers that reads texts as the old one does.
+        A tokenizer of transformers.
     """
     backend = old.backend_tokenizer
-    used = Counter(
-        token for text in english for token in backend.encode(text, add_special_tokens=False).tokens
-    )
-    letters = [t for t in old.get_vocab() if len(t.removeprefix("##")) == 1 and ord(t[-1]) < 0x250]
-    # BERT's words stand in the order of how often they are in books and Wikipedia.
-    general = sorted(old.get_vocab().items(), key=lambda pair: pair[1])
-    general = [t for t, _ in general if len(t) > 1 and t.isascii() and not t.startswith("[")]
-    places = {token: place for place, (token, _) in enumerate(used.most_common())}
-    last = len(general)
-    ranked = sorted(
-        (min(place, places.get(token, last)), token) for place, token in enumerate(general)
-    )
-    words = list(dict.fromkeys([*SPECIAL, *letters, *(token for _, token in ranked)]))
-    words = words[: round(size * share)]
+    before = old.get_vocab()
+    known = [word for word in sorted(before, key=before.get) if not word.startswith("[unused")]
     learnt = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     learnt.normalizer, learnt.pre_tokenizer = backend.normalizer, backend.pre_tokenizer
     learnt.train_from_iterator(
-        italian, trainers.WordPieceTrainer(vocab_size=size, show_progress=False)
+        (" ".join([word] * count) for word, count in italian.items()),
+        trainers.WordPieceTrainer(vocab_size=size - len(known) + 8000, show_progress=False),
     )
     # A trained vocabulary is in the order of its merges: the most frequent first.
-    new = sorted(learnt.get_vocab().items(), key=lambda pair: pair[1])
-    words = list(dict.fromkeys([*words, *(word for word, _ in new)]))[:size]
-    made = json.loads(backend.to_str())
+    ranked = sorted(learnt.get_vocab().items(), key=lambda pair: pair[1])
+    new = list(dict.fromkeys([*forms, *(word for word, _ in ranked)]))
+    new = [word for word in new if word not in before]
+    while True:  # without a word, a part of it may come into the same English one
+        made = _with(old, [*known, *new][:size])
+        here, there = used(made, english), used(made, italian)
+        here = {word: here[word] for word in new if here[word]}
+        taken = {word for word, n in here.items() if n * SELDOM > there[word] + SELDOM}
+        if not taken:
+            return made
+        new = [word for word in new if word not in taken]
+
+
+def words_of(old: Any, texts: Iterable[str]) -> Counter[str]:
+    """How often each word is in texts, as the tokenizer parts them before it looks for tokens."""
+    backend = old.backend_tokenizer
+    parts, normal = backend.pre_tokenizer.pre_tokenize_str, backend.normalizer.normalize_str
+    return Counter(word for text in texts for word, _ in parts(normal(text)))
+
+
+def used(tokenizer: Any, words: Mapping[str, int]) -> Counter[str]:
+    """How often each token is in words that were counted."""
+    found: Counter[str] = Counter()
+    read = tokenizer.backend_tokenizer.encode_batch(list(words), add_special_tokens=False)
+    for tokens, count in zip(read, words.values(), strict=True):
+        for token in tokens.tokens:
+            found[token] += count
+    return found
+
+
+def _with(old: Any, words: list[str]) -> Any:
+    """A tokenizer that reads texts as the old one does, but for its words."""
+    from transformers import PreTrainedTokenizerFast
+
+    made = json.loads(old.backend_tokenizer.to_str())
     made["model"]["vocab"] = {word: number for number, word in enumerate(words)}
     numbers = made["model"]["vocab"]
     for token in made["added_tokens"]:
         token["id"] = numbers[token["content"]]
     for name, token in made["post_processor"].get("special_tokens", {}).items():
         token["ids"] = [numbers[name]]
-    if "cls" in made["post_processor"]:
-        for name in ("cls", "sep"):
-            word = made["post_processor"][name][0]
-            made["post_processor"][name] = [word, numbers[word]]
+    for name in {"cls", "sep"} & set(made["post_processor"]):
+        word = made["post_processor"][name][0]
+        made["post_processor"][name] = [word, numbers[word]]
     made["padding"] = made["truncation"] = None
-    from transformers import PreTrainedTokenizerFast
-
     return PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(json.dumps(made)), model_max_length=512,
         pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",

