@@ -215,6 +215,11 @@ def save(teaching: Teaching, out: Path, log: list[dict[str, float]]) -> None:
     teaching.network.config.save_pretrained(out)
     write_tensors(out / INT8, narrow(teaching.network.state_dict()))
     teaching.tokenizer.save_pretrained(out)
+    words = out / "tokenizer.json"  # without its blanks, a third of a megabyte
+    packed = json.dumps(
+        json.loads(words.read_text("utf-8")), ensure_ascii=False, separators=(",", ":")
+    )
+    words.write_text(packed + "\n", encoding="utf-8")
     (out / "1_Pooling").mkdir(exist_ok=True)
     pooling = {
         "word_embedding_dimension": teaching.network.config.hidden_size,

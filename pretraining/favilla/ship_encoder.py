@@ -56,7 +56,7 @@ were, in eight bits instead of 32. So an English sentence has the vector it had.
 from fucina.models.source import locate, read
 
 network, tokenizer = read("favilla-encoder", locate("favilla-encoder"))
-network.save_pretrained("favilla-encoder")    # float32, as transformers has it
+network.save_pretrained("favilla-encoder")  # float32, as transformers has it
 tokenizer.save_pretrained("favilla-encoder")
 ```
 

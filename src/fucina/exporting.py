@@ -15,7 +15,7 @@ from fucina.tasks.settings import AUTO, EMBEDDED, SCRATCH
 
 __all__ = ["Exported", "export_recipe"]
 
-HERE_ALONE = (AUTO, SCRATCH, *EMBEDDED.values())  # bases that another tool cannot have
+HERE_ALONE = (AUTO, SCRATCH, "minilm", *EMBEDDED.values())  # bases that another tool cannot have
 
 
 @dataclass(frozen=True)

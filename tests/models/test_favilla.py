@@ -85,9 +85,9 @@ def test_a_cut_weight_file_is_named(tmp_path):
 
 @pytest.mark.parametrize(("settings", "base"), [
     ("task: chat", "favilla"),
-    ("task: classification", "minilm"),
+    ("task: classification", "favilla-encoder"),
     ("task: classification, model: {head: words}", "favilla"),
-    ("task: entities", "minilm"),
+    ("task: entities", "favilla-encoder"),
     ("task: entities.json", "favilla"),
     ("task: chat, model: {base: other}", "other"),
 ])  # fmt: skip

@@ -161,7 +161,7 @@ def test_a_model_that_cannot_be_had_says_how_to_use_a_folder(tmp_path, monkeypat
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ModelError, match="no folder") as caught:
         bases.load(ModelConfig(base=str(tmp_path / "nothing")))
-    assert "minilm" in caught.value.fix
+    assert "favilla-encoder" in caught.value.fix
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match="cannot be had") as caught:
         bases.load(ModelConfig(base=str(tmp_path / "empty")))

@@ -32,7 +32,7 @@ def test_it_loads_as_any_decoder_and_writes_italian(tmp_path):
 
 
 @pytest.mark.parametrize(("text", "fix"), [
-    ("{task: classification, name: a, data: {train: a}, model: {base: scratch}}", "minilm"),
+    ("{task: classification, name: a, data: {train: a}, model: {base: scratch}}", "favilla-encoder"),
     ("{task: chat, name: a, data: {train: a}, model: {base: scratch}}", "adapter.kind: full"),
     ("{task: chat, name: a, data: {train: a}, model: {base: scratch},"
      " adapter: {kind: full, layers: 2}}", "adapter.layers: all"),

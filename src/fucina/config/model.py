@@ -15,8 +15,9 @@ class ModelConfig(Settings):
     base: Annotated[
         str,
         Field(
-            description="favilla or minilm, which are embedded, a Hugging Face id, or a folder; "
-            "auto: favilla where words are written, else minilm; scratch: random weights."
+            description="favilla or favilla-encoder, which are embedded, a Hugging Face id, or a "
+            "folder; auto: favilla where words are written, else favilla-encoder; scratch: random "
+            "weights."
         ),
     ] = "auto"
     pooling: Annotated[

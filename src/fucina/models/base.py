@@ -112,7 +112,7 @@ def load(config: "ModelConfig", precision: str = "float32", answer: Answer = "la
 
     Example:
         >>> from fucina.config import ModelConfig
-        >>> base = load(ModelConfig(base="minilm"))
+        >>> base = load(ModelConfig(base="favilla-encoder"))
         >>> base.pooling, base.depth, base.width, base.layers
         ('mean', 6, 384, 'encoder.layer')
     """
@@ -274,7 +274,7 @@ def find_layers(network: nn.Module, inside: str = "") -> tuple[str, nn.ModuleLis
     if best is None:
         raise ModelError(
             f"{type(network).__name__} has no list of transformer layers.",
-            fix="Choose an encoder or decoder transformer, for example model.base: minilm.",
+            fix="Choose an encoder or decoder transformer, such as model.base: favilla-encoder.",
         )
     return best[1], best[2]
 

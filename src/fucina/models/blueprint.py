@@ -62,7 +62,7 @@ def draw(config: "ModelConfig", answer: Answer = "label") -> Blueprint:
 
     Example:
         >>> from fucina.config import ModelConfig
-        >>> drawn = draw(ModelConfig(base="minilm"))
+        >>> drawn = draw(ModelConfig(base="favilla-encoder"))
         >>> sum(p.numel() for p in drawn.network.parameters()), drawn.layers
         (22713216, 'encoder.layer')
     """
@@ -71,7 +71,7 @@ def draw(config: "ModelConfig", answer: Answer = "label") -> Blueprint:
     source = locate(config.base)
     settings = read_config(config.base, source)
     kind = writer_class(settings) if answer == "text" else transformers.AutoModel
-    good = "favilla" if answer == "text" else "minilm"
+    good = "favilla" if answer == "text" else "favilla-encoder"
     try:
         with torch.device("meta"):
             network = kind.from_config(settings, trust_remote_code=False)

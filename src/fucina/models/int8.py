@@ -65,6 +65,13 @@ def read_int8(kind: Any, folder: Path) -> Any:
     from safetensors.torch import load_file
     from transformers import AutoConfig
 
-    network = kind.from_config(AutoConfig.from_pretrained(folder, local_files_only=True))
-    network.load_state_dict(widen(load_file(folder / INT8)))
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    with torch.device("meta"):  # only to learn which class it is: no weight is drawn
+        exact = type(kind.from_config(config))
+    network, found = exact.from_pretrained(
+        None, config=config, state_dict=widen(load_file(folder / INT8)), output_loading_info=True
+    )
+    wrong = [*found["missing_keys"], *found["unexpected_keys"]]
+    if wrong:
+        raise RuntimeError(f"{INT8} is not of this config.json: {sorted(map(str, wrong))[0]}")
     return network.eval()

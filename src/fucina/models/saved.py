@@ -49,9 +49,9 @@ def member_folder(folder: Path, recipe: "Recipe", member: int) -> Path:
     Example:
         >>> from fucina.recipe import parse
         >>> text = "{task: classification, name: a, data: {train: a}, folds: {count: 3}}"
-        >>> recipe, _ = parse(text, ["model.base=minilm"])
+        >>> recipe, _ = parse(text, ["model.base=favilla-encoder"])
         >>> member_folder(Path("run"), recipe, 0).name
-        'best_model_peft_minilm_fold1'
+        'best_model_peft_favilla-encoder_fold1'
     """
     base = Path(recipe.model.base).name or "base"
     name = f"best_model_{FORMATS[recipe.adapter.kind]}_{base}"

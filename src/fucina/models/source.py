@@ -41,7 +41,7 @@ def locate(name: str) -> str:
     package, folder = ALIASES[name]
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
-        raise MissingExtraError(package, extra="train")
+        raise MissingExtraError(package, extra=name)
     return str(Path(found.submodule_search_locations[0]) / folder)
 
 
@@ -146,8 +146,8 @@ def _reading(name: str, source: str) -> Iterator[tuple[str, bool]]:
     if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
         raise ModelError(
             f"model.base: no folder {name!r}.",
-            fix="Give a folder with config.json, tokenizer and *.safetensors, or use minilm "
-            "or favilla.",
+            fix="Give a folder with config.json, tokenizer and *.safetensors, or use an "
+            "embedded one: favilla-encoder or favilla.",
         )
     place = str(Path(source).expanduser()) if source.startswith("~") else source
     transformers.logging.set_verbosity_error()
@@ -161,7 +161,8 @@ def _reading(name: str, source: str) -> Iterator[tuple[str, bool]]:
         raise ModelError(
             f"model.base: {name!r} cannot be had ({_first_line(error)}).",
             fix="Download it where there is a network and give its folder "
-            "(config.json, tokenizer, *.safetensors), or use an embedded one: minilm or favilla.",
+            "(config.json, tokenizer, *.safetensors), or use an embedded one: favilla-encoder or "
+            "favilla.",
         ) from error
 
 

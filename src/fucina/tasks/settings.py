@@ -99,7 +99,7 @@ IDLE_OF_PARTS = {
 HEARD_BY_WORDS = ("chat.system", "chat.template")
 SCRATCH = "scratch"  # a base of random weights, made for the rows of a recipe
 AUTO = "auto"  # the embedded base that suits an answer
-EMBEDDED = {"label": "minilm", "spans": "minilm", "text": "favilla"}
+EMBEDDED = {"label": "favilla-encoder", "spans": "favilla-encoder", "text": "favilla"}
 BASE = "base"  # the model without training, as a baseline of texts
 
 
@@ -175,7 +175,7 @@ def _refuse_blank(recipe: "Recipe") -> None:
     if learnt_as(recipe) != "text":
         raise RecipeError(
             "model.base: scratch is for answers in words.",
-            fix="Set model.base: minilm, or model.head: words.",
+            fix="Set model.base: favilla-encoder, or model.head: words.",
         )
     if recipe.adapter.kind != "full" or recipe.adapter.layers != "all":
         raise RecipeError(
