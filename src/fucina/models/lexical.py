@@ -1,6 +1,6 @@
 """N-grams of characters: a second view of the text, for words the base model does not know.
 
-An English encoder reads Italian as fragments whose vectors mean little, while the letters
+A base reads words that it does not know as fragments whose vectors mean little, while the letters
 themselves still tell the label. Measured before adoption (docs/log.md).
 """
 

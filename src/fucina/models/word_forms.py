@@ -1,6 +1,6 @@
 """The form of words: letters, capitals, neighbors; what a base that reads small letters cannot see.
 
-An English encoder without capitals reads `Giulia Ferri ha chiamato` as fragments of nothing, while
+An encoder without capitals reads `Giulia Ferri ha chiamato` as fragments of nothing, while
 the capitals, the endings and the words beside a name still tell where it is. Measured before
 adoption (docs/log.md).
 """
