@@ -63,8 +63,14 @@ tokenizer.save_pretrained("favilla-encoder")
 ## How it learnt
 
 An Italian text is to have the vector that MiniLM gives its English one (knowledge distillation of
-Reimers and Gurevych 2020, here into the words alone): {each}. A new word
-begins at the row of what it is in English.
+Reimers and Gurevych 2020, here into the words alone). A new word begins at the row of what it is in
+English. A step has {each}.
+`training_log.jsonl` has the losses; again:
+
+```text
+python pretraining/favilla/corpus.py DATA CORPUS
+python pretraining/favilla/encoder.py DATA CORPUS OUT --steps {steps}
+```
 
 - {pairs:,} pairs of sentences and passages, and {forms:,} Italian word forms with their English, written for
   it: `pretraining/favilla/pairs`, Apache-2.0. None of the pairs stands in a set it is judged by here.
@@ -120,7 +126,7 @@ def card(folder: Path, judged: Path, entities: Path) -> str:
         parameters=log[0]["parameters"], size=(folder / INT8).stat().st_size / 1e6,
         layers=config.num_hidden_layers, width=config.hidden_size, words=len(words),
         positions=config.max_position_embeddings, steps=log[-1]["step"], minutes=log[-1]["s"] / 60,
-        each=f"{each} a step", pairs=len(written(PAIRS)),
+        each=each, pairs=len(written(PAIRS)),
         forms=len(Lexicon(PAIRS / "words.tsv").english), sources="\n".join(sources),
         judged=table(json.loads(judged.read_text()), names),
         entities=table(json.loads(entities.read_text()), names),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fucina.config import ModelConfig
-from fucina.errors import ModelError
+from fucina.errors import MissingExtraError, ModelError
 from fucina.models import base as bases
 from fucina.models import features, threads
 from fucina.models.int8 import INT8
@@ -95,3 +95,10 @@ def test_transformers_reads_what_it_saves(tmp_path):
     again = transformers.AutoModel.from_pretrained(tmp_path)
     for name, tensor in network.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor)
+
+
+def test_without_its_package_minilm_says_which_extra_has_it(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError) as caught:
+        locate("minilm")
+    assert caught.value.fix == "Install it: pip install 'fucina[minilm]'"
