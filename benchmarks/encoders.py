@@ -198,9 +198,9 @@ def main():
     )
     for name in arguments.bases:
         with threads.start() as pool:
-            config = ModelConfig(
-                base=name.removesuffix("+"), look_ahead=name.endswith("+"), max_length_tokens=256
-            )
+            config = ModelConfig(base=name.removesuffix("+"), max_length_tokens=256)
+            if name.endswith("+"):  # as LLM2Vec (BehnamGhader et al. 2024) pools
+                config = config.model_copy(update={"look_ahead": True, "pooling": "mean"})
             base = bases.load(config)
             states = features.maker(base, pool)
 

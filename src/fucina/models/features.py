@@ -28,7 +28,8 @@ def maker(base: Base, threads: Executor) -> Callable[[Sequence[str]], np.ndarray
             batch = assemble(encoded, rows[None], base.tokenizer.pad_token_id).to(device)
             with torch.no_grad():
                 body = base.network.get_submodule(base.body)
-                states = body(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
+                mask = base.seen(batch.mask)
+                states = body(input_ids=batch.ids, attention_mask=mask).last_hidden_state
             return pool(states.float(), batch.mask, base.pooling).cpu().numpy()
 
         for rows, found in zip(chunks, threads.map(vectors, chunks), strict=True):
