@@ -64,7 +64,7 @@ def draw(config: "ModelConfig", answer: Answer = "label") -> Blueprint:
         >>> from fucina.config import ModelConfig
         >>> drawn = draw(ModelConfig(base="favilla-encoder"))
         >>> sum(p.numel() for p in drawn.network.parameters()), drawn.layers
-        (22713216, 'encoder.layer')
+        (28656768, 'encoder.layer')
     """
     import transformers
 
