@@ -109,3 +109,14 @@ def test_it_writes_nothing_and_says_so():
     with pytest.raises(ModelError, match="reads both ways, so it cannot write text") as caught:
         bases.load(config, answer="text")
     assert "model.base: favilla," in caught.value.fix
+
+
+def test_a_tokenizer_of_another_base_is_named(tmp_path):
+    for path in FOLDER.glob("*"):
+        if path.is_file() and path.name != "sums.json":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "tokenizer.json").write_bytes(
+        (FOLDER.parent / "favilla/tokenizer.json").read_bytes()
+    )
+    with pytest.raises(ModelError, match="a tokenizer that does not fit"):
+        read("mine", str(tmp_path))

@@ -10,6 +10,7 @@ from fucina.errors import ModelError
 __all__ = ["SUMS", "check_sums", "check_words", "write_sums"]
 
 SUMS = "sums.json"
+SPARE = 2  # times as many rows as words, and more, are of another tokenizer; a few are spare often
 
 
 def write_sums(folder: Path) -> None:
@@ -46,7 +47,7 @@ def check_sums(name: str, folder: Path) -> None:
 
 
 def check_words(name: str, network: Any, tokenizer: Any) -> None:
-    """Refuse a tokenizer with words that the network has no row for.
+    """Refuse a tokenizer with words that the network has no row for, or with far too few.
 
     Tokens that were added to them do not count: Gemma 3 has one for pictures, and no row for it.
 
@@ -54,7 +55,7 @@ def check_words(name: str, network: Any, tokenizer: Any) -> None:
         ModelError: Tells both numbers.
     """
     rows = getattr(network.get_input_embeddings(), "num_embeddings", None)
-    if rows is not None and tokenizer.vocab_size > rows:
+    if rows is not None and (tokenizer.vocab_size > rows or len(tokenizer) < rows // SPARE):
         raise ModelError(
             f"model.base: {name!r} has a tokenizer that does not fit: it has "
             f"{tokenizer.vocab_size} words, and the network knows {rows}.",
