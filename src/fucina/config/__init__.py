@@ -27,6 +27,7 @@ from fucina.config.prepare import (
     SynthesisConfig,
 )
 from fucina.config.recipe import Recipe
+from fucina.config.retrieval import IndexConfig, SearchConfig
 from fucina.config.settings import Settings, section
 from fucina.config.tasks import task_sections
 from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, TrainingConfig
@@ -48,6 +49,7 @@ __all__ = [
     "EvaluationConfig",
     "ExpectationsConfig",
     "FoldsConfig",
+    "IndexConfig",
     "JudgeConfig",
     "LossConfig",
     "ModelConfig",
@@ -56,6 +58,7 @@ __all__ = [
     "PromptConfig",
     "Recipe",
     "RuleConfig",
+    "SearchConfig",
     "Settings",
     "StoppingConfig",
     "SynthesisConfig",

@@ -11,7 +11,7 @@ from fucina.models.stack import pool
 from fucina.models.tokenize import encode
 from fucina.models.trunk import assemble, chunks_by_length
 
-__all__ = ["maker"]
+__all__ = ["maker", "vectors_of"]
 
 
 def maker(base: Base, threads: Executor) -> Callable[[Sequence[str]], np.ndarray]:
@@ -20,20 +20,34 @@ def maker(base: Base, threads: Executor) -> Callable[[Sequence[str]], np.ndarray
 
     def features(texts: Sequence[str]) -> np.ndarray:
         new = sorted({text for text in texts if text not in known})
-        encoded = encode(new, base.tokenizer, max_length_tokens=base.max_length_tokens)
-        chunks = chunks_by_length(encoded.lengths, np.arange(len(new))) if new else []
-
-        def vectors(rows: np.ndarray) -> np.ndarray:
-            device = next(base.network.parameters()).device
-            batch = assemble(encoded, rows[None], base.tokenizer.pad_token_id).to(device)
-            with torch.no_grad():
-                body = base.network.get_submodule(base.body)
-                mask = base.seen(batch.mask)
-                states = body(input_ids=batch.ids, attention_mask=mask).last_hidden_state
-            return pool(states.float(), batch.mask, base.pooling).cpu().numpy()
-
-        for rows, found in zip(chunks, threads.map(vectors, chunks), strict=True):
-            known.update({new[row]: vector for row, vector in zip(rows, found, strict=True)})
+        if new:
+            known.update(zip(new, vectors_of(base, threads, new), strict=True))
         return np.stack([known[text] for text in texts])
 
     return features
+
+
+def vectors_of(base: Base, threads: Executor, texts: Sequence[str]) -> np.ndarray:
+    """Vectors of length sqrt(d) of n texts, n x d; texts of like length are computed together.
+
+    Args:
+        base: Whose states are pooled.
+        threads: Compute, one core each.
+        texts: One or more.
+    """
+    encoded = encode(texts, base.tokenizer, max_length_tokens=base.max_length_tokens)
+    chunks = chunks_by_length(encoded.lengths, np.arange(len(texts)))
+
+    def vectors(rows: np.ndarray) -> np.ndarray:
+        device = next(base.network.parameters()).device
+        batch = assemble(encoded, rows[None], base.tokenizer.pad_token_id).to(device)
+        with torch.no_grad():
+            body = base.network.get_submodule(base.body)
+            mask = base.seen(batch.mask)
+            states = body(input_ids=batch.ids, attention_mask=mask).last_hidden_state
+        return pool(states.float(), batch.mask, base.pooling).cpu().numpy()
+
+    found = np.empty((len(texts), base.width), dtype=np.float32)
+    for rows, made in zip(chunks, threads.map(vectors, chunks), strict=True):
+        found[rows] = made
+    return found

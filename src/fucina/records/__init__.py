@@ -6,6 +6,7 @@ Arrays are numpy; shapes are written beside them (n rows, c labels, k members of
 from fucina.records.answers import Epoch, Predictions, Ratio, Spans, Texts
 from fucina.records.compared import Change, Contest, Leaderboard, Standing
 from fucina.records.diagnosis import Cause, Diagnosis, Slice, WorstError
+from fucina.records.documents import Chunk, Document, Hit, Section
 from fucina.records.grammar import Grammar
 from fucina.records.judgment import (
     Calibration,
@@ -37,16 +38,19 @@ __all__ = [
     "Case",
     "Cause",
     "Change",
+    "Chunk",
     "Comparison",
     "Contest",
     "Dataset",
     "Diagnosis",
+    "Document",
     "Epoch",
     "Evaluation",
     "Example",
     "Finding",
     "Fold",
     "Grammar",
+    "Hit",
     "Interval",
     "Leaderboard",
     "LearningCurve",
@@ -58,6 +62,7 @@ __all__ = [
     "Ratio",
     "Repair",
     "Role",
+    "Section",
     "Slice",
     "Span",
     "Spans",

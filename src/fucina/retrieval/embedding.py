@@ -1,0 +1,186 @@
+"""Vectors of passages and of questions, by a model here or behind an endpoint."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fucina.config import ModelConfig
+from fucina.errors import ModelError
+
+if TYPE_CHECKING:
+    from fucina.config import IndexConfig
+
+__all__ = ["Embedder", "open_embedder"]
+
+MARGIN = 8  # tokens that a tokenizer adds around a text
+EMBEDDED = "favilla-encoder"  # counts tokens where the model's own tokenizer is elsewhere
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """What makes vectors.
+
+    Attributes:
+        name: Of the model.
+        fingerprint: Another model has another; vectors of two cannot be compared.
+        tokenizer: Counts tokens, a `tokenizers.Tokenizer`.
+        passages: n texts to n x d, each of length 1.
+        questions: The same for questions, which some models want to begin otherwise.
+    """
+
+    name: str
+    fingerprint: str
+    tokenizer: Any
+    passages: Callable[[Sequence[str]], np.ndarray]
+    questions: Callable[[Sequence[str]], np.ndarray]
+
+
+@contextmanager
+def open_embedder(config: "IndexConfig", key: str = "") -> Iterator[Embedder]:
+    """Open the model that an index is made with.
+
+    Args:
+        config: Which one, and how long chunks are.
+        key: Of the endpoint, where it is behind one.
+
+    Raises:
+        ModelError: It cannot be had.
+        EndpointError: The endpoint does not embed.
+    """
+    if config.embedder_url is not None:
+        yield _remote(config, key)
+        return
+    from fucina.models import base as bases
+    from fucina.models import features, threads
+
+    settings = ModelConfig(base=config.embedder, max_length_tokens=config.chunk_tokens + MARGIN)
+    base = bases.load(settings)
+    told = _prompts(config.embedder)
+    dense = _dense(config.embedder)
+
+    with threads.start() as pool:
+
+        def embed(texts: Sequence[str], begin: str) -> np.ndarray:
+            if not texts:
+                return np.zeros((0, base.width), dtype=np.float32)
+            made = features.vectors_of(base, pool, [begin + text for text in texts])
+            return _unit(dense(made))
+
+        yield Embedder(
+            config.embedder,
+            _mixed(base.fingerprint, base.pooling, *told, str(dense is not _same)),
+            base.tokenizer.backend_tokenizer,
+            lambda texts: embed(texts, told[1]),
+            lambda texts: embed(texts, told[0]),
+        )
+
+
+def _same(vectors: np.ndarray) -> np.ndarray:
+    return vectors
+
+
+def _beside(name: str, file: str) -> Path | None:
+    """A file beside a model's configuration, in its folder or on the hub; None without one."""
+    from transformers.utils import cached_file
+
+    from fucina.models.source import locate
+
+    found = cached_file(
+        locate(name), file, _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False, _raise_exceptions_for_gated_repo=False,
+    )  # fmt: skip
+    return Path(found) if found else None
+
+
+def _prompts(name: str) -> tuple[str, str]:
+    """What stands before questions and before passages, as sentence-transformers writes it."""
+    path = _beside(name, "config_sentence_transformers.json")
+    told = json.loads(path.read_text(encoding="utf-8")).get("prompts", {}) if path else {}
+    passage = told.get("document", told.get("passage", ""))
+    return str(told.get("query", "")), str(passage)
+
+
+def _dense(name: str) -> Callable[[np.ndarray], np.ndarray]:
+    """The layer that a sentence-transformers model has after pooling, where it has one.
+
+    Raises:
+        ModelError: It has a part that this project does not know.
+    """
+    path = _beside(name, "modules.json")
+    if path is None:
+        return _same
+    layers = []
+    for module in json.loads(path.read_text(encoding="utf-8")):
+        kind = module["type"].rpartition(".")[2]
+        if kind == "Dense":
+            layers.append(_layer(name, module["path"]))
+        elif kind not in {"Transformer", "Pooling", "Normalize"}:
+            raise ModelError(
+                f"{name} has a part {kind}, which nothing here computes.",
+                fix="Serve it behind an OpenAI-compatible endpoint and set embedder_url.",
+            )
+
+    def through(vectors: np.ndarray) -> np.ndarray:
+        # Pooled vectors have a fixed length here, unlike there: only a bias would tell, and that is
+        # refused.
+        for layer in layers:
+            vectors = layer(vectors)
+        return vectors
+
+    return through if layers else _same
+
+
+def _layer(name: str, folder: str) -> Callable[[np.ndarray], np.ndarray]:
+    from safetensors.numpy import load_file
+
+    settings = _beside(name, f"{folder}/config.json")
+    weights = _beside(name, f"{folder}/model.safetensors")
+    if settings is None or weights is None:
+        raise ModelError(
+            f"{name}: {folder} has no config.json with model.safetensors.",
+            fix="Save the model again with a newer sentence-transformers.",
+        )
+    told = json.loads(settings.read_text(encoding="utf-8"))
+    tensors = load_file(weights)
+    if told.get("bias") or not str(told.get("activation_function", "")).endswith("Identity"):
+        raise ModelError(
+            f"{name}: {folder} is more than a product with a matrix.",
+            fix="Serve it behind an OpenAI-compatible endpoint and set embedder_url.",
+        )
+    matrix = tensors["linear.weight"].astype(np.float32)
+    return lambda vectors: vectors @ matrix.T
+
+
+def _remote(config: "IndexConfig", key: str) -> Embedder:
+    """A model behind an endpoint, which is known by its name and the size of its vectors."""
+    from fucina.endpoint import Server, embed
+    from fucina.models.source import locate, read_tokenizer
+
+    server = Server(config.embedder_url or "", config.embedder, config.key_variable)
+
+    def vectors(texts: Sequence[str]) -> np.ndarray:
+        return _unit(embed(server, key, texts))
+
+    size = vectors(["size"]).shape[1]
+    tokenizer = read_tokenizer(EMBEDDED, locate(EMBEDDED)).backend_tokenizer
+    fingerprint = _mixed("endpoint", config.embedder, str(size))
+    return Embedder(config.embedder, fingerprint, tokenizer, vectors, vectors)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not np.isfinite(lengths).all():
+        raise ModelError(
+            "the embedder gives vectors that are no numbers.", fix="Use another embedder."
+        )
+    return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+
+
+def _mixed(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
