@@ -15,6 +15,7 @@ import csv
 import json
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -93,6 +94,7 @@ def kind(data, place):
 
 
 def xsid(data, place):
+    learnt = {}
     for name, part in (("train", "valid"), ("test", "test")):
         found, text = [], ""
         for line in (data / f"data/xSID-0.7/it.{part}.conll").read_text("utf-8").splitlines():
@@ -100,6 +102,9 @@ def xsid(data, place):
             text = value if key == "text" else text
             if key == "intent":
                 found.append({"text": text, "label": value})
+        # A label with one row cannot be both learnt and validated.
+        learnt = learnt or Counter(row["label"] for row in found)
+        found = [row for row in found if learnt[row["label"]] > 1]
         rows_of(place / f"{name}.jsonl", found)
     return "task: classification, adapter: {layers: all}, training: {epochs: 10}, model: {BASE}"
 

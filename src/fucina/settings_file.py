@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from io import StringIO
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -11,7 +11,18 @@ from ruamel.yaml import YAML, YAMLError
 from fucina.config import section
 from fucina.errors import RecipeError, nearest
 
-__all__ = ["explain", "known", "lines", "plain", "put", "read_yaml", "write_yaml"]
+__all__ = [
+    "explain",
+    "known",
+    "lines",
+    "of_words",
+    "plain",
+    "put",
+    "read_yaml",
+    "write_yaml",
+]
+
+Kind = TypeVar("Kind", bound=BaseModel)
 
 
 def read_yaml(text: str, name: str) -> Any:
@@ -67,6 +78,32 @@ def known(root: type[BaseModel], path: Sequence[str]) -> Mapping[str, FieldInfo]
             field = kind.model_fields.get(part)
             kind = section(field.annotation) if field else None
     return kind.model_fields if kind else {}
+
+
+def of_words(
+    kind: type[Kind], words: Sequence[str], name: str, *, before: Kind | None = None
+) -> Kind:
+    """Settings of one section out of words `key=value`, as on the command line.
+
+    Args:
+        kind: The section.
+        words: What is said.
+        name: What messages call it.
+        before: What holds where nothing is said; None for the defaults.
+
+    Raises:
+        RecipeError: A key or a value is wrong.
+    """
+    tree: dict[str, Any] = before.model_dump() if before else {}
+    for word in words:
+        key, sign, value = word.partition("=")
+        if not sign:
+            raise RecipeError(f"{word!r} is no setting.", fix="Write key=value, without spaces.")
+        put(tree, key.split("."), plain(read_yaml(value, word)), word)
+    try:
+        return kind.model_validate(tree)
+    except ValidationError as error:
+        raise explain(error, {}, name, kind) from error
 
 
 INNER = (

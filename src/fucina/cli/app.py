@@ -4,6 +4,7 @@ import typer
 
 from fucina import __version__
 from fucina.cli import (
+    ask,
     audit,
     augment,
     clean,
@@ -13,6 +14,7 @@ from fucina.cli import (
     evaluate,
     export,
     import_,
+    index,
     new,
     plan,
     predict,
@@ -62,6 +64,8 @@ for verb in (
     report,
     export,
     import_,
+    index,
+    ask,
     pretrain,
     clean,
     schema,

@@ -1,8 +1,9 @@
 """How documents are cut, embedded and found."""
 
+from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fucina.config.endpoint import KeyVariable
 from fucina.config.settings import Settings
@@ -74,3 +75,9 @@ class SearchConfig(Settings):
         str | None,
         Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="Only documents of this day or before."),
     ] = None
+
+    @field_validator("since", "until", mode="before")
+    @classmethod
+    def _day(cls, given: object) -> object:
+        """YAML makes a date of what looks like one."""
+        return given.isoformat() if isinstance(given, date) else given

@@ -1,6 +1,7 @@
 """Keep an index like the files it is of: only what changed is read and embedded again."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from fucina.retrieval.words import stems
 __all__ = ["Indexed", "Source", "find_sources", "require_same", "update"]
 
 AT_ONCE = 128  # chunks that are embedded together: enough for batches of like length
+CUTTING = ("chunk_tokens", "overlap_tokens")  # a change of them makes all chunks anew
 UNREAD = {"node_modules", "__pycache__"}
 
 
@@ -64,6 +66,8 @@ class Indexed:
 def find_sources(given: Sequence[Path]) -> list[Source]:
     """The files that are given or lie below given folders and can be read; hidden ones are not.
 
+    The name of a file begins with the name of the folder that was given.
+
     Raises:
         DataError: A path is not there, no file has a format that is read, or two have one name.
     """
@@ -72,33 +76,29 @@ def find_sources(given: Sequence[Path]) -> list[Source]:
         if path.is_file():
             found.append(Source(path.name, path, named=True))
         elif path.is_dir():
-            found += (Source(p.relative_to(path).as_posix(), p, named=False) for p in _below(path))
+            above = path.resolve()
+            found += (
+                Source(f"{above.name}/{p.relative_to(above).as_posix()}", p, named=False)
+                for p in _below(above)
+            )
         else:
-            raise DataError(f"no file or folder {path}.", fix="Check the path.")
+            raise DataError(
+                f"no file or folder {path}.",
+                fix="Check the path; an index forgets its documents with --forget PATH alone.",
+            )
     if not found:
-        kinds = ", ".join(formats.READERS)
         raise DataError(
-            f"nothing to read in {', '.join(map(str, given))}.", fix=f"Give files of {kinds}."
+            f"nothing to read in {', '.join(map(str, given))}.",
+            fix=f"Give files of {', '.join(formats.READERS)}.",
         )
-    names = [source.name for source in found]
-    if len(given) > 1 and len(set(names)) < len(names):
-        # Below several folders a name may stand twice: the folder's own name tells them apart.
-        found = [
-            source if source.named else Source(_with_folder(source), source.path, named=False)
-            for source in found
-        ]
-        names = [source.name for source in found]
-    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    twice = next((n for n, count in Counter(s.name for s in found).items() if count > 1), None)
     if twice:
+        one, other = [source.path for source in found if source.name == twice][:2]
         raise DataError(
-            f"two files would be called {twice} in the index.", fix="Index the folder above both."
+            f"{one} and {other} would both be called {twice} in the index.",
+            fix="Index the folder above both, or rename one.",
         )
     return found
-
-
-def _with_folder(source: Source) -> str:
-    depth = source.name.count("/") + 2
-    return "/".join(source.path.resolve().parts[-depth:])
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -110,7 +110,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def require_same(store: Store, config: IndexConfig, fingerprint: str) -> bool:
-    """Whether the index was made with these settings and this embedder; an empty one was.
+    """Whether the chunks of an index are cut as these settings say; those of an empty one are.
 
     Raises:
         RunError: Another embedder made it.
@@ -124,11 +124,8 @@ def require_same(store: Store, config: IndexConfig, fingerprint: str) -> bool:
             f"({facts['fingerprint']}), now {config.embedder} ({fingerprint}).",
             fix=f"Use embedder={facts['embedder']}, or embed all again: fucina index … --anew.",
         )
-    return facts.get("settings") == _settings(config)
-
-
-def _settings(config: IndexConfig) -> str:
-    return config.model_dump_json(include={"chunk_tokens", "overlap_tokens"})
+    before = IndexConfig.model_validate_json(facts["config"])
+    return all(getattr(before, key) == getattr(config, key) for key in CUTTING)
 
 
 def update(
@@ -137,6 +134,7 @@ def update(
     embedder: Embedder,
     config: IndexConfig,
     *,
+    given: Sequence[str] = (),
     anew: bool = False,
     progress: Progress = silent,
 ) -> Indexed:
@@ -150,6 +148,7 @@ def update(
         sources: All files that it is of; a document of another file is taken out.
         embedder: Makes the vectors.
         config: How chunks are cut.
+        given: Files and folders that the sources came from, which the index remembers.
         anew: Embed everything again.
         progress: Shows steps.
 
@@ -162,11 +161,10 @@ def update(
         store.clear()
     store.note(
         {
+            "config": config.model_dump_json(),
             "embedder": config.embedder,
-            "embedder_url": config.embedder_url or "",
-            "key_variable": config.key_variable,
             "fingerprint": embedder.fingerprint,
-            "settings": _settings(config),
+            "sources": json.dumps(list(given), ensure_ascii=False),
         }
     )
     known = store.known()

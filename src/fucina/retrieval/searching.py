@@ -158,15 +158,32 @@ class Searcher:
 
     def _coverage(self, best: np.ndarray, asked: Sequence[str]) -> np.ndarray:
         """Share of the question's stems that each of the best has, weighed by rarity."""
-        ids, total = self._store.terms(asked), len(self._arrays.ids)
-        covered, whole = np.zeros(len(best)), 0.0
+        ids, covered, whole = self._store.terms(asked), np.zeros(len(best)), 0.0
         for stem in set(asked):
             places = self._places(ids[stem]) if stem in ids else slice(0, 0)
-            within = places.stop - places.start
-            rarity = np.log(1 + (total - within + 0.5) / (within + 0.5))
+            rarity = self._rarity(places.stop - places.start)
             whole += rarity
             covered += rarity * np.isin(best, self._rows[places])
         return covered / whole if whole else covered
+
+    def _rarity(self, within: int) -> float:
+        """Inverse document frequency of a stem that so many chunks have."""
+        return float(np.log(1 + (len(self._arrays.ids) - within + 0.5) / (within + 0.5)))
+
+    def coverage(self, question: str, texts: Sequence[str]) -> np.ndarray:
+        """Share of a question's stems that each of n texts has, weighed by their rarity here."""
+        self._read()
+        asked = set(stems(question))
+        ids = self._store.terms(asked)
+        rarity = {}
+        for stem in asked:
+            places = self._places(ids[stem]) if stem in ids else slice(0, 0)
+            rarity[stem] = self._rarity(places.stop - places.start)
+        whole = sum(rarity.values())
+        own = [asked & set(stems(text)) for text in texts]
+        return np.array(
+            [sum(rarity[stem] for stem in part) / whole if whole else 0.0 for part in own]
+        )
 
 
 def _passes(filed: Filed, config: "SearchConfig") -> bool:

@@ -12,11 +12,15 @@ NAME = "in_use.lock"
 
 
 @contextmanager
-def hold(folder: Path) -> Iterator[None]:
+def hold(folder: Path, *, following: str = "go on with --resume") -> Iterator[None]:
     """Keep every other process out of a folder, which is made if need be.
 
     The system lets go of the lock when its process ends, however it ends; a file that is left by a
     killed one keeps nobody out.
+
+    Args:
+        folder: What is held.
+        following: What to do once the other process has ended, for the message.
 
     Raises:
         RunError: Another process holds it.
@@ -34,7 +38,7 @@ def hold(folder: Path) -> Iterator[None]:
     except Timeout:
         raise RunError(
             f"{folder} is in use: another process writes there.",
-            fix="Wait until it ends, or stop it; then go on with --resume.",
+            fix=f"Wait until it ends, or stop it; then {following}.",
         ) from None
     try:
         yield
