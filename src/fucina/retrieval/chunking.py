@@ -20,7 +20,7 @@ def chunker(
     sentence, then a word. Its text stands in the file as it is.
 
     Args:
-        tokenizer: A `tokenizers.Tokenizer`, that of the embedder.
+        tokenizer: A `tokenizers.Tokenizer` that cuts nothing, that of the embedder.
         chunk_tokens: Of headings and text together, at most.
         overlap_tokens: That a chunk repeats of the one before in its section, at most.
 
@@ -40,14 +40,19 @@ def chunker(
     def splitter(room: int) -> Any:
         if room not in splitters:
             overlap = min(overlap_tokens, room // 2)
-            splitters[room] = MarkdownSplitter.from_callback(length, room, overlap)
+            splitters[room] = MarkdownSplitter.from_huggingface_tokenizer(tokenizer, room, overlap)
         return splitters[room]
+
+    def pieces(text: str, room: int) -> Iterator[tuple[int, str]]:
+        if length(text) <= room:  # most sections: splitting tries many lengths
+            yield 0, text
+        else:
+            yield from splitter(room).chunk_indices(text)
 
     def cut(document: Document) -> Iterator[Chunk]:
         for section in document.sections:
             above = length(headed(document.title, section.headings, ""))
-            room = max(SHORTEST, chunk_tokens - above)
-            for offset, text in splitter(room).chunk_indices(section.text):
+            for offset, text in pieces(section.text, max(SHORTEST, chunk_tokens - above)):
                 last = section.place_at(offset + len(text) - 1)
                 first = section.place_at(offset)
                 yield Chunk(section.headings, text, first, last, above + length(text))

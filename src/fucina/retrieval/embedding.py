@@ -75,10 +75,20 @@ def open_embedder(config: "IndexConfig", key: str = "") -> Iterator[Embedder]:
         yield Embedder(
             config.embedder,
             _mixed(base.fingerprint, base.pooling, *told, str(dense is not _same)),
-            base.tokenizer.backend_tokenizer,
+            _counter(base.tokenizer),
             lambda texts: embed(texts, told[1]),
             lambda texts: embed(texts, told[0]),
         )
+
+
+def _counter(tokenizer: Any) -> Any:
+    """The inner tokenizer as it counts whole texts: a file may say to cut or to pad."""
+    from tokenizers import Tokenizer
+
+    counter = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    counter.no_truncation()
+    counter.no_padding()
+    return counter
 
 
 def _same(vectors: np.ndarray) -> np.ndarray:
@@ -168,9 +178,9 @@ def _remote(config: "IndexConfig", key: str) -> Embedder:
         return _unit(embed(server, key, texts))
 
     size = vectors(["size"]).shape[1]
-    tokenizer = read_tokenizer(EMBEDDED, locate(EMBEDDED)).backend_tokenizer
+    counter = _counter(read_tokenizer(EMBEDDED, locate(EMBEDDED)))
     fingerprint = _mixed("endpoint", config.embedder, str(size))
-    return Embedder(config.embedder, fingerprint, tokenizer, vectors, vectors)
+    return Embedder(config.embedder, fingerprint, counter, vectors, vectors)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -92,8 +92,8 @@ class Searcher:
         if version == self._version:
             return
         self._version = version
-        self._filed = self._store.filed()
-        arrays = self._arrays = self._store.arrays()
+        self._filed, self._arrays = self._store.state()
+        arrays = self._arrays
         order = np.argsort(arrays.terms, kind="stable")
         self._terms, self._begin = np.unique(arrays.terms[order], return_index=True)
         self._end = np.append(self._begin[1:], len(order))

@@ -23,12 +23,13 @@ FORMAT = "1"
 SCHEMA = """
 create table fact(name text primary key, value text not null);
 create table document(
-    id integer primary key, path text not null unique, hash text not null, size integer not null,
-    modified integer not null, title text not null, unit text not null, date text not null,
+    id integer primary key autoincrement, path text not null unique, hash text not null,
+    size integer not null, modified integer not null, title text not null, unit text not null, date text not null,
     tags text not null
 );
 create table chunk(
-    id integer primary key, document integer not null references document on delete cascade,
+    id integer primary key autoincrement,
+    document integer not null references document on delete cascade,
     headings text not null, text text not null, first integer not null, last integer not null,
     tokens integer not null, vector blob not null, terms blob not null
 );
@@ -174,6 +175,14 @@ class Store:
         (documents,) = self._connection.execute("select count(*) from document").fetchone()
         (chunks,) = self._connection.execute("select count(*) from chunk").fetchone()
         return documents, chunks
+
+    def state(self) -> tuple[dict[int, Filed], Arrays]:
+        """Documents and everything that is searched, of one moment while others write."""
+        self._connection.execute("begin")
+        try:
+            return self.filed(), self.arrays()
+        finally:
+            self._connection.rollback()
 
     def arrays(self) -> Arrays:
         """Everything that is searched."""

@@ -22,7 +22,7 @@ def stems(text: str) -> Iterator[str]:
 
     Example:
         >>> list(stems("Perché i rimborsi? The refunds!"))
-        ['perc', 'i', 'rimbors', 'the', 'refund']
+        ['perc', 'i', 'rimbor', 'the', 'refund']
     """
     for word in WORD.findall(text.lower()):
         yield _stem(word)
@@ -43,7 +43,7 @@ def _stem(word: str) -> str:
 @lru_cache(maxsize=1)
 def _stemmers() -> tuple[Any, ...]:
     try:
-        import snowballstemmer
+        from Stemmer import Stemmer  # pyrefly: ignore[missing-import]
     except ImportError as error:
-        raise MissingExtraError("snowballstemmer", extra="rag") from error
-    return tuple(snowballstemmer.stemmer(language) for language in ("italian", "english"))
+        raise MissingExtraError("PyStemmer", extra="rag") from error
+    return Stemmer("italian"), Stemmer("english")
