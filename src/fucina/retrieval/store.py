@@ -24,8 +24,8 @@ SCHEMA = """
 create table fact(name text primary key, value text not null);
 create table document(
     id integer primary key autoincrement, path text not null unique, hash text not null,
-    size integer not null, modified integer not null, title text not null, unit text not null, date text not null,
-    tags text not null
+    size integer not null, modified integer not null, title text not null,
+    unit text not null, date text not null, tags text not null
 );
 create table chunk(
     id integer primary key autoincrement,
