@@ -67,7 +67,7 @@ def spider(data, place):
     keys = ("db_id", "question", "query")
     judged = [{key: q[key] for key in keys} for q in judged if q["db_id"] in known]
     rows_of(place / "test.jsonl", judged[::4])
-    (place / "database").symlink_to(folder)
+    (place / "database").symlink_to(folder.resolve())
     return (
         "task: text_to_sql, text_to_sql: {schema_form: short, sample_rows: 0}, chat: {max_new_tokens: 96}, "
         f"{TEXT}, model: {{max_length_tokens: 768, BASE}}"
@@ -106,7 +106,7 @@ def xsid(data, place):
         learnt = learnt or Counter(row["label"] for row in found)
         found = [row for row in found if learnt[row["label"]] > 1]
         rows_of(place / f"{name}.jsonl", found)
-    return "task: classification, adapter: {layers: all}, training: {epochs: 10}, model: {BASE}"
+    return "task: classification, adapter: {layers: all}, training: {epochs: 10}, model: {lexical: false, BASE}"
 
 
 def clinc(data, place):
@@ -118,7 +118,7 @@ def clinc(data, place):
             if seen[label] <= each:
                 rows.append({"text": text, "label": label})
         rows_of(place / f"{name}.jsonl", rows)
-    return "task: classification, adapter: {layers: all}, training: {epochs: 6}, model: {BASE}"
+    return "task: classification, adapter: {layers: all}, training: {epochs: 6}, model: {lexical: false, BASE}"
 
 
 SETS = {

@@ -162,7 +162,14 @@ def open_library(folder: Path, *, keys: Mapping[str, str] | None = None) -> Iter
             yield Library(store, embedder, Searcher(store, embedder.questions), trust)
 
 
-def ask(library: Library, question: str, config: SearchConfig, *, least: float = 0.5) -> Answered:
+def ask(
+    library: Library,
+    question: str,
+    config: SearchConfig,
+    *,
+    least: float = 0.5,
+    hits: Sequence[Hit] | None = None,
+) -> Answered:
     """Answer a question with sentences of the documents.
 
     Args:
@@ -170,8 +177,9 @@ def ask(library: Library, question: str, config: SearchConfig, *, least: float =
         question: In words.
         config: How to look.
         least: Below this probability that what was found has the answer, nothing is quoted.
+        hits: What was found, where that is known.
     """
-    hits = library.searcher.search(question, config)
+    hits = library.searcher.search(question, config) if hits is None else hits
     sure = library.trust.sure(hits)
     weak = not hits or sure < least
     quotes = [] if weak else quote(question, hits, library.searcher, library.embedder)

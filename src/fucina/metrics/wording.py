@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ["sentences", "words"]
+__all__ = ["SHORT_FORMS", "sentences", "words"]
 
 # A full stop after these ends no sentence.
 SHORT_FORMS = re.compile(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fucina.metrics.wording import SHORT_FORMS
 from fucina.records import Hit
 from fucina.retrieval.embedding import Embedder
 from fucina.retrieval.searching import Searcher
@@ -15,9 +16,6 @@ __all__ = ["Quote", "quote", "sentences"]
 # A sentence ends with a sign and a blank before a new beginning; a line of a list by itself.
 END = re.compile(
     r"(?<=[.!?…»”\"])\s+(?=[\"«“(\[*_]*[A-ZÀ-ÖØ-Þ0-9])|\n\s*\n|\n(?=\s*(?:[-*+|>]|\d+[.)])\s)"
-)
-SHORT = re.compile(
-    r"(?:^|\s)(?:[A-Z]|[Ss]ig|[Dd]ott|[Pp]rof|[Mm]r|[Mm]rs|[Dd]r|St|ecc|es|art|n|p|pp)\.$"
 )
 OF_CHUNK = 0.5  # weight of the chunk's own score: a little better than 0 on the persona's questions
 NEAR = 0.9  # of the best sentence's score, which a second one must reach
@@ -51,7 +49,7 @@ def sentences(text: str) -> list[tuple[int, str]]:
     begin = 0
     cuts = [*(match.span() for match in END.finditer(text)), (len(text), len(text))]
     for stop, following in cuts:
-        if SHORT.search(text[begin:stop]) and following < len(text):
+        if SHORT_FORMS.search(text[begin:stop]) and following < len(text):
             continue
         part = text[begin:stop]
         if part.strip():
