@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import get_args, get_origin
 
-from fucina.config import ALIASES, section
+from fucina.config import ALIASES, IndexConfig, SearchConfig, section
 from fucina.pretrain.settings import PretrainRecipe
 from fucina.recipe import PRESETS, recipe_of
 
@@ -49,6 +49,21 @@ def pretrain_page() -> str:
         *_settings(PretrainRecipe),
     ]
     return "\n".join(lines) + "\n"
+
+
+def documents_page() -> str:
+    """Every setting of an index and of a search."""
+    parts = [
+        "# Documents",
+        "",
+        "What `fucina index` and `fucina ask` take as `key=value` ([how to use them](../how-to/documents.md)).",
+        "This page is written by `python docs/generate.py`.",
+    ]
+    for verb, kind in (("index", IndexConfig), ("ask", SearchConfig)):
+        parts += ["", f"## fucina {verb}", "", (kind.__doc__ or "").strip(), ""]
+        parts += ["| setting | default | meaning |", "| --- | --- | --- |"]
+        parts += [_row(key, field) for key, field in kind.model_fields.items()]
+    return "\n".join(parts) + "\n"
 
 
 def _settings(root: type) -> list[str]:
@@ -131,6 +146,7 @@ def main() -> None:
     REFERENCE.mkdir(exist_ok=True)
     (REFERENCE / "recipe.md").write_text(recipe_page(), encoding="utf-8")
     (REFERENCE / "pretrain.md").write_text(pretrain_page(), encoding="utf-8")
+    (REFERENCE / "documents.md").write_text(documents_page(), encoding="utf-8")
     (REFERENCE / "commands.md").write_text(commands_page(), encoding="utf-8")
 
 

@@ -69,6 +69,12 @@ chosen, none was changed.
 
 {samples}
 
+## As a base of labels
+
+Where it labels, the mean of its states is taken (`1_Pooling`): intents of Italian xSID 0.843
+[0.808, 0.872] against 0.671 by the last one; from random weights 0.752 and 0.798
+(`benchmarks/favilla.py`, without the n-grams beside it). `favilla-encoder` has 0.922.
+
 ## Licence
 
 The weights are under the Apache License 2.0. Whoever gives them away names the sources above.
@@ -132,6 +138,13 @@ def ship(run: Path, out: Path, file: str = "recipe.yaml", device: str = "cpu") -
         raise RunError(f"the weights have {size:,} bytes, over {MOST:,}.", fix="Make it smaller.")
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(run / "model", out)
+    # Intents of xSID by its frozen states: 0.843 by their mean, 0.671 by the last.
+    (out / "1_Pooling").mkdir(exist_ok=True)
+    pooling = {
+        "word_embedding_dimension": recipes.load(run / "recipe.yaml").network.width,
+        "pooling_mode_mean_tokens": True,
+    }
+    (out / "1_Pooling/config.json").write_text(json.dumps(pooling) + "\n", encoding="utf-8")
     (out / "README.md").write_text(card(run, size, file, device), encoding="utf-8")
     shutil.copy(HERE.parents[1] / "LICENSE", out)
     shutil.copy(HERE / "DATA_CARD.md", out)
