@@ -105,7 +105,8 @@ def _show(done: "Indexed", folder: Path) -> None:
         if len(names) > SHOWN:
             console.print(f"{sign} and {len(names) - SHOWN:,} more")
     for error in done.refused.values():
-        console.print(f"not read: {error.problem}\n  fix: {error.fix}", markup=False)
+        told = f"not read: {error.problem}\n  fix: {error.fix}"
+        console.print(told, markup=False, soft_wrap=True)
     left = f", {done.unchanged:,} unchanged" if done.unchanged else ""
     console.print(
         f"{folder}: {done.documents:,} documents, {done.chunks:,} chunks{left}",

@@ -1,5 +1,6 @@
 """PDF: the text of each page; a citation names the page."""
 
+import logging
 import re
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def read(path: Path) -> Document:
         from pypdf.errors import DependencyError, PyPdfError
     except ImportError as error:
         raise MissingExtraError("pypdf", extra="rag") from error
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it tells of every odd byte
     try:
         with path.open("rb") as file:
             reader = PdfReader(file)
