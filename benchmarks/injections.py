@@ -13,8 +13,9 @@ from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from fucina.answering import ask
 from fucina.config import SearchConfig
-from fucina.library import ask, index_documents, open_library
+from fucina.library import index_documents, open_library
 from fucina.metrics.proportions import wilson
 
 ROWS = Path(__file__).parents[1] / "examples/injections/injections.jsonl"

@@ -319,13 +319,16 @@ class Served:
 
     `script` holds for each coming request what it gets: a list of texts or rows, the content of a
     message as a string, a tuple (status, headers, body), "hang" or "close"; then `judge` is asked
-    about what is no order to write, and `texts` goes on.
+    about what is no order to write, and `texts` goes on. `reply` writes the next turn of any
+    conversation, `embed` makes the vector of a text.
     """
 
     def __init__(self):
         self.texts = []
         self.script = []
         self.judge = None
+        self.reply = None
+        self.embed = None
         self.requests = []
         self.headers = []
         self.most_at_once = 0
@@ -339,6 +342,8 @@ class Served:
         with self.lock:
             if self.script:
                 return self.script.pop(0)
+            if self.reply is not None:
+                return self.reply(content)
             if self.judge is not None:
                 return self.judge(json.loads(content))
             count = int(content.split("Write ")[-1].split()[0])
@@ -359,10 +364,14 @@ class _Handler(BaseHTTPRequestHandler):
             served.most_at_once = max(served.most_at_once, served.at_once)
         try:
             served.free.wait(served.slow_s)
-            content = body["messages"][-1]["content"]
-            self._answer(
-                served, served.next(content) if self.path == "/v1/chat/completions" else None
-            )
+            if self.path == "/v1/embeddings" and not served.script:
+                rows = [served.embed(text) for text in body["input"]]
+                data = [{"index": i, "embedding": row} for i, row in enumerate(rows)]
+                self._send(200, {}, {"data": data[::-1]})  # the protocol has no order
+                return
+            known = self.path in {"/v1/chat/completions", "/v1/messages", "/v1/embeddings"}
+            content = body["messages"][-1]["content"] if "messages" in body else ""
+            self._answer(served, served.next(content) if known else None)
         finally:
             with served.lock:
                 served.at_once -= 1
@@ -382,8 +391,13 @@ class _Handler(BaseHTTPRequestHandler):
             return
         key = "rows" if act and isinstance(act[0], dict) else "texts"
         content = act if isinstance(act, str) else json.dumps({key: act})
+        if self.path == "/v1/messages":
+            said = {"content": [{"type": "text", "text": content}], "stop_reason": "end_turn"}
+            self._send(200, {}, said | {"usage": {"input_tokens": 7, "output_tokens": 3}})
+            return
         message = {"role": "assistant", "content": content}
-        self._send(200, {}, {"choices": [{"index": 0, "message": message}]})
+        said = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+        self._send(200, {}, said | {"usage": {"prompt_tokens": 7, "completion_tokens": 3}})
 
     def _send(self, status, headers, body):
         content = body.encode() if isinstance(body, str) else json.dumps(body).encode()

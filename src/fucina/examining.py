@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fucina.answering import Answered, ask
 from fucina.config import SearchConfig
-from fucina.library import Answered, Library, ask
+from fucina.library import Library
 from fucina.metrics.proportions import wilson
 from fucina.records import Interval, Progress, silent
 from fucina.retrieval import calibrated

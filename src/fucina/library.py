@@ -8,27 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fucina import run
-from fucina.config import IndexConfig, SearchConfig
+from fucina.config import IndexConfig
 from fucina.errors import DataError, RunError, nearest
-from fucina.records import Hit, Progress, silent
+from fucina.records import Progress, silent
 from fucina.retrieval import (
     SHIPPED,
     Embedder,
     Indexed,
-    Quote,
     Searcher,
     Store,
     Trust,
     find_sources,
     open_embedder,
     open_store,
-    quote,
     require_same,
     update,
 )
 from fucina.settings_file import of_words
 
-__all__ = ["Answered", "Library", "ask", "index_documents", "open_library"]
+__all__ = ["Library", "index_documents", "open_library"]
 
 AGAIN = "index again: it goes on where it was"
 
@@ -48,25 +46,6 @@ class Library:
     embedder: Embedder
     searcher: Searcher
     trust: Trust
-
-
-@dataclass(frozen=True)
-class Answered:
-    """A question and what the documents say.
-
-    Attributes:
-        question: In words.
-        hits: What was found, best first.
-        quotes: The sentences that answer; none where it is weak.
-        sure: Probability that one of the hits has the answer, 0 to 1.
-        weak: The documents are not likely to have it.
-    """
-
-    question: str
-    hits: Sequence[Hit]
-    quotes: Sequence[Quote]
-    sure: float
-    weak: bool
 
 
 def index_documents(
@@ -160,27 +139,3 @@ def open_library(folder: Path, *, keys: Mapping[str, str] | None = None) -> Iter
             kept = store.facts.get("trust")
             trust = Trust(**json.loads(kept)) if kept else SHIPPED
             yield Library(store, embedder, Searcher(store, embedder.questions), trust)
-
-
-def ask(
-    library: Library,
-    question: str,
-    config: SearchConfig,
-    *,
-    least: float = 0.5,
-    hits: Sequence[Hit] | None = None,
-) -> Answered:
-    """Answer a question with sentences of the documents.
-
-    Args:
-        library: Where to look.
-        question: In words.
-        config: How to look.
-        least: Below this probability that what was found has the answer, nothing is quoted.
-        hits: What was found, where that is known.
-    """
-    hits = library.searcher.search(question, config) if hits is None else hits
-    sure = library.trust.sure(hits)
-    weak = not hits or sure < least
-    quotes = [] if weak else quote(question, hits, library.searcher, library.embedder)
-    return Answered(question, hits, quotes, sure, weak)

@@ -39,17 +39,19 @@ def test_index_says_what_it_did_and_what_comes_next(typed):
 
 def test_ask_quotes_with_file_heading_and_line(typed):
     type_, _ = typed
-    done = type_("ask", "indexes/carte", "Perché l'ordine arriva?", "--sure", "0")
+    done = type_("ask", "indexes/carte", "Perché l'ordine arriva?", "answer.sure=0")
     assert "«Perché l'ordine arriva?» [1]" in done.stdout
     assert "[1] carte/a.md › Città, line 3" in done.stdout
-    facts = json.loads(type_("ask", "indexes/carte", "pacco", "--sure", "0", "--json").stdout)
+    facts = json.loads(type_("ask", "indexes/carte", "pacco", "answer.sure=0", "--json").stdout)
     assert facts["in_documents"]
     source = facts["sources"][facts["quotes"][0]["source"] - 1]
     assert (source["file"], source["first"], source["headings"]) == ("carte/a.md", 3, ["Città"])
-    none = type_("ask", "indexes/carte", "pacco", "--sure", "1")
+    none = type_("ask", "indexes/carte", "pacco", "answer.sure=1")
     assert none.stdout.startswith("Not in the documents (")
     assert (
-        json.loads(type_("ask", "indexes/carte", "pacco", "--sure", "1", "--json").stdout)["answer"]
+        json.loads(type_("ask", "indexes/carte", "pacco", "answer.sure=1", "--json").stdout)[
+            "answer"
+        ]
         is None
     )
     assert "Nothing in the documents" in type_("ask", "indexes/carte", "pacco", "tag=x").stdout

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fucina.answering import ask
 from fucina.config import IndexConfig, SearchConfig
 from fucina.errors import DataError, RecipeError, RunError
-from fucina.library import ask, index_documents, open_library
+from fucina.library import index_documents, open_library
 from fucina.retrieval import find_sources, open_store
 from fucina.run import hold
 

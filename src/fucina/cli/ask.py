@@ -8,11 +8,13 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from fucina.config import SearchConfig
+    from fucina.answering import Told
+    from fucina.config import AnswerConfig, SearchConfig
     from fucina.examining import Examined
-    from fucina.library import Answered
 
 __all__ = ["command"]
+
+ANSWER = "answer."  # before the settings of who answers
 
 
 def command(
@@ -23,12 +25,11 @@ def command(
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KEY=VALUE]...", help="top=…, ranking=…, folder=…, tag=…, since=… and others."
+            metavar="[KEY=VALUE]...",
+            help="top=…, ranking=…, folder=…, tag=…, since=…; answer.by=RUN|BASE|MODEL, "
+            "answer.url=…, answer.sure=… and others.",
         ),
     ] = None,
-    sure: Annotated[
-        float, typer.Option(min=0, max=1, help="Below this probability it does not answer.")
-    ] = 0.5,
     questions: Annotated[
         Path | None,
         typer.Option(help="Judge the index on a file of questions with answer or file instead."),
@@ -43,31 +44,41 @@ def command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Answer a question with the words of the documents, and say where they stand."""
+    """Answer a question out of documents, and say where the answer stands."""
     import os
 
+    from fucina.answering import Told, ask, open_answerer, tell
     from fucina.cli.screen import console, print_json
-    from fucina.config import SearchConfig
+    from fucina.config import AnswerConfig, SearchConfig
     from fucina.errors import DataError
-    from fucina.library import ask, open_library
+    from fucina.library import open_library
     from fucina.settings_file import of_words
 
+    # With a file of questions the first word may be a setting.
+    words = [word for word in [question, *(overrides or [])] if word]
+    words = words if questions is not None else list(overrides or [])
+    own = [word for word in words if not word.startswith(ANSWER)]
+    config = of_words(SearchConfig, own, "search")
+    told = [word.removeprefix(ANSWER) for word in words if word.startswith(ANSWER)]
+    answer = of_words(AnswerConfig, told, "answer")
     if questions is not None:
-        words = [word for word in [question, *(overrides or [])] if word]
-        config = of_words(SearchConfig, words, "search")
-        _judge(index, (questions, qrels, group), config, sure, calibrate=calibrate, as_json=as_json)
+        asked = (questions, qrels, group)
+        _judge(index, asked, config, answer, calibrate=calibrate, as_json=as_json)
         return
-    config = of_words(SearchConfig, overrides or [], "search")
     if not question.strip():
         raise DataError("there is no question.", fix='Write one: fucina ask INDEX "…".')
     with open_library(index, keys=os.environ) as library:
-        answered = ask(library, question, config, least=sure)
+        if answer.by is None:
+            found = Told(ask(library, question, config, least=answer.sure))
+        else:
+            with open_answerer(answer, os.environ) as speaker:
+                found = tell(library, question, config, speaker, answer)
     if as_json:
-        print_json(_facts(answered))
+        print_json(_facts(found))
         return
-    console.print(_text(answered), markup=False, soft_wrap=True)
+    console.print(_text(found), markup=False, soft_wrap=True)
     console.print()
-    for number, hit in enumerate(answered.hits, start=1):
+    for number, hit in enumerate(found.asked.hits, start=1):
         console.print(f"[{number}] {hit.place}", markup=False, soft_wrap=True, style="dim")
 
 
@@ -75,7 +86,7 @@ def _judge(
     index: Path,
     asked: tuple[Path, Path | None, str],
     config: "SearchConfig",
-    sure: float,
+    answer: "AnswerConfig",
     *,
     calibrate: bool,
     as_json: bool,
@@ -91,7 +102,9 @@ def _judge(
     path, qrels, group = asked
     known = read_known(path, qrels, group=group)
     with reporting(quiet=as_json) as (progress, _), open_library(index, keys=os.environ) as library:
-        found = examine(library, known, config, least=sure, calibrate=calibrate, progress=progress)
+        found = examine(
+            library, known, config, least=answer.sure, calibrate=calibrate, progress=progress
+        )
     if as_json:
         print_json({name: asdict(part) for name, part in found.items()})
         return
@@ -117,25 +130,55 @@ def _scores(part: "Examined", title: str) -> "Table":
     return table
 
 
-def _text(answered: "Answered") -> str:
-    sure = f"{answered.sure:.0%} sure that the documents have it"
-    if not answered.hits:
+def _text(told: "Told") -> str:
+    asked = told.asked
+    sure = f"{asked.sure:.0%} sure that the documents have it"
+    if not asked.hits:
         return "Nothing in the documents that were asked for."
-    if answered.weak:
+    if asked.weak:
         return f"Not in the documents ({sure}). The nearest:"
-    quotes = [f"«{quote.text}» [{quote.hit + 1}]" for quote in answered.quotes]
-    return "\n".join([*quotes, f"({sure})"])
+    if told.cited is None or told.prompt is None or told.reply is None:
+        quotes = [f"«{quote.text}» [{quote.hit + 1}]" for quote in asked.quotes]
+        return "\n".join([*quotes, f"({sure})"])
+    lines = [told.cited.text]
+    if told.cited.not_there:
+        lines = ["Not in the documents, says the model. What it was given:"]
+    elif not told.cited.numbers:
+        lines.append("(it cites nothing: check it against what it was given)")
+    if told.cited.invented:
+        lines.append(f"(it cited {_listed(told.cited.invented)}, which it was not given)")
+    parts = ", ".join(f"{name} {count:,}" for name, count in told.prompt.tokens.items() if count)
+    lines.append(
+        f"({sure}; tokens: {parts}, answer {told.reply.answer_tokens:,}; "
+        f"{told.reply.seconds:.1f} s)"
+    )
+    if told.prompt.left_out:
+        lines.append(f"({told.prompt.left_out} of {len(asked.hits)} documents did not fit)")
+    return "\n".join(lines)
 
 
-def _facts(answered: "Answered") -> dict[str, Any]:
-    return {
-        "question": answered.question,
-        "answer": None if answered.weak else " ".join(q.text for q in answered.quotes),
-        "in_documents": not answered.weak,
-        "sure": round(answered.sure, 4),
+def _listed(numbers: tuple[int, ...]) -> str:
+    return ", ".join(f"[{number}]" for number in numbers)
+
+
+def _facts(told: "Told") -> dict[str, Any]:
+    asked = told.asked
+    answer = None if asked.weak else " ".join(quote.text for quote in asked.quotes)
+    facts: dict[str, Any] = {"question": asked.question, "answer": answer}
+    facts["in_documents"] = not asked.weak
+    if told.cited is not None and told.prompt is not None and told.reply is not None:
+        facts["answer"] = told.cited.text if told.answered else None
+        facts["in_documents"] = told.answered
+        facts["citations"] = list(told.cited.numbers)
+        facts["invented_citations"] = list(told.cited.invented)
+        facts["tokens"] = {**told.prompt.tokens, "answer": told.reply.answer_tokens}
+        facts["left_out"] = told.prompt.left_out
+        facts["seconds"] = round(told.reply.seconds, 3)
+    return facts | {
+        "sure": round(asked.sure, 4),
         "quotes": [
             {"text": q.text, "source": q.hit + 1, "place": q.place, "score": round(q.score, 4)}
-            for q in answered.quotes
+            for q in asked.quotes
         ],
         "sources": [
             {
@@ -154,6 +197,6 @@ def _facts(answered: "Answered") -> dict[str, Any]:
                 **hit.parts,
                 "text": hit.chunk.text,
             }
-            for number, hit in enumerate(answered.hits, start=1)
+            for number, hit in enumerate(asked.hits, start=1)
         ],
     }

@@ -27,7 +27,7 @@ from fucina.config.prepare import (
     SynthesisConfig,
 )
 from fucina.config.recipe import Recipe
-from fucina.config.retrieval import IndexConfig, SearchConfig
+from fucina.config.retrieval import AnswerConfig, IndexConfig, SearchConfig
 from fucina.config.settings import Settings, section
 from fucina.config.tasks import task_sections
 from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, TrainingConfig
@@ -41,6 +41,7 @@ __all__ = [
     "SPAN_METRICS",
     "TEXT_METRICS",
     "AdapterConfig",
+    "AnswerConfig",
     "AugmentConfig",
     "ChatConfig",
     "ConstitutionConfig",

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from fucina.config.endpoint import KeyVariable
+from fucina.config.endpoint import KeyVariable, Retries, Seconds
 from fucina.config.settings import Settings
 
-__all__ = ["IndexConfig", "SearchConfig"]
+__all__ = ["AnswerConfig", "IndexConfig", "SearchConfig"]
 
 
 class IndexConfig(Settings):
@@ -81,3 +81,51 @@ class SearchConfig(Settings):
     def _day(cls, given: object) -> object:
         """YAML makes a date of what looks like one."""
         return given.isoformat() if isinstance(given, date) else given
+
+
+class AnswerConfig(Settings):
+    """Who answers out of what was found; without one, sentences of the documents are quoted."""
+
+    by: Annotated[
+        str | None,
+        Field(
+            description="A run that writes, a base (favilla, a folder or hub id of a decoder), or, "
+            "with url, the name of a model there; none: sentences are quoted."
+        ),
+    ] = None
+    url: Annotated[
+        str | None, Field(description="Endpoint that answers, up to /v1; none: it runs here.")
+    ] = None
+    protocol: Annotated[
+        Literal["openai", "anthropic"], Field(description="What the endpoint speaks.")
+    ] = "openai"
+    key_variable: KeyVariable = "OPENAI_API_KEY"
+    timeout_s: Seconds = 60.0
+    retries: Retries = 4
+    max_new_tokens: Annotated[
+        int, Field(ge=1, le=32768, description="Tokens of an answer at most.")
+    ] = 256
+    system: Annotated[
+        str | None, Field(description="File of who the model is, read before the documents.")
+    ] = None
+    session: Annotated[
+        str | None,
+        Field(
+            description="File that always stands before the documents, such as where work was left."
+        ),
+    ] = None
+    sure: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Probability that the documents have the answer, below which it says that "
+            "they do not.",
+        ),
+    ] = 0.5
+
+    @model_validator(mode="after")
+    def _named(self) -> "AnswerConfig":
+        if self.url is not None and self.by is None:
+            raise ValueError("url: is set, and by: does not name the model there")
+        return self

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from fucina.errors import EndpointError, MissingExtraError, RecipeError
@@ -48,6 +48,7 @@ class Server:
         key_variable: Environment variable of the key, for messages.
         timeout_s: Seconds to wait for one answer.
         retries: Tries after a failed one.
+        protocol: `openai` or `anthropic`: how the key is sent and what a request looks like.
     """
 
     url: str
@@ -55,6 +56,7 @@ class Server:
     key_variable: str
     timeout_s: float = 60.0
     retries: int = 4
+    protocol: Literal["openai", "anthropic"] = "openai"
 
 
 class UnansweredError(Exception):
@@ -113,7 +115,7 @@ class Connection:
         self._broken = httpx2.RequestError
         self._client = httpx2.AsyncClient(
             timeout=config.timeout_s,
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+            headers=_headers(config.protocol, self._key),
             # A proxy of the environment knows no way to this machine.
             trust_env=not is_loopback(config.url, section),
         )
@@ -203,6 +205,14 @@ class Connection:
         """A message of others, short, on one line, and without the key."""
         hidden = message.replace(self._key, "…") if self._key else message
         return " ".join(hidden.split())[:SHOWN]
+
+
+def _headers(protocol: str, key: str) -> dict[str, str]:
+    """How a key is sent."""
+    if protocol == "anthropic":
+        version = {"anthropic-version": "2023-06-01"}
+        return version | ({"x-api-key": key} if key else {})
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def require_key(
