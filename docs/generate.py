@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import get_args, get_origin
 
-from fucina.config import ALIASES, IndexConfig, SearchConfig, section
+from fucina.config import ALIASES, AnswerConfig, IndexConfig, SearchConfig, section
 from fucina.pretrain.settings import PretrainRecipe
 from fucina.recipe import PRESETS, recipe_of
 
@@ -59,10 +59,14 @@ def documents_page() -> str:
         "What `fucina index` and `fucina ask` take as `key=value` ([how to use them](../how-to/documents.md)).",
         "This page is written by `python docs/generate.py`.",
     ]
-    for verb, kind in (("index", IndexConfig), ("ask", SearchConfig)):
-        parts += ["", f"## fucina {verb}", "", (kind.__doc__ or "").strip(), ""]
+    for title, before, kind in (
+        ("fucina index", "", IndexConfig),
+        ("fucina ask", "", SearchConfig),
+        ("fucina ask: who answers", "answer.", AnswerConfig),
+    ):
+        parts += ["", f"## {title}", "", (kind.__doc__ or "").strip(), ""]
         parts += ["| setting | default | meaning |", "| --- | --- | --- |"]
-        parts += [_row(key, field) for key, field in kind.model_fields.items()]
+        parts += [_row(f"{before}{key}", field) for key, field in kind.model_fields.items()]
     return "\n".join(parts) + "\n"
 
 
