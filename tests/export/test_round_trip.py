@@ -237,7 +237,7 @@ def test_labels_go_out_only_where_that_is_asked_for(job, tmp_path):
 
 @pytest.mark.parametrize(("task", "tool", "overrides", "problem"), [
     ("chat", "axolotll", ["model.base=a/b"], "no target"),
-    ("chat", "axolotl", [], "cannot train model.base: scratch"),
+    ("chat", "axolotl", [], "cannot train model.base: favilla"),
     ("chat", "llamafactory", ["model.base=a/b", "chat.template=mine.jinja"], "cannot be read"),
     ("chat", "axolotl", ["model.base=a/b", "training.loss=focal"], "does nothing"),
 ])  # fmt: skip

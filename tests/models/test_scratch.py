@@ -45,7 +45,9 @@ def test_it_is_refused_where_it_cannot_learn(text, fix, tmp_path):
 
 def test_what_a_recipe_calls_scratch_becomes_a_folder_of_its_rows(tmp_path):
     folder = tasks.folder("hashtags")
-    recipe, _ = parse((folder / "recipe.yaml").read_text("utf-8"), [f"output={tmp_path}"])
+    recipe, _ = parse(
+        (folder / "recipe.yaml").read_text("utf-8"), [f"output={tmp_path}", "model.base=scratch"]
+    )
     rows = reading.read_subject(recipe, folder).train
     settled = reading.settle(recipe, rows)
     assert settled.model.base.startswith(str(tmp_path))

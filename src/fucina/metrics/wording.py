@@ -4,9 +4,9 @@ import re
 
 __all__ = ["SHORT_FORMS", "sentences", "words"]
 
-# A full stop after these ends no sentence.
+# A full stop after these ends no sentence; the letter behind an apostrophe is a word ("c'è.").
 SHORT_FORMS = re.compile(
-    r"(?:\b(?:dr|mr|mrs|ms|prof|st|no|vs|etc|e\.g|i\.e|sig|dott|ing|avv|art|pag|es|ecc|\w)\.)$",
+    r"(?:(?<!['’])\b(?:dr|mr|mrs|ms|prof|st|no|vs|etc|e\.g|i\.e|sig|dott|ing|avv|art|pag|es|ecc|[a-z])\.)$",
     re.IGNORECASE,
 )
 BREAK = re.compile(r"(?<=[.!?…])[\"'”’»)\]*_]*\s+|(?<=[。！？])|\n+")
@@ -28,6 +28,8 @@ def sentences(text: str) -> list[str]:
     Example:
         >>> sentences("Il sig. Rossi esce. Torna alle 5.30! Poi")
         ['Il sig. Rossi esce.', 'Torna alle 5.30!', 'Poi']
+        >>> sentences("Il sig. M. Rossi c'è. Anna no.")
+        ["Il sig. M. Rossi c'è.", 'Anna no.']
     """
     found: list[str] = []
     for part in BREAK.split(text):
