@@ -24,6 +24,7 @@ from fucina.retrieval import (
     require_same,
     update,
 )
+from fucina.retrieval.reranking import open_reranker
 from fucina.settings_file import of_words
 
 __all__ = ["Library", "index_documents", "open_library"]
@@ -120,12 +121,15 @@ def _without(known: Sequence[Path], forget: Sequence[Path]) -> list[Path]:
 
 
 @contextmanager
-def open_library(folder: Path, *, keys: Mapping[str, str] | None = None) -> Iterator[Library]:
+def open_library(
+    folder: Path, *, keys: Mapping[str, str] | None = None, rerank: str | None = None
+) -> Iterator[Library]:
     """Open an index to ask it.
 
     Args:
         folder: Of the index.
         keys: Name of a variable to the key of an endpoint.
+        rerank: Folder or hub id of a cross-encoder that sorts the best anew; None for none.
 
     Raises:
         RunError: There is none, it is empty or damaged, or its embedder has changed.
@@ -138,4 +142,5 @@ def open_library(folder: Path, *, keys: Mapping[str, str] | None = None) -> Iter
             require_same(store, config, embedder.fingerprint)
             kept = store.facts.get("trust")
             trust = Trust(**json.loads(kept)) if kept else SHIPPED
-            yield Library(store, embedder, Searcher(store, embedder.questions), trust)
+            sorts = open_reranker(rerank) if rerank else None
+            yield Library(store, embedder, Searcher(store, embedder.questions, sorts), trust)

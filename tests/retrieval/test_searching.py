@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fucina.config import SearchConfig
-from fucina.errors import RecipeError
+from fucina.errors import ModelError, RecipeError
 from fucina.library import index_documents, open_library
 from fucina.metrics.ranking import ndcg, recall, reciprocal_rank
 from fucina.retrieval.words import stems
@@ -165,3 +165,60 @@ def test_ranking_metrics_agree_with_scikit_learn():
         assert recall(order, relevant, at=30) == 1
         first = min(order.index(item) for item in relevant)
         assert reciprocal_rank(order, relevant) == pytest.approx(1 / (first + 1))
+
+
+@pytest.fixture(scope="module")
+def cross_encoder(make_base, tmp_path_factory):
+    """A random BERT that reads pairs."""
+    import shutil
+
+    import torch
+    import transformers
+
+    folder = tmp_path_factory.mktemp("cross")
+    shutil.copytree(make_base("bert"), folder, dirs_exist_ok=True)
+    config = transformers.AutoConfig.from_pretrained(folder, num_labels=1)
+    torch.manual_seed(1)
+    transformers.BertForSequenceClassification(config).save_pretrained(folder)
+    return folder
+
+
+def test_a_cross_encoder_sorts_the_best_anew(library, cross_encoder):
+    import torch
+    import transformers
+
+    question = "quanto costa un pacco"
+    plain = library.searcher.search(question, SearchConfig(top=10))
+    with open_library(library.store.path.parent, rerank=str(cross_encoder)) as sorted_anew:
+        hits = sorted_anew.searcher.search(question, SearchConfig(top=3))
+        few = sorted_anew.searcher.search(question, SearchConfig(top=1, rerank_top=2))
+    network = transformers.AutoModelForSequenceClassification.from_pretrained(cross_encoder).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(cross_encoder)
+    scores = {}
+    for hit in plain:
+        with torch.no_grad():
+            logits = network(**tokenizer(question, hit.chunk.text, return_tensors="pt")).logits
+        scores[hit.path] = float(logits[0, 0])
+    wanted = sorted(scores, key=lambda path: -scores[path])
+    assert [hit.path for hit in hits] == wanted[:3]
+    assert hits[0].score == pytest.approx(scores[wanted[0]], abs=1e-5)
+    assert few[0].path == max((hit.path for hit in plain[:2]), key=lambda path: scores[path])
+
+
+def test_what_is_no_cross_encoder_is_refused(library, make_base, tmp_path):
+    import transformers
+
+    with (
+        pytest.raises(ModelError, match="cannot be had"),
+        open_library(library.store.path.parent, rerank=str(tmp_path / "nowhere")),
+    ):
+        pass
+    config = transformers.AutoConfig.from_pretrained(make_base("bert"), num_labels=3)
+    folder = tmp_path / "three"
+    transformers.BertForSequenceClassification(config).save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(make_base("bert")).save_pretrained(folder)
+    with (
+        pytest.raises(ModelError, match="has 3 classes"),
+        open_library(library.store.path.parent, rerank=str(folder)),
+    ):
+        pass

@@ -67,7 +67,7 @@ def command(
         return
     if not question.strip():
         raise DataError("there is no question.", fix='Write one: fucina ask INDEX "…".')
-    with open_library(index, keys=os.environ) as library:
+    with open_library(index, keys=os.environ, rerank=config.rerank) as library:
         if answer.by is None:
             found = Told(ask(library, question, config, least=answer.sure))
         else:
@@ -101,7 +101,10 @@ def _judge(
 
     path, qrels, group = asked
     known = read_known(path, qrels, group=group)
-    with reporting(quiet=as_json) as (progress, _), open_library(index, keys=os.environ) as library:
+    with (
+        reporting(quiet=as_json) as (progress, _),
+        open_library(index, keys=os.environ, rerank=config.rerank) as library,
+    ):
         found = examine(
             library, known, config, least=answer.sure, calibrate=calibrate, progress=progress
         )

@@ -21,17 +21,7 @@ Found = TypeVar("Found")
 class Endpoint:
     """Remembers the connection, and whether the server knows JSON mode.
 
-    Args:
-        config: Where it is, and how patient to be.
-        key: Sent as a bearer token; empty to send none. It is in no message and no file.
-        section: The settings that `config` is written in, for messages.
-        sleep: Waits.
-        jitter: Gives numbers in 0..1, so that requests that failed together do not come again
-            together.
-
-    Raises:
-        RecipeError: The address is none, or the key cannot be sent.
-        MissingExtraError: httpx2 is not installed.
+    Arguments and errors are those of `Connection`.
     """
 
     def __init__(

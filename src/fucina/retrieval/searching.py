@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -225,7 +224,7 @@ def _by_rank(scores: np.ndarray) -> np.ndarray:
 
 
 def _sorted_anew(hits: Sequence[Hit], scores: np.ndarray) -> list[Hit]:
-    order = islice(np.argsort(-scores, kind="stable").tolist(), len(hits))
+    order = np.argsort(-scores, kind="stable").tolist()
     return [
         replace(
             hits[i],
