@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fucina.config import AnswerConfig, SearchConfig
@@ -77,11 +77,24 @@ def ask(
         least: Below this probability that what was found has the answer, nothing is quoted.
         hits: What was found, where that is known.
     """
+    found = _find(library, question, config, least, hits)
+    if found.weak:
+        return found
+    quotes = quote(question, found.hits, library.searcher, library.embedder)
+    return replace(found, quotes=quotes)
+
+
+def _find(
+    library: Library,
+    question: str,
+    config: SearchConfig,
+    least: float,
+    hits: Sequence[Hit] | None = None,
+) -> Answered:
+    """What is found for a question, and how sure that is; nothing is quoted yet."""
     hits = library.searcher.search(question, config) if hits is None else hits
     sure = library.trust.sure(hits)
-    weak = not hits or sure < least
-    quotes = [] if weak else quote(question, hits, library.searcher, library.embedder)
-    return Answered(question, hits, quotes, sure, weak)
+    return Answered(question, hits, (), sure, weak=not hits or sure < least)
 
 
 def tell(
@@ -103,7 +116,7 @@ def tell(
     Raises:
         DataError: There is no room for one document, or a file of `answer` cannot be read.
     """
-    asked = ask(library, question, config, least=answer.sure)
+    asked = _find(library, question, config, answer.sure)
     if asked.weak:
         return Told(asked)
     room = speaker.reads - answer.max_new_tokens - TURNS_TAKE
@@ -130,7 +143,7 @@ def open_answerer(
     if config.url is not None:
         what = Server(
             config.url, name, config.key_variable, config.timeout_s, config.retries,
-            config.protocol,
+            config.protocol, ("answer.url", "answer.by"),
         )  # fmt: skip
     key = keys.get(config.key_variable, "")
     with open_speaker(

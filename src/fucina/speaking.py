@@ -1,7 +1,6 @@
 """A model that answers conversations: of a run, a base alone, or one behind an endpoint."""
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -67,7 +66,7 @@ def open_speaker(
                 progress=progress,
             )  # fmt: skip
 
-        # Four letters a token, as in English; Italian has about three.
+        # Three letters a token, as Italian has about; English has four, and room to spare.
         yield Speaker(server.model, FAR_READS, lambda text: len(text) // 3 + 1, ask)
         return
     from fucina.models import threads
@@ -89,7 +88,7 @@ def open_speaker(
 
         yield Speaker(
             what,
-            min(writer.base.positions, sys.maxsize),
+            writer.base.positions,
             lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"]),
             write,
         )

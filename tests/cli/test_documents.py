@@ -68,6 +68,7 @@ def test_ask_quotes_with_file_heading_and_line(typed):
         (["ask", "carte", "x"], "carte is no index", "fucina index DIR --to carte"),
         (["ask", "indexes/carte", " "], "there is no question", "Write one"),
         (["ask", "indexes/carte", "x", "since=ieri"], "since", ""),
+        (["ask", "indexes/carte", "answer.by=favilla", "--questions", "q"], "no model answers", "Leave"),
         (["ask", "indexes/carte", "--questions", "no.jsonl"], "no file no.jsonl", "Check the path"),
     ],
 )  # fmt: skip

@@ -62,6 +62,11 @@ def command(
     told = [word.removeprefix(ANSWER) for word in words if word.startswith(ANSWER)]
     answer = of_words(AnswerConfig, told, "answer")
     if questions is not None:
+        if set(answer.model_fields_set) - {"sure"}:
+            raise DataError(
+                "--questions judges what is found and quoted: no model answers there.",
+                fix="Leave out the settings of answer. but answer.sure.",
+            )
         asked = (questions, qrels, group)
         _judge(index, asked, config, answer, calibrate=calibrate, as_json=as_json)
         return

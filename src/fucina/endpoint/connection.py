@@ -49,6 +49,8 @@ class Server:
         timeout_s: Seconds to wait for one answer.
         retries: Tries after a failed one.
         protocol: `openai` or `anthropic`: how the key is sent and what a request looks like.
+        settings: What a recipe or command calls the address and the model, for messages; none for
+            `url` and `model` of the section.
     """
 
     url: str
@@ -57,6 +59,7 @@ class Server:
     timeout_s: float = 60.0
     retries: int = 4
     protocol: Literal["openai", "anthropic"] = "openai"
+    settings: tuple[str, str] | None = None
 
 
 class UnansweredError(Exception):
@@ -102,6 +105,7 @@ class Connection:
             raise MissingExtraError("httpx2", extra="synthesize") from error
         _host(config.url, section)
         self.config, self.section = config, section
+        self._settings = config.settings or (f"{section}.url", f"{section}.model")
         self._root = config.url.rstrip("/").removesuffix("/chat/completions")
         self._key = key.strip()
         if not (self._key.isascii() and self._key.isprintable()):
@@ -192,12 +196,13 @@ class Connection:
             fix = f"Set {self.config.key_variable} to a key of this endpoint that may use "
             raise EndpointError(f"{told}.", fix=f"{fix}{self.config.model!r}.")
         if status == 404:
-            fix = f"Check {self.section}.url (it mostly ends in /v1) and {self.section}.model"
+            url_setting, model_setting = self._settings
+            fix = f"Check {url_setting} (it mostly ends in /v1) and {model_setting}"
             raise EndpointError(f"{told}.", fix=f"{fix}, now {self.config.model!r}.")
         if 300 <= status < 400:
             where = response.headers.get("Location", "another address")
             raise EndpointError(
-                f"{told}.", fix=f"Set {self.section}.url to where it leads: {where}"
+                f"{told}.", fix=f"Set {self._settings[0]} to where it leads: {where}"
             )
         raise EndpointError(f"{told}.", fix=f"Mend in the section {self.section} what it names.")
 

@@ -172,7 +172,10 @@ def _remote(config: "IndexConfig", key: str) -> Embedder:
     from fucina.endpoint import Server, embed
     from fucina.models.source import locate, read_tokenizer
 
-    server = Server(config.embedder_url or "", config.embedder, config.key_variable)
+    server = Server(
+        config.embedder_url or "", config.embedder, config.key_variable,
+        settings=("embedder_url", "embedder"),
+    )  # fmt: skip
 
     def vectors(texts: Sequence[str]) -> np.ndarray:
         return _unit(embed(server, key, texts))
