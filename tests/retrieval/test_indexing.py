@@ -239,6 +239,17 @@ def test_a_damaged_index_and_no_index_are_told(made, tmp_path):
     with pytest.raises(RunError, match="is no index"), open_library(tmp_path):
         pass
     path = place / "index.db"
+    whole = path.read_bytes()
+    told = []
+    for page in range(2, len(whole) // 4096):  # the beginning is sound: it opens
+        path.write_bytes(whole[: page * 4096] + b"\xff" * 4096 + whole[(page + 1) * 4096 :])
+        try:
+            with open_library(place) as library:
+                library.searcher.search("pacco", SearchConfig())
+        except RunError as error:
+            told.append(error.problem)
+    assert told
+    assert all("is damaged" in problem for problem in told)
     path.write_bytes(b"nothing of the kind" * 100)
     for beside in place.glob("index.db-*"):
         beside.unlink()

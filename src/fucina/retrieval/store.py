@@ -270,25 +270,24 @@ def open_store(folder: Path, *, create: bool = False) -> Iterator[Store]:
     connection = sqlite3.connect(path, isolation_level="DEFERRED")
     try:
         store = Store(connection, path)
-        try:
-            connection.execute("pragma foreign_keys = on")
-            connection.execute("pragma journal_mode = wal")
-            connection.execute("pragma synchronous = normal")
-            made = connection.execute("select count(*) from sqlite_master").fetchone()[0]
-            if not made:
-                connection.executescript(SCHEMA)
-                store.note({"format": FORMAT})
-            if store.facts.get("format") != FORMAT:
-                raise RunError(
-                    f"{folder} was made by a later version of Fucina.",
-                    fix="Update Fucina, or make the index anew in another folder.",
-                )
-        except sqlite3.DatabaseError as error:
+        connection.execute("pragma foreign_keys = on")
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma synchronous = normal")
+        if not connection.execute("select count(*) from sqlite_master").fetchone()[0]:
+            connection.executescript(SCHEMA)
+            store.note({"format": FORMAT})
+        if store.facts.get("format") != FORMAT:
             raise RunError(
-                f"{path} is damaged: {error}.",
-                fix=f"Delete {folder} and index again; the documents are untouched.",
-            ) from error
+                f"{folder} was made by a later version of Fucina.",
+                fix="Update Fucina, or make the index anew in another folder.",
+            )
         yield store
+    # A page that is damaged may be read long after the file was opened.
+    except sqlite3.DatabaseError as error:
+        raise RunError(
+            f"{path} is damaged: {error}.",
+            fix=f"Delete {folder} and index again; the documents are untouched.",
+        ) from error
     finally:
         connection.close()
 
