@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fucina import evaluate, persona, run, tasks
+from fucina import advise, evaluate, persona, run, tasks
 from fucina.demanded import answered
 from fucina.models import saved, threads
 from fucina.models.pace import Pace
@@ -85,7 +85,21 @@ def judge_run(
         outcome = _spans(out_of_fold, split, base, recipe, journal, pool)
     else:
         outcome = _labels(out_of_fold, split, base, recipe, demands, journal=journal, pool=pool)
-    return replace(outcome, folder=str(journal.folder))
+    return replace(_priced(outcome, recipe), folder=str(journal.folder))
+
+
+def _priced(outcome: Outcome[Any], recipe: "Recipe") -> Outcome[Any]:
+    """An outcome that says what a query costs, by the machine and the volume of `advise.cost`."""
+    import torch
+
+    from fucina.config import CostConfig
+
+    config = recipe.advise.cost if recipe.advise is not None else CostConfig()
+    machine = advise.machine_of(config, gpu=torch.cuda.is_available())
+    taken = outcome.model.cost["latency_mean_ms"] / 1000
+    each = advise.cost_here(machine, config, seconds=taken).per_query or 0.0
+    cost = {**outcome.model.cost, "cost_per_query_usd": each}
+    return replace(outcome, model=replace(outcome.model, cost=cost))
 
 
 def _texts(
@@ -102,7 +116,8 @@ def _texts(
     model = saved.load_writer(journal.folder, recipe, base, workers=workers, held=held, pace=pace)
     plain = saved.untrained_writer(recipe, base, workers=workers, held=held, pace=pace)
     against = persona.open_persona(
-        Path(journal.folder), recipe, split.development.examples, split.test.examples, plain,
+        Path(journal.folder), recipe, split.development.examples, split.test.examples,
+        lambda: plain,
         keys=demands.keys, threads=pool, progress=journal.progress,
     )  # fmt: skip
     outcome = evaluate.text_outcome(
@@ -204,7 +219,7 @@ def judge_written(
     plain = saved.untrained_writer(recipe, model.base, workers=count(threads), pace=model.pace)
     learned = run.read_rows(folder / "development.parquet")[0].examples
     against = persona.open_persona(
-        folder, recipe, learned, rows.examples, plain, keys=keys, threads=threads,
+        folder, recipe, learned, rows.examples, lambda: plain, keys=keys, threads=threads,
         progress=progress,
     )  # fmt: skip
     judged, _ = evaluate.measure_texts(

@@ -1,7 +1,7 @@
 """What a recipe holds answers against beside the true ones: kept in a run, and made ready there."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,7 +67,7 @@ def open_persona(
     recipe: "Recipe",
     learned: Sequence[Example],
     asked: Sequence[Example],
-    plain: "Writer",
+    plain: "Callable[[], Writer]",
     *,
     keys: Mapping[str, str],
     threads: ThreadPoolExecutor,
@@ -80,7 +80,7 @@ def open_persona(
         recipe: Its recipe.
         learned: Rows of training.
         asked: Rows that will be judged; other answers to their questions are not learnt from.
-        plain: The base alone.
+        plain: Opens the base alone, where no other answers are known.
         keys: Name of a variable to the key of an endpoint.
         threads: Where answers are written.
         progress: Told after each chunk and each opinion.
@@ -92,7 +92,7 @@ def open_persona(
     judge, notes = _judge(constitution, keys, folder / OPINIONS, progress)
     if not others.is_file():
         progress("answers of the base alone", 0, 0)
-        _write_others(others, _of_base(plain, learned, threads, progress, seed=recipe.seed))
+        _write_others(others, _of_base(plain(), learned, threads, progress, seed=recipe.seed))
     questions = {question for question, _ in evaluate.lines_of(asked)}
     strange = [line for line in _lines(others) if line[0] not in questions]
     hers = evaluate.lines_of(learned)

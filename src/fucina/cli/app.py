@@ -4,6 +4,7 @@ import typer
 
 from fucina import __version__
 from fucina.cli import (
+    advise,
     ask,
     audit,
     augment,
@@ -66,6 +67,7 @@ for verb in (
     import_,
     index,
     ask,
+    advise,
     pretrain,
     clean,
     schema,

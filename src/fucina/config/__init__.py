@@ -4,11 +4,20 @@ A recipe is a YAML file of sections; a section is one small class here and belon
 The command line, the JSON schema and the docs read the settings from these classes.
 """
 
+from fucina.config.advise import (
+    WAYS,
+    AdviseConfig,
+    ComponentConfig,
+    ContenderConfig,
+    CostConfig,
+    Way,
+)
 from fucina.config.chat import ChatConfig
 from fucina.config.constitution import ConstitutionConfig, JudgeConfig, RuleConfig
 from fucina.config.data import DataConfig
 from fucina.config.engine import EngineConfig
 from fucina.config.evaluation import (
+    COST_GOALS,
     LABEL_BASELINES,
     LABEL_METRICS,
     LOW_IS_GOOD,
@@ -34,17 +43,23 @@ from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, Trai
 
 __all__ = [
     "ALIASES",
+    "COST_GOALS",
     "LABEL_BASELINES",
     "LABEL_METRICS",
     "LOW_IS_GOOD",
     "NAMES",
     "SPAN_METRICS",
     "TEXT_METRICS",
+    "WAYS",
     "AdapterConfig",
+    "AdviseConfig",
     "AnswerConfig",
     "AugmentConfig",
     "ChatConfig",
+    "ComponentConfig",
     "ConstitutionConfig",
+    "ContenderConfig",
+    "CostConfig",
     "DataConfig",
     "EngineConfig",
     "EvaluationConfig",
@@ -64,6 +79,7 @@ __all__ = [
     "StoppingConfig",
     "SynthesisConfig",
     "TrainingConfig",
+    "Way",
     "metric_name",
     "section",
     "task_sections",

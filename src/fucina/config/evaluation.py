@@ -7,6 +7,7 @@ from pydantic import Field
 from fucina.config.settings import Settings
 
 __all__ = [
+    "COST_GOALS",
     "LABEL_BASELINES",
     "LABEL_METRICS",
     "LOW_IS_GOOD",
@@ -41,6 +42,8 @@ SPAN_METRICS = (
     "f1", "precision", "recall", "macro_f1", "macro_precision", "macro_recall", "partial_f1",
 )  # fmt: skip
 TEXT_METRICS = ("perplexity", "token_loss", "exact_match", "ended")
+# What an answer costs; of all of them less is better.
+COST_GOALS = ("latency_p50_ms", "latency_p95_ms", "peak_memory_mib", "cost_per_query_usd")
 LOW_IS_GOOD = frozenset({"log_loss", "ece", "perplexity", "token_loss"})
 
 
@@ -94,6 +97,8 @@ class EvaluationConfig(Settings):
     goals: Annotated[
         dict[str, float],
         Field(
-            default_factory=dict, description="Scores the model must reach on test: metric: value."
+            default_factory=dict,
+            description="What the model must reach on test: metric: value; of what an answer costs "
+            "latency_p50_ms, latency_p95_ms, peak_memory_mib and cost_per_query_usd.",
         ),
     ]

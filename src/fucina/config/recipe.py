@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from fucina.config.advise import AdviseConfig
 from fucina.config.chat import ChatConfig
 from fucina.config.data import DataConfig
 from fucina.config.engine import EngineConfig
@@ -46,6 +47,7 @@ class Recipe(Settings):
     expectations: ExpectationsConfig = ExpectationsConfig()
     augment: AugmentConfig | None = None
     synthesis: SynthesisConfig | None = None
+    advise: AdviseConfig | None = None
     phases: Annotated[
         tuple[PhaseConfig, ...],
         Field(description="Steps on the way to the whole data set: a list, smallest first."),

@@ -47,6 +47,8 @@ def costs(cost: Mapping[str, float], memory: Mapping[str, Any], tokens: Mapping[
     for name, what in (("prompt", "tokens of a prompt"), ("answer", "tokens of an answer")):
         if f"{name}_tokens_mean" in cost:
             rows.append((f"{what}, mean", f"{cost[f'{name}_tokens_mean']:.1f}"))
+    if "cost_per_query_usd" in cost:
+        rows.append(("a query, by advise.cost", f"USD {cost['cost_per_query_usd']:.2g}"))
     told = tokens_told(tokens).capitalize() if tokens else ""
     how = "Measured on the machine that trained, one text at a time, tokenizing included."
     body = table(("", ""), rows, numbers=1) + (f"<p>{told}</p>" if told else "")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from fucina.config import LOW_IS_GOOD
+from fucina.config import COST_GOALS, LOW_IS_GOOD
 from fucina.evaluate.true_answers import TRUE
 from fucina.records import Comparison, Evaluation, MustFix, Outcome
 
@@ -66,6 +66,12 @@ def missed_goals(outcome: Outcome, config: "EvaluationConfig") -> list[str]:
     """The goals and must-fix cases of the recipe that the model missed, a sentence each."""
     missed = []
     for name, goal in config.goals.items():
+        if name in COST_GOALS:
+            cost = outcome.model.cost.get(name)
+            if cost is None or cost > goal:
+                said = "could not be measured" if cost is None else f"is {cost:.4g}"
+                missed.append(f"{name} {said}, at most {goal:g} was asked.")
+            continue
         score = outcome.model.scores.get(name)
         if score is None:
             missed.append(f"{name} could not be judged, {goal:g} was asked.")

@@ -3,6 +3,7 @@
 Arrays are numpy; shapes are written beside them (n rows, c labels, k members of an ensemble).
 """
 
+from fucina.records.advice import Advice, Arm, Component, Cost, Trigger
 from fucina.records.answers import Epoch, Predictions, Ratio, Spans, Texts
 from fucina.records.compared import Change, Contest, Leaderboard, Standing
 from fucina.records.diagnosis import Cause, Diagnosis, Slice, WorstError
@@ -33,14 +34,18 @@ from fucina.records.rows import (
 )
 
 __all__ = [
+    "Advice",
     "Answer",
+    "Arm",
     "Calibration",
     "Case",
     "Cause",
     "Change",
     "Chunk",
     "Comparison",
+    "Component",
     "Contest",
+    "Cost",
     "Dataset",
     "Diagnosis",
     "Document",
@@ -69,6 +74,7 @@ __all__ = [
     "Split",
     "Standing",
     "Texts",
+    "Trigger",
     "WorstError",
     "silent",
 ]

@@ -7,6 +7,7 @@ from pydantic_core import PydanticUndefined
 
 from fucina import tasks
 from fucina.config import (
+    COST_GOALS,
     LABEL_BASELINES,
     LABEL_METRICS,
     SPAN_METRICS,
@@ -232,6 +233,7 @@ def _goals(recipe: "Recipe", task: "Task") -> dict[str, str]:
         known: tuple[str, ...] = (*own, *TEXT_METRICS, *_persona_metrics(recipe))
     else:
         known = LABEL_METRICS if task.answer == "label" else SPAN_METRICS
+    known = (*known, *COST_GOALS)
     return {
         f"evaluation.goals.{name}": "it says what answers are like, not how good they are"
         if name in task.judging.descriptive

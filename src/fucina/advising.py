@@ -1,0 +1,130 @@
+"""The verb that weighs prompt, retrieval and fine-tuning on one set of test rows."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from fucina import advise, persona, reading, run, tasks
+from fucina.advised import advised
+from fucina.arms import Arms
+from fucina.components import Components, read_components, tokens_of
+from fucina.config import AdviseConfig, Recipe
+from fucina.finding import Finder
+from fucina.library import index_documents, open_library
+from fucina.records import Advice, Progress, Split, silent
+from fucina.retrieval import open_embedder
+from fucina.ways import Case, require_supported
+
+__all__ = ["advise_recipe"]
+
+
+def advise_recipe(
+    recipe: Recipe,
+    root: Path,
+    *,
+    trained_run: Path | None = None,
+    keys: Mapping[str, str] | None = None,
+    progress: Progress = silent,
+    say: Callable[[str], None] = silent,
+) -> Advice:
+    """Try every way of a recipe on its test rows, and say which is worth it.
+
+    The page `advice.html`, all numbers (`advice.json`) and all answers (`answers.jsonl`) go to the
+    folder `advice` beside the runs of the recipe.
+
+    Args:
+        recipe: What to do; its section `advise` says which ways, models and components.
+        root: The folder that paths in the recipe are relative to.
+        trained_run: A run of these rows; None for the newest one of this recipe, else it is
+            trained now.
+        keys: Name of a variable to the key of an endpoint.
+        progress: Shows steps.
+        say: Shows messages.
+
+    Raises:
+        FucinaError: Whatever is wrong with recipe, data, model or an endpoint.
+    """
+    task, keys = tasks.of(recipe), keys or {}
+    require_supported(task)
+    config = recipe.advise or AdviseConfig()
+    metric = advise.deciding(config.metric, task, recipe)
+    split, findings = reading.read(recipe, root, progress=progress)
+    recipe = reading.settle(recipe, split.development)
+    if task.answer == "text":
+        persona.check(recipe, root, keys)
+    components = read_components(recipe, config, root)
+    folder = Path(recipe.output) / recipe.name / "advice"
+    folder.mkdir(parents=True, exist_ok=True)
+    with run.hold(folder), _finder(recipe, config, components, split, keys, progress) as finder:
+        said = _system(recipe, components, split)
+        case = Case(
+            recipe, task, config, split.test.examples, split.development.examples, split.labels,
+            said, components.text({"session"}), finder, progress,
+        )  # fmt: skip
+        arms = Arms(case, split, root, folder, keys, say)
+        if trained_run is not None:
+            arms.take(trained_run)
+        arms.try_all(findings)
+        advice = advised(
+            arms, metric, components, prompt_tokens=tokens_of(recipe, said), folder=folder
+        )
+        _keep(folder, advice, arms)
+    return advice
+
+
+def _system(recipe: Recipe, components: Components, split: Split) -> str:
+    """What a model is told that has not learnt it."""
+    own = recipe.chat.system or ""
+    stable = components.text({"prompt", "fine_tune"})
+    answer = tasks.get(recipe.task).answer
+    form = {"label": advise.choosing, "spans": advise.naming}
+    told = form[answer](split.labels) if answer in form else ""
+    return "\n\n".join(filter(None, (own, stable, told)))
+
+
+@contextmanager
+def _finder(
+    recipe: Recipe,
+    config: AdviseConfig,
+    components: Components,
+    split: Split,
+    keys: Mapping[str, str],
+    progress: Progress,
+) -> Iterator[Finder]:
+    """What looks up documents where components name some, else training rows."""
+    known, label = split.development.examples, tasks.get(recipe.task).answer == "label"
+    told = {"count": config.shots, "seed": recipe.seed, "label": label}
+    if not components.documents:
+        key = keys.get(config.index.key_variable, "")
+        with open_embedder(config.index, key) as embedder:
+            yield Finder(known, embedder, None, config.search, **told)
+        return
+    folder = Path(recipe.output) / ".indexes" / recipe.name
+    words = [
+        f"{name}={value}" for name, value in config.index.model_dump().items()
+        if value is not None and name in config.index.model_fields_set
+    ]  # fmt: skip
+    index_documents(folder, components.documents, words, keys=keys, progress=progress)
+    with open_library(folder, keys=keys, rerank=config.search.rerank) as library:
+        yield Finder(known, library.embedder, library, config.search, **told)
+
+
+def _keep(folder: Path, advice: Advice, arms: Arms) -> None:
+    """Write the page, the numbers and the answers."""
+    run.write_json(folder / "advice.json", asdict(advice))
+    run.write_text(folder / "answers.jsonl", arms.lines())
+    run.write_text(folder / "advice.html", advise.page(advice, _examples(arms)))
+
+
+def _examples(arms: Arms) -> Sequence[Mapping[str, str]]:
+    """A few rows with what each arm answered, for people to look at."""
+    shown = arms.case.rows[:8]
+    return [
+        {
+            "asked": row.prompt,
+            "true answer": row.target,
+            **{name: tried.texts.answers[place] for name, tried in arms.tried.items()},
+        }
+        for place, row in enumerate(shown)
+    ]
