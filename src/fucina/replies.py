@@ -36,7 +36,8 @@ class Replies:
         for line in lines:
             with suppress(ValueError):  # a killed process leaves a torn last line
                 row = json.loads(line)
-                self._known[row.pop("asked")] = Reply(**row)
+                asked = row.pop("asked")
+                self._known[asked] = Reply(**row)
 
     def asking(self, speaker: "Speaker", model: "ContenderConfig") -> Ask:
         """A function that asks a model what it was not asked before; models here are asked anew."""
