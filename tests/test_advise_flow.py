@@ -260,3 +260,19 @@ advise:
     page = (labelled / "runs/lab/advice/advice.html").read_text("utf-8")
     assert found.chosen in page
     assert "give price_read and price_written" in " ".join(found.assumed)
+
+
+def test_rows_are_scored_by_what_they_are_about(chat):
+    recipe, root = chat("advise.ways=[retrieval]", "advise.by=component")
+    rows = [json.loads(line) for line in (root / "test.jsonl").read_text("utf-8").splitlines()]
+    about = [{**row, "component": "a" if n % 5 else "b"} for n, row in enumerate(rows)]
+    _lines(root / "test.jsonl", about)
+    found = advising.advise_recipe(recipe, root)
+    for arm in found.arms:
+        assert list(arm.parts) == ["a", "b"]
+        own = [arm.parts[name]["word_f1"].value for name in ("a", "b")]
+        assert (8 * own[0] + 2 * own[1]) / 10 == pytest.approx(arm.scores["word_f1"].value)
+    with pytest.raises(RecipeError, match="has no 'part'"):
+        advising.advise_recipe(chat("advise.by=part")[0], root)
+    with pytest.raises(RecipeError, match=r"data\.test"):
+        advising.advise_recipe(chat("advise.by=component", "data.test=null")[0], root)

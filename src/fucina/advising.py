@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from fucina import advise, persona, reading, run, tasks
+from fucina import advise, data, persona, reading, run, tasks
 from fucina.advised import advised
 from fucina.arms import Arms
 from fucina.components import Components, read_components, tokens_of
 from fucina.config import AdviseConfig, Recipe
+from fucina.errors import RecipeError, nearest
 from fucina.finding import Finder
 from fucina.library import index_documents, open_library
 from fucina.records import Advice, Progress, Split, silent
@@ -60,7 +61,7 @@ def advise_recipe(
         said = _system(recipe, components, split)
         case = Case(
             recipe, task, config, split.test.examples, split.development.examples, split.labels,
-            said, components.text({"session"}), finder, progress,
+            said, components.text({"session"}), finder, progress, _parts(recipe, root, split),
         )  # fmt: skip
         arms = Arms(case, split, root, folder, keys, say)
         if trained_run is not None:
@@ -71,6 +72,28 @@ def advise_recipe(
         )
         _keep(folder, advice, arms)
     return advice
+
+
+def _parts(recipe: Recipe, root: Path, split: Split) -> Mapping[str, Sequence[int]]:
+    """What the test rows are about, to their places, by the column of `advise.by`."""
+    column = recipe.advise.by if recipe.advise is not None else None
+    if column is None:
+        return {}
+    if recipe.data.test is None:
+        raise RecipeError(
+            "advise.by: test rows are a share of train here.", fix="Give a file in data.test."
+        )
+    path = root / recipe.data.test
+    found: dict[str, list[int]] = {}
+    rows = {line: row for line, row in data.rows.read_as(path, recipe.data.encoding)}
+    for place, example in enumerate(split.test.examples):
+        row = rows[int(example.origin.rpartition(":")[2])]
+        if column not in row:
+            raise RecipeError(
+                f"advise.by: {example.origin} has no {column!r}.", fix=nearest(column, row)
+            )
+        found.setdefault(str(row[column]), []).append(place)
+    return dict(sorted(found.items()))
 
 
 def _system(recipe: Recipe, components: Components, split: Split) -> str:

@@ -166,7 +166,10 @@ class Arms:
         import torch
 
         recipe, config, texts = self.case.recipe, self.case.config.cost, found.texts
-        judged = evaluate.judge_texts(texts, recipe.evaluation, name=name, seed=recipe.seed)
+        whole, *parts = (
+            evaluate.judge_texts(own, recipe.evaluation, name=name, seed=recipe.seed).scores
+            for own in (texts, *map(texts.take, self.case.parts.values()))
+        )
         p50, p95 = np.quantile(found.latency_ms, [0.5, 0.95]).tolist()
         read, written = (float(np.mean(own)) if own else 0.0 for own in (texts.read, texts.written))
         if isinstance(model, ContenderConfig) and model.url is not None:
@@ -176,8 +179,8 @@ class Arms:
             seconds = float(np.mean(found.latency_ms)) / 1000
             cost = advise.cost_here(machine, config, seconds=seconds, training_s=training)
         return Arm(
-            way, name, judged.scores, (p50, p95), len(found.latency_ms), read, written, peak_mib,
-            training, cost, found.notes,
+            way, name, whole, (p50, p95), len(found.latency_ms), read, written, peak_mib,
+            training, cost, found.notes, dict(zip(self.case.parts, parts, strict=True)),
         )  # fmt: skip
 
     def _persona(self) -> evaluate.Persona | None:

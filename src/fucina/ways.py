@@ -1,9 +1,9 @@
 """Ways to answer the test rows of a recipe: by a prompted model, by what is found, by training."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,7 @@ class Case:
         session: What stands before each question; may be empty.
         finder: Looks up documents, or training rows.
         progress: Shows steps.
+        parts: What rows are about, to their places; empty where that is not known.
     """
 
     recipe: "Recipe"
@@ -68,6 +69,7 @@ class Case:
     session: str
     finder: Finder
     progress: Progress = silent
+    parts: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ def page(advice: Advice, examples: Sequence[Mapping[str, str]]) -> str:
     parts = [
         f'<h1>Prompt, retrieval or fine-tuning</h1>\n<p class="lead">{escape(lead)}</p>',
         _quality(advice),
+        _parts(advice),
         _costs(advice),
         _against(advice),
         _goals(advice),
@@ -53,6 +54,17 @@ def _quality(advice: Advice) -> str:
         figure(dots(spread, metric_name(metric)))
         + table(["metric", *(arm.name for arm in advice.arms)], rows, numbers=1),
     )
+
+
+def _parts(advice: Advice) -> str:
+    if not advice.arms[0].parts:
+        return ""
+    names = list(advice.arms[0].parts)
+    rows = [
+        [arm.name, *(f"{arm.parts[name][advice.metric]}" for name in names)] for arm in advice.arms
+    ]
+    how = f"{metric_name(advice.metric)} of the rows about each part, by advise.by."
+    return section("Part by part", how, table(["way", *names], rows, numbers=1))
 
 
 def _costs(advice: Advice) -> str:

@@ -59,6 +59,9 @@ def _show(found: "Advice") -> None:
     from fucina.cli.screen import console
 
     console.print(_quality(found))
+    if found.arms[0].parts:
+        console.print()
+        console.print(_parts(found))
     console.print()
     console.print(_costs(found))
     for sentence in found.assumed:
@@ -103,9 +106,27 @@ def _quality(found: "Advice") -> "Table":
     for arm in found.arms:
         one = against.get(arm.name)
         p = "chosen" if one is None else f"{one.p_value:.3g}"
-        way = arm.way.replace("fine_tune_retrieval", "fine_tune + retrieval")
-        table.add_row(way, arm.model, interval(arm.scores[found.metric]), p)
+        table.add_row(_called(arm.way), arm.model, interval(arm.scores[found.metric]), p)
     return table
+
+
+def _parts(found: "Advice") -> "Table":
+    """The score that decides, of the rows about each part."""
+    from fucina.config import metric_name
+
+    table = _table(f"{metric_name(found.metric)}, by what rows are about")
+    table.add_column("way", overflow="fold")
+    names = list(found.arms[0].parts)
+    for name in names:
+        table.add_column(name, justify="right")
+    for arm in found.arms:
+        scores = [arm.parts[name][found.metric] for name in names]
+        table.add_row(_called(arm.name), *(f"{score.value:.3f}" for score in scores))
+    return table
+
+
+def _called(name: str) -> str:
+    return name.replace("fine_tune_retrieval", "fine_tune + retrieval")
 
 
 def _costs(found: "Advice") -> "Table":
@@ -117,7 +138,7 @@ def _costs(found: "Advice") -> "Table":
         table.add_column(name, justify="right", no_wrap=True)
     for arm in found.arms:
         table.add_row(
-            arm.name.replace("fine_tune_retrieval", "fine_tune + retrieval"),
+            _called(arm.name),
             f"{seconds(arm.latency_ms[0])} / {seconds(arm.latency_ms[1])}",
             f"{arm.read:,.0f}+{arm.written:,.0f}",
             "–" if arm.memory_mib is None else f"{arm.memory_mib:,.0f}",

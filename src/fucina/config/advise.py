@@ -122,6 +122,13 @@ class AdviseConfig(Settings):
     metric: Annotated[
         str | None, Field(description="The score that decides; none: the task's own.")
     ] = None
+    by: Annotated[
+        str | None,
+        Field(
+            description="Column of data.test that says what a row is about, such as a component: "
+            "each is scored by itself too."
+        ),
+    ] = None
     tolerance: Annotated[
         float,
         Field(ge=0, le=1, description="How much of that score may be given up for a cheaper way."),

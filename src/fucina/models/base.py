@@ -16,7 +16,7 @@ from fucina.models.prefix import see_all
 from fucina.models.product import quicken
 from fucina.models.quantize import pack
 from fucina.models.sight import probe, require_look_ahead
-from fucina.models.source import has_halves, locate, read
+from fucina.models.source import beside, has_halves, locate, read
 from fucina.records import Answer
 
 if TYPE_CHECKING:
@@ -289,8 +289,8 @@ def layers_of(network: nn.Module, name: str) -> nn.ModuleList:
 
 def _pooling(source: str, causal: bool) -> str:
     """Read the pooling a sentence encoder was trained with; else what suits its attention."""
-    declared = Path(source) / "1_Pooling" / "config.json"
-    if declared.is_file():
+    declared = beside(source, "1_Pooling/config.json")
+    if declared is not None:
         modes = json.loads(declared.read_text(encoding="utf-8"))
         if modes.get("pooling_mode_cls_token"):
             return "cls"

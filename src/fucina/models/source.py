@@ -18,6 +18,7 @@ from fucina.models.sums import check_sums, check_words
 
 __all__ = [
     "ALIASES",
+    "beside",
     "has_halves",
     "locate",
     "read",
@@ -43,6 +44,25 @@ def locate(name: str) -> str:
     if found is None or not found.submodule_search_locations:
         raise MissingExtraError(package, extra=name)
     return str(Path(found.submodule_search_locations[0]) / folder)
+
+
+def beside(source: str, file: str) -> Path | None:
+    """A file beside a model's configuration, in its folder or on the hub; None without one.
+
+    Args:
+        source: As `locate` gives it.
+        file: Below it, such as `1_Pooling/config.json`.
+    """
+    if Path(source).is_dir():
+        return found if (found := Path(source) / file).is_file() else None
+    from transformers.utils import cached_file
+
+    kept = cached_file(
+        source, file, local_files_only=not _hub_answers(),
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False, _raise_exceptions_for_gated_repo=False,
+    )  # fmt: skip
+    return Path(kept) if kept else None
 
 
 def read(

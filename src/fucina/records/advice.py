@@ -1,7 +1,7 @@
 """Which way to an assistant is worth it: what was tried, what it costs, and what follows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fucina.records.judgment import Comparison, Interval
 
@@ -47,6 +47,7 @@ class Arm:
         training_s: Seconds of training; 0 without.
         cost: In USD.
         notes: What is to be known about it, a sentence each.
+        parts: What rows are about, to the scores of those rows; empty where that is not known.
     """
 
     way: str
@@ -60,6 +61,7 @@ class Arm:
     training_s: float
     cost: Cost
     notes: tuple[str, ...] = ()
+    parts: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -96,16 +96,9 @@ def _same(vectors: np.ndarray) -> np.ndarray:
 
 
 def _beside(name: str, file: str) -> Path | None:
-    """A file beside a model's configuration, in its folder or on the hub; None without one."""
-    from transformers.utils import cached_file
+    from fucina.models.source import beside, locate
 
-    from fucina.models.source import locate
-
-    found = cached_file(
-        locate(name), file, _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False, _raise_exceptions_for_gated_repo=False,
-    )  # fmt: skip
-    return Path(found) if found else None
+    return beside(locate(name), file)
 
 
 def _prompts(name: str) -> tuple[str, str]:
