@@ -14,7 +14,8 @@ from fucina.learnt import learnt, require_same_rows, seconds_of
 from fucina.records import Arm, Finding, Split, Texts
 from fucina.replies import Replies
 from fucina.tasks.settings import learnt_as
-from fucina.ways import Case, Tried, UntriedError, behind_documents, by_itself, prompted, trained
+from fucina.taught import behind_documents, quoted, trained
+from fucina.ways import Case, Tried, UntriedError, by_itself, prompted
 
 if TYPE_CHECKING:
     from fucina.models.writer import Writer
@@ -142,6 +143,9 @@ class Arms:
             found, peak = _watched(lambda: trained(case, folder, documents=True, learnt=True))
             return found, peak, seconds_of(folder)
         own = self._run = self._run or learnt(case.recipe, self._root, self.split, **told)
+        if documents and case.config.hybrid == "quoted":
+            found, peak = _watched(lambda: quoted(case, own))
+            return found, peak, seconds_of(own)
         found, peak = _watched(lambda: trained(case, own, documents=documents, learnt=False))
         return found, peak, seconds_of(own)
 

@@ -1,19 +1,18 @@
-"""Ways to answer the test rows of a recipe: by a prompted model, by what is found, by training."""
+"""Ways to answer the test rows of a recipe without training: by a prompt, or by what is found."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fucina.advise import as_label, asked_of, behind, joined, with_shots, with_turns
+from fucina.advise import as_label, asked_of, behind, joined, with_shots
 from fucina.endpoint import Server
 from fucina.errors import DataError, RecipeError
 from fucina.finding import Finder
-from fucina.records import Example, Message, Predictions, Progress, Spans, Texts, silent
+from fucina.records import Example, Message, Progress, Texts, silent
 from fucina.retrieval.prompting import TURN_TAKES
 from fucina.speaking import Speaker, open_speaker
 
@@ -23,14 +22,15 @@ if TYPE_CHECKING:
     from fucina.tasks import Task
 
 __all__ = [
+    "ROOM",
+    "TIMED",
     "Case",
     "Tried",
     "UntriedError",
-    "behind_documents",
     "by_itself",
     "prompted",
     "require_supported",
-    "trained",
+    "said_to",
 ]
 
 TIMED = 20  # answers that are asked one by one
@@ -160,15 +160,15 @@ def _texts(case: Case, replies: "Sequence[Reply]") -> Texts:
     if case.task.answer == "label":
         answers = [as_label(answer, case.labels) for answer in answers]
     return replace(
-        _said_to(case, answers),
+        said_to(case, answers),
         ended=np.array([reply.ended for reply in replies]),
         read=tuple(reply.prompt_tokens for reply in replies),
         written=tuple(reply.answer_tokens for reply in replies),
     )
 
 
-def _said_to(case: Case, answers: Sequence[str]) -> Texts:
-    """Answers of which nothing else is known."""
+def said_to(case: Case, answers: Sequence[str]) -> Texts:
+    """Answers to the rows, of which nothing else is known."""
     nothing = np.zeros(len(answers))
     return Texts(
         tuple(row.prompt for row in case.rows),
@@ -185,100 +185,7 @@ def by_itself(case: Case) -> Tried:
         began = time.perf_counter()
         answers.append(case.finder.say(row))
         times.append(1000 * (time.perf_counter() - began))
-    return Tried(_said_to(case, answers), tuple(times[:TIMED]), (case.finder.by_itself,))
-
-
-def trained(case: Case, folder: Path, *, documents: bool, learnt: bool) -> Tried:
-    """Let a trained model answer.
-
-    Args:
-        case: What is asked.
-        folder: Its run.
-        documents: Whether it is given what is found.
-        learnt: Whether it has learnt from rows with documents too.
-
-    Raises:
-        UntriedError: It does not write, so it cannot be given documents.
-    """
-    from fucina.models import threads
-    from fucina.models.writer import Writer
-    from fucina.opening import answer, load_model
-
-    with threads.start() as pool:
-        _, model = load_model(folder, workers=threads.count(pool))
-        rows, looked = list(case.rows), [0.0] * len(case.rows)
-        if documents:
-            if not isinstance(model, Writer):
-                raise UntriedError("a model that does not write cannot be given documents")
-            rows, looked = behind_documents(case, case.rows)
-        times = []
-        for row, ms in zip(rows[:TIMED], looked, strict=False):
-            began = time.perf_counter()
-            answer(model, [row], threads=pool)
-            times.append(1000 * (time.perf_counter() - began) + ms)
-        if isinstance(model, Writer):
-            texts = model.predict(rows, threads=pool, progress=case.progress)
-        else:
-            given = answer(model, rows, threads=pool, progress=case.progress)
-            texts = _said_to(case, _in_words(case, given))
-    notes = []
-    if documents:
-        notes.append(
-            "It learnt from rows with documents." if learnt
-            else "It learnt without documents, and is given them now."
-        )  # fmt: skip
-    if texts.cut:
-        notes.append(f"{len(texts.cut)} of {len(rows)} prompts were too long and cut.")
-    own = tuple(row.prompt for row in case.rows)
-    return Tried(replace(texts, prompts=own), tuple(times), tuple(notes))
-
-
-def behind_documents(case: Case, rows: Sequence[Example]) -> tuple[list[Example], list[float]]:
-    """Rows behind what is found for each, as a trained model reads them, and the milliseconds.
-
-    Raises:
-        UntriedError: There is no room for one document.
-    """
-    from fucina.models import source
-
-    name = case.recipe.model.base
-    place = source.locate(name)
-    tokenizer, network = source.read_tokenizer(name, place), source.read_config(name, place)
-
-    def count(text: str) -> int:
-        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    positions = int(
-        getattr(network, "max_position_embeddings", case.recipe.model.max_length_tokens)
-    )
-    most = case.recipe.chat.max_new_tokens
-    room = min(positions - most, case.recipe.model.max_length_tokens) - ROOM
-    made, times = [], []
-    for done, row in enumerate(rows, start=1):
-        case.progress("looking up", done, len(rows))
-        found = case.finder.find(row)
-        try:
-            told = (case.recipe.chat.system or "", case.session)
-            turns = behind(row, found.hits, found.shots, told, count, room)
-        except DataError as error:
-            raise UntriedError(error.problem.rstrip(".")) from error
-        made.append(with_turns(row, turns))
-        times.append(found.ms)
-    return made, times
-
-
-def _in_words(case: Case, given: Predictions | Texts | Spans) -> Sequence[str]:
-    """Labels as they are called; spans as their form that is written."""
-    if isinstance(given, Predictions):
-        return given.answers
-    if isinstance(given, Texts):
-        return given.answers
-    form = case.task.choices.forms["text"]
-    asked, answered = form.asked, form.answered
-    return [
-        form.read({asked: prompt, answered: [vars(span) for span in spans]}).target
-        for prompt, spans in zip(given.prompts, given.answers, strict=True)
-    ]
+    return Tried(said_to(case, answers), tuple(times[:TIMED]), (case.finder.by_itself,))
 
 
 def require_supported(task: "Task") -> None:

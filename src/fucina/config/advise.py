@@ -137,10 +137,11 @@ class AdviseConfig(Settings):
         int, Field(ge=1, le=64, description="Training rows shown by few_shot, and looked up.")
     ] = 4
     hybrid: Annotated[
-        Literal["injected", "trained"],
+        Literal["injected", "trained", "quoted"],
         Field(
             description="fine_tune_retrieval: injected, the trained model is given documents that "
-            "it never saw in training; trained, it is trained again on rows with theirs."
+            "it never saw in training; trained, it is trained again on rows with theirs; quoted, "
+            "documents answer by their own sentences where they are likely to, else the model."
         ),
     ] = "injected"
     search: SearchConfig = SearchConfig(top=3)
