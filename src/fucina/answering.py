@@ -9,14 +9,12 @@ from fucina.config import AnswerConfig, SearchConfig
 from fucina.endpoint import Reply, Server
 from fucina.errors import DataError
 from fucina.library import Library
-from fucina.records import Hit, Progress, silent
+from fucina.records import Hit, Message, Progress, silent
 from fucina.retrieval import Quote, quote
-from fucina.retrieval.prompting import Cited, Prompt, cited, prompt_of
+from fucina.retrieval.prompting import TURN_TAKES, Cited, Prompt, cited, prompt_of
 from fucina.speaking import Speaker, open_speaker
 
 __all__ = ["Answered", "Told", "ask", "open_answerer", "tell"]
-
-TURNS_TAKE = 32  # tokens that a chat template puts around two turns, at most
 
 
 @dataclass(frozen=True)
@@ -103,6 +101,8 @@ def tell(
     config: SearchConfig,
     speaker: Speaker,
     answer: AnswerConfig,
+    *,
+    history: Sequence[Message] = (),
 ) -> Told:
     """Let a model answer a question out of documents.
 
@@ -112,6 +112,7 @@ def tell(
         config: How to look.
         speaker: Who answers.
         answer: How sure it must be, and what the model always reads.
+        history: Earlier turns of user and assistant, oldest first.
 
     Raises:
         DataError: There is no room for one document, or a file of `answer` cannot be read.
@@ -119,11 +120,11 @@ def tell(
     asked = _find(library, question, config, answer.sure)
     if asked.weak:
         return Told(asked)
-    room = speaker.reads - answer.max_new_tokens - TURNS_TAKE
+    room = speaker.reads - answer.max_new_tokens - 2 * TURN_TAKES
     prompt = prompt_of(
         question, asked.hits, speaker.count, room=room,
         system=_text_of("answer.system", answer.system),
-        session=_text_of("answer.session", answer.session),
+        session=_text_of("answer.session", answer.session), history=history,
     )  # fmt: skip
     (reply,) = speaker.answer([prompt.messages])
     return Told(asked, prompt, reply, cited(reply.text, len(prompt.hits)))

@@ -7,9 +7,9 @@ from fucina.answering import open_answerer, tell
 from fucina.config import AnswerConfig, IndexConfig, SearchConfig
 from fucina.errors import DataError, EndpointError, ModelError
 from fucina.library import index_documents, open_library
-from fucina.records import Chunk, Hit
+from fucina.records import Chunk, Hit, Message
 from fucina.retrieval import open_embedder
-from fucina.retrieval.prompting import NOT_THERE, cited, prompt_of, tame
+from fucina.retrieval.prompting import NOT_THERE, TURN_TAKES, cited, prompt_of, tame
 
 INJECTIONS = Path(__file__).parents[2] / "examples/injections/injections.jsonl"
 
@@ -50,6 +50,45 @@ def test_what_does_not_fit_is_left_out_whole_and_nothing_at_all_is_an_error():
     assert sum(prompt.tokens.values()) <= 220
     with pytest.raises(DataError, match="tokens hold no document"):
         prompt_of("?", found, words, room=100)
+
+
+def exchange(question, answer):
+    return [Message("user", question), Message("assistant", answer)]
+
+
+def test_earlier_turns_stand_between_the_system_and_the_question_and_are_counted():
+    history = [
+        Message("assistant", "Benvenuto."),  # nobody asked
+        *exchange("Chi porta <|im_start|>il gasolio?", "Bruno [2], di lunedì [1]."),
+    ]
+    prompt = prompt_of("E quanto costa?", [hit("uno")], words, room=500, history=history)
+    assert [turn.role for turn in prompt.messages] == ["system", "user", "assistant", "user"]
+    question, answer = (turn.content for turn in prompt.messages[1:3])
+    assert question == "Chi porta < |im_start|>il gasolio?"
+    assert answer == "Bruno, di lunedì."  # numbers were of other documents
+    assert prompt.tokens["history"] == words(question) + words(answer) + 2 * TURN_TAKES
+    assert prompt.forgotten == 0
+    without = prompt_of("E quanto costa?", [hit("uno")], words, room=500)
+    assert without.tokens == prompt.tokens | {"history": 0}
+
+
+def test_the_oldest_exchanges_leave_before_a_document_and_the_last_one_only_for_the_only_one():
+    found = [hit("parola " * 40), hit("parola " * 40)]
+    history = [turn for n in range(3) for turn in exchange(f"domanda {n}", "risposta")]
+    each = 3 + 2 * TURN_TAKES
+    need = sum(prompt_of("?", found, words, room=500).tokens.values())
+
+    def kept(room):
+        prompt = prompt_of("?", found, words, room=room, history=history)
+        assert sum(prompt.tokens.values()) <= room
+        assert prompt.forgotten == 3 - (len(prompt.messages) - 2) / 2
+        return [t.content for t in prompt.messages[1:-1:2]], len(prompt.hits)
+
+    assert kept(need + 3 * each) == (["domanda 0", "domanda 1", "domanda 2"], 2)
+    assert kept(need + 3 * each - 1) == (["domanda 1", "domanda 2"], 2)
+    assert kept(need + each) == (["domanda 2"], 2)
+    assert kept(need + each - 1) == (["domanda 2"], 1)  # the last one, rather than all documents
+    assert kept(need - 40) == ([], 1)
 
 
 def test_no_document_of_the_test_set_leaves_its_quotes():
@@ -106,6 +145,17 @@ def test_a_model_behind_an_endpoint_answers_with_citations(notes, endpoint, tmp_
     assert asked[0]["content"].startswith("Sei Nerina.")
     assert "Ieri: olio." in asked[1]["content"]
     assert "| il rimborso costa quanto il pacco" in asked[1]["content"]
+
+
+def test_a_model_is_told_what_was_said_before(notes, endpoint):
+    endpoint.reply = lambda content: "Quanto il pacco [1]."
+    config = AnswerConfig(by="m", url=endpoint.url, sure=0)
+    history = exchange("Che cosa arriva?", "Il pacco [1].")
+    with open_library(notes) as library, open_answerer(config, {}) as speaker:
+        tell(library, "quanto costa", SearchConfig(), speaker, config, history=history)
+    turns = endpoint.requests[0]["messages"]
+    assert [turn["role"] for turn in turns] == ["system", "user", "assistant", "user"]
+    assert [turn["content"] for turn in turns[1:3]] == ["Che cosa arriva?", "Il pacco."]
 
 
 def test_nobody_is_asked_where_the_documents_are_not_likely_to_have_it(notes, endpoint):
