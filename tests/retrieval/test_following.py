@@ -67,15 +67,17 @@ def test_another_question_is_searched_by_itself(library):
 
 
 def test_what_is_weak_takes_the_surer_search(library):
-    weak = "e la segreteria del deposito, ci crede?"
-    before = ["Fino a che ora risponde il deposito del gasolio?"]
-    for least in (0.0, 1.0):
-        alone = ask(library, weak, SearchConfig(), least=least)
-        after = ask(library, weak, SearchConfig(), least=least, history=said(*before))
-        if least == 0:
-            assert after == alone  # it is not weak
-        else:
-            assert after.sure >= alone.sure
+    question, before = "Ma perché no alla segreteria?", "A che ora chiude il deposito del gasolio?"
+    alone = ask(library, question, SearchConfig(), least=1.0)
+    after = ask(library, question, SearchConfig(), least=1.0, history=said(before))
+    assert not leans(question, before, library.searcher)
+    assert after.searched == f"{before} {question}"
+    assert after.sure > alone.sure
+    # It stays with its own search where that is not weak, or surer.
+    assert (
+        ask(library, question, SearchConfig(), least=0.0, history=said(before)).searched == question
+    )
+    assert ask(library, SKINS, SearchConfig(), least=1.0, history=said(PENS)).searched == SKINS
 
 
 def test_words_of_the_question_in_front_do_not_make_it_sure(library):
