@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import get_args, get_origin
 
-from fucina.config import ALIASES, AnswerConfig, IndexConfig, SearchConfig, section
+from fucina.config import ALIASES, AnswerConfig, IndexConfig, JudgeConfig, SearchConfig, section
 from fucina.pretrain.settings import PretrainRecipe
 from fucina.recipe import PRESETS, recipe_of
 
@@ -63,6 +63,7 @@ def documents_page() -> str:
         ("fucina index", "", IndexConfig),
         ("fucina ask", "", SearchConfig),
         ("fucina ask: who answers", "answer.", AnswerConfig),
+        ("fucina ask --questions: who judges", "judge.", JudgeConfig),
     ):
         parts += ["", f"## {title}", "", (kind.__doc__ or "").strip(), ""]
         parts += ["| setting | default | meaning |", "| --- | --- | --- |"]

@@ -1,6 +1,11 @@
 """fucina index and fucina ask as people type them."""
 
+import fcntl
 import json
+import os
+import subprocess
+import sys
+import termios
 import threading
 import time
 
@@ -68,7 +73,13 @@ def test_ask_quotes_with_file_heading_and_line(typed):
         (["ask", "carte", "x"], "carte is no index", "fucina index DIR --to carte"),
         (["ask", "indexes/carte", " "], "there is no question", "Write one"),
         (["ask", "indexes/carte", "x", "since=ieri"], "since", ""),
-        (["ask", "indexes/carte", "answer.by=favilla", "--questions", "q"], "no model answers", "Leave"),
+        (["ask", "indexes/carte", "answer.by=favilla", "--questions", "q.csv"], "no file q.csv", "Check"),
+        (["ask", "indexes/carte", "x", "answer.session=s"], "answer.session is for a model", "answer.by="),
+        (["ask", "indexes/carte", "x", "--calibrate"], "are for a file of questions", "--questions"),
+        (["ask", "indexes/carte", "x", "judge.url=http://localhost/v1", "judge.model=m"], "are for a file", "--questions"),
+        (["ask", "indexes/carte", "judge.url=http://localhost/v1"], "judge: model is missing", "add model"),
+        (["ask", "indexes/carte"], "there is no question", "Write one"),
+        (["ask", "indexes/carte", "\udcff"], "not UTF-8", "save it as UTF-8"),
         (["ask", "indexes/carte", "--questions", "no.jsonl"], "no file no.jsonl", "Check the path"),
     ],
 )  # fmt: skip
@@ -108,6 +119,151 @@ def test_a_file_of_questions_is_judged_and_calibrates(typed, tmp_path):
     assert "kept in the index" in done.stdout
     facts = json.loads(type_("ask", "indexes/carte", "--questions", "q.jsonl", "--json").stdout)
     assert facts["all"]["scores"]["not in the documents, told so"]["value"] == 1
+
+
+@pytest.mark.usefixtures("typed")
+def test_lines_of_a_pipe_are_answered_in_turn(tmp_path):
+    lines = "Perché l'ordine arriva?\n\n  il rimborso costa quanto\n"
+    words = ("ask", "indexes/carte", "answer.sure=0")
+    done = run(*words, cwd=tmp_path, input=lines)
+    assert done.returncode == 0, done.stderr
+    one, two = done.stdout.split("> ")[1:]
+    assert one.startswith("Perché l'ordine arriva?\n«Perché l'ordine arriva?» [1]\n")
+    assert two.startswith("il rimborso costa quanto\n«il rimborso costa quanto voglio» [1]\n")
+    facts = json.loads(run(*words, "--json", cwd=tmp_path, input=lines).stdout)
+    assert [row["question"] for row in facts] == [
+        "Perché l'ordine arriva?", "il rimborso costa quanto",
+    ]  # fmt: skip
+    assert facts[1]["sources"][0]["file"] == "carte/b.txt"
+
+
+@pytest.mark.usefixtures("typed")
+def test_a_model_remembers_what_was_asked_before(endpoint, tmp_path):
+    endpoint.reply = lambda content: f"Risposta {len(endpoint.requests)} [1]."
+    (tmp_path / "ripresa.md").write_text("Ieri: pacchi.", "utf-8")
+    done = run(
+        "ask", "indexes/carte", "answer.by=m", f"answer.url={endpoint.url}", "answer.sure=0",
+        "answer.session=ripresa.md", cwd=tmp_path, input="il pacco è nero?\ne il rimborso?\n",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    first, second = ([turn["content"] for turn in r["messages"]] for r in endpoint.requests)
+    assert len(first) == 2
+    assert second[1:3] == ["il pacco è nero?", "Risposta 1."]
+    assert all("Ieri: pacchi." in turns[-1] for turns in (first, second))
+    assert second[-1].endswith("Question: e il rimborso?")
+
+
+@pytest.mark.usefixtures("typed")
+def test_a_pipe_ends_where_a_question_cannot_be_answered(endpoint, tmp_path):
+    endpoint.script = ["Nero [1].", (404, {}, {"error": "no such model"})]
+    done = run(
+        "ask", "indexes/carte", "answer.by=m", f"answer.url={endpoint.url}", "answer.sure=0",
+        cwd=tmp_path, input="il pacco è nero?\nil rimborso?\nil pacco?\n",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "Nero [1]." in done.stdout
+    assert "answers 404" in done.stderr
+    assert len(endpoint.requests) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a terminal of Unix")
+@pytest.mark.parametrize("last", [b"\x04", b"\x03"])
+@pytest.mark.usefixtures("typed")
+def test_a_terminal_asks_until_it_is_closed(tmp_path, last):
+    import pty
+
+    main, other = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "fucina", "ask", "indexes/carte", "answer.sure=0"],
+        stdin=other, stdout=other, stderr=other, cwd=tmp_path, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    ) as process:  # fmt: skip
+        os.close(other)
+        shown = ""
+
+        def until(text):
+            nonlocal shown
+            while text not in shown:
+                shown += os.read(main, 4096).decode()
+            before, _, shown = shown.partition(text)
+            return before
+
+        until("> ")
+        os.write(main, b"\nil pacco\n")  # an empty line is no question
+        assert "«Il pacco è nero.»" in until("line 3")
+        until("> ")
+        os.write(main, last)
+        assert process.wait(60) == 0
+    os.close(main)
+
+
+def test_written_answers_are_judged(typed, endpoint, tmp_path):
+    said = {
+        "il pacco è nero?": "Il pacco è nero [1].",
+        "il pacco è bianco?": "Il pacco è bianco [1] [9].",
+        "il rimborso?": "NOT IN THE DOCUMENTS",
+    }
+
+    def reply(content):
+        if content.startswith("{"):
+            matter = json.loads(content)
+            assert "| Perché l'ordine arriva? Il pacco è nero." in matter["before"]
+            return json.dumps({"keeps": "bianco" not in matter["answer"], "why": ""})
+        return said[content.split("Question: ")[-1]]
+
+    endpoint.reply = reply
+    rows = [
+        {"question": "il pacco è nero?", "answer": "nero"},
+        {"question": "il pacco è bianco?", "answer": "nero"},
+        {"question": "il rimborso?"},
+    ]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    words = [
+        "ask", "indexes/carte", "--questions", "q.jsonl", "answer.by=m", "answer.sure=0",
+        f"answer.url={endpoint.url}",
+    ]  # fmt: skip
+    judge = [f"judge.url={endpoint.url}", "judge.model=j"]
+    done = typed[0](*words, *judge, "--json")
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)["all"]
+    values = {name: score["value"] for name, score in facts["scores"].items()}
+    assert values["answered"] == 1
+    assert values["citation has it"] == 1
+    assert values["answer has it"] == 0.5
+    assert values["not in the documents, told so"] == 1
+    assert values["citation invented"] == 0.5
+    assert values["cites nothing"] == 0
+    assert 0.5 < values["faithful by words"] < 1  # "bianco" is in no document
+    assert values["faithful by the judge"] == 0.5
+    assert facts["tokens"]["answer"] == 3
+    assert facts["tokens"]["documents"] > 0
+    assert 0 < facts["answer_ms"][0] <= facts["answer_ms"][1]
+    # What was decided is not asked again.
+    asked = len(endpoint.requests)
+    shown = typed[0](*words, *judge).stdout
+    assert len(endpoint.requests) == asked + 3
+    assert "faithful by the judge" in shown
+    assert "left out" not in shown
+    shown = typed[0](*words).stdout
+    assert "one answer takes " in shown
+    assert "tokens of one answer, on average: system " in shown
+    assert "faithful by a judge is left out" in shown
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+def test_a_judge_that_is_gone_leaves_the_other_scores(typed, endpoint, tmp_path):
+    endpoint.reply = lambda content: (404, {}, {"error": "no such judge"})
+    (tmp_path / "q.jsonl").write_text('{"question": "il pacco?", "answer": "nero"}\n', "utf-8")
+    done = typed[0](
+        "ask", "indexes/carte", "--questions", "q.jsonl", "answer.sure=0", "--json",
+        f"judge.url={endpoint.url}", "judge.model=j",
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "answers that are not judged: 1; " in done.stderr
+    assert "no such judge" in done.stderr
+    scores = json.loads(done.stdout)["all"]["scores"]
+    assert "faithful by the judge" not in scores
+    assert scores["faithful by words"]["value"] == pytest.approx(1)
 
 
 def test_watch_follows_what_changes(typed, monkeypatch):

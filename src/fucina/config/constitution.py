@@ -71,7 +71,7 @@ class RuleConfig(Settings):
 
 
 class JudgeConfig(Settings):
-    """A model behind an OpenAI-compatible endpoint that decides rules written in words."""
+    """A model behind an OpenAI-compatible endpoint that decides what is written in words."""
 
     url: Url
     model: ModelName

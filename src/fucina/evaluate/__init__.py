@@ -10,7 +10,7 @@ from fucina.evaluate.leaderboard import as_html, as_markdown, as_table, contest
 from fucina.evaluate.learning_curve import learning_curve
 from fucina.evaluate.measure import measure
 from fucina.evaluate.must_fix import must_fix, must_fix_texts, require_known
-from fucina.evaluate.opinions import Judge
+from fucina.evaluate.opinions import Judge, Matter
 from fucina.evaluate.order import labels_like, spans_like, texts_like
 from fucina.evaluate.outcome import facts, outcome
 from fucina.evaluate.parts import baselines_of_parts, outside, without_parts
@@ -32,6 +32,7 @@ __all__ = [
     "TRUE",
     "Judge",
     "Line",
+    "Matter",
     "Persona",
     "as_csv",
     "as_html",

@@ -9,7 +9,17 @@ from itertools import pairwise
 from fucina.errors import DataError
 from fucina.records import Hit, Message
 
-__all__ = ["NOT_THERE", "TURN_TAKES", "Cited", "Prompt", "cited", "prompt_of", "tame"]
+__all__ = [
+    "NOT_THERE",
+    "TURN_TAKES",
+    "Cited",
+    "Prompt",
+    "cited",
+    "plain",
+    "prompt_of",
+    "quoted",
+    "tame",
+]
 
 TURN_TAKES = 16  # tokens that a chat template puts around a turn, at most
 NOT_THERE = "NOT IN THE DOCUMENTS"
@@ -106,7 +116,7 @@ def prompt_of(
     after = f"\nEnd of the documents ({mark}). Question: {question}"
     tokens = {"system": count(told), "session": count(before), "question": count(after)}
     left = room - sum(tokens.values())
-    texts = [_quoted(number, hit, mark) for number, hit in enumerate(hits, start=1)]
+    texts = [quoted(number, hit, mark) for number, hit in enumerate(hits, start=1)]
     sizes = [count(text) for text in texts]
     exchanges = _exchanges(history)
     kept, tokens["history"] = _fitting(exchanges, sizes, count, left)
@@ -132,7 +142,7 @@ def _exchanges(history: Sequence[Message]) -> list[tuple[Message, Message]]:
     """Questions with their answers, in which nothing reads as a turn or as a citation of now."""
     return [
         (Message("user", tame(one.content)),
-         Message("assistant", tame(CITED.sub("", other.content)).strip()))
+         Message("assistant", tame(plain(other.content))))
         for one, other in pairwise(history)
         if (one.role, other.role) == ("user", "assistant")
     ]  # fmt: skip
@@ -153,7 +163,14 @@ def _fitting(
     return (), 0
 
 
-def _quoted(number: int, hit: Hit, mark: str) -> str:
+def quoted(number: int, hit: Hit, mark: str) -> str:
+    """A document as it stands in a prompt: its number, mark and place, then each line behind a bar.
+
+    Args:
+        number: By which it is cited.
+        hit: What is quoted.
+        mark: Of the prompt.
+    """
     lines = "\n".join(f"| {line}" for line in tame(hit.chunk.text).splitlines())
     return f"[{number}] {mark} {tame(hit.place)}\n{lines}\n"
 
@@ -168,19 +185,29 @@ def tame(text: str) -> str:
     return TURNS.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
 
 
-def cited(answer: str, quoted: int) -> Cited:
+def cited(answer: str, given: int) -> Cited:
     """Read the citations of an answer; those of documents that were not quoted are taken out.
 
     Args:
         answer: What the model wrote.
-        quoted: How many documents it was given.
+        given: How many documents it was given.
 
     Example:
         >>> cited("Alle sei [2], dice [7].", 3)
         Cited(text='Alle sei [2], dice.', numbers=(2,), invented=(7,), not_there=False)
     """
     numbers = [int(number) for number in CITATION.findall(answer)]
-    known = tuple(dict.fromkeys(n for n in numbers if 1 <= n <= quoted))
-    invented = tuple(dict.fromkeys(n for n in numbers if not 1 <= n <= quoted))
+    known = tuple(dict.fromkeys(n for n in numbers if 1 <= n <= given))
+    invented = tuple(dict.fromkeys(n for n in numbers if not 1 <= n <= given))
     text = CITED.sub(lambda found: found[0] if int(found[1]) in known else "", answer)
     return Cited(text.strip(), known, invented, NOT_THERE in answer.upper())
+
+
+def plain(answer: str) -> str:
+    """An answer without any citation.
+
+    Example:
+        >>> plain("Alle sei [2], credo.")
+        'Alle sei, credo.'
+    """
+    return CITED.sub("", answer).strip()
