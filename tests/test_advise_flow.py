@@ -276,3 +276,52 @@ def test_rows_are_scored_by_what_they_are_about(chat):
         advising.advise_recipe(chat("advise.by=part")[0], root)
     with pytest.raises(RecipeError, match=r"data\.test"):
         advising.advise_recipe(chat("advise.by=component", "data.test=null")[0], root)
+
+
+def test_documents_answer_where_they_can_and_the_model_elsewhere(chat, monkeypatch):
+    recipe, root = chat("advise.ways=[retrieval, fine_tune, fine_tune_retrieval]",
+                        "advise.hybrid=quoted", "advise.models=[]")  # fmt: skip
+    monkeypatch.setattr("fucina.finding.SURE", 0.0)
+    advising.advise_recipe(recipe, root)
+    rows = (root / "runs/ada/advice/answers.jsonl").read_text("utf-8").splitlines()
+    for answers in (json.loads(row)["answers"] for row in rows):
+        assert answers["fine_tune_retrieval base"] == answers["retrieval none"] != ""
+    monkeypatch.setattr("fucina.finding.SURE", 1.1)  # nothing is ever as sure
+    found = advising.advise_recipe(recipe, root)
+    rows = (root / "runs/ada/advice/answers.jsonl").read_text("utf-8").splitlines()
+    for answers in (json.loads(row)["answers"] for row in rows):
+        assert answers["fine_tune_retrieval base"] == answers["fine_tune base"]
+        assert answers["retrieval none"] == ""
+    both = next(arm for arm in found.arms if arm.way == "fine_tune_retrieval")
+    assert both.notes == ("0 of 10 rows are answered by documents, the others by the model.",)
+
+
+def test_spans_are_scored_as_they_are_written(tmp_path, endpoint, make_base):
+    texts = [f"{start} {name} {end}" for name in ("Anna", "Bruno", "Carla", "Dario")
+             for start, end in (("Oggi", "dorme"), ("Forse", "parte"), ("Ieri", "rideva"),
+                                ("Domani", "torna dal mare"))]  # fmt: skip
+    rows = [
+        {"text": text, "spans": [{"start": len(text.split()[0]) + 1,
+         "end": len(" ".join(text.split()[:2])), "label": "PER"}]} for text in texts
+    ]  # fmt: skip
+    _lines(tmp_path / "train.jsonl", rows[:12])
+    _lines(tmp_path / "test.jsonl", rows[12:])
+    endpoint.reply = lambda content: f"PER: {content.split()[1]}"
+    (tmp_path / "r.yaml").write_text(f"""
+task: entities
+name: e
+output: {tmp_path}/runs
+data: {{train: train.jsonl, test: test.jsonl}}
+model: {{base: '{make_base("bert")}'}}
+training: {{epochs: 1}}
+evaluation: {{bootstrap_samples: 200, baselines: []}}
+advise:
+  ways: [prompt, fine_tune]
+  models: [{{name: m, by: big, url: '{endpoint.url}'}}]
+""", encoding="utf-8")  # fmt: skip
+    found = advising.advise_recipe(load(tmp_path / "r.yaml")[0], tmp_path)
+    arms = {arm.name: arm for arm in found.arms}
+    assert found.metric == "f1"
+    assert arms["prompt m"].scores["f1"].value == 1
+    assert "fine_tune base" in arms
+    assert "PER: words of the text" in endpoint.requests[0]["messages"][0]["content"]
