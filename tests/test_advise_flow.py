@@ -80,7 +80,7 @@ advise:
 
 def sure_of_documents(monkeypatch):
     """The tiny encoder has random weights, whose nearness says nothing."""
-    monkeypatch.setattr("fucina.finding.SURE", 0.0)
+    monkeypatch.setattr("fucina.lookup.SURE", 0.0)
 
 
 def test_who_reads_the_documents_wins_and_all_is_told(chat, monkeypatch):
@@ -281,12 +281,12 @@ def test_rows_are_scored_by_what_they_are_about(chat):
 def test_documents_answer_where_they_can_and_the_model_elsewhere(chat, monkeypatch):
     recipe, root = chat("advise.ways=[retrieval, fine_tune, fine_tune_retrieval]",
                         "advise.hybrid=quoted", "advise.models=[]")  # fmt: skip
-    monkeypatch.setattr("fucina.finding.SURE", 0.0)
+    monkeypatch.setattr("fucina.lookup.SURE", 0.0)
     advising.advise_recipe(recipe, root)
     rows = (root / "runs/ada/advice/answers.jsonl").read_text("utf-8").splitlines()
     for answers in (json.loads(row)["answers"] for row in rows):
         assert answers["fine_tune_retrieval base"] == answers["retrieval none"] != ""
-    monkeypatch.setattr("fucina.finding.SURE", 1.1)  # nothing is ever as sure
+    monkeypatch.setattr("fucina.lookup.SURE", 1.1)  # nothing is ever as sure
     found = advising.advise_recipe(recipe, root)
     rows = (root / "runs/ada/advice/answers.jsonl").read_text("utf-8").splitlines()
     for answers in (json.loads(row)["answers"] for row in rows):

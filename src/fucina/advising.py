@@ -11,8 +11,8 @@ from fucina.arms import Arms
 from fucina.components import Components, read_components, tokens_of
 from fucina.config import AdviseConfig, Recipe
 from fucina.errors import RecipeError, nearest
-from fucina.finding import Finder
 from fucina.library import index_documents, open_library
+from fucina.lookup import Lookup
 from fucina.records import Advice, Progress, Split, silent
 from fucina.retrieval import open_embedder
 from fucina.ways import Case, require_supported
@@ -57,11 +57,11 @@ def advise_recipe(
     components = read_components(recipe, config, root)
     folder = Path(recipe.output) / recipe.name / "advice"
     folder.mkdir(parents=True, exist_ok=True)
-    with run.hold(folder), _finder(recipe, config, components, split, keys, progress) as finder:
+    with run.hold(folder), _lookup(recipe, config, components, split, keys, progress) as lookup:
         said = _system(recipe, components, split)
         case = Case(
             recipe, task, config, split.test.examples, split.development.examples, split.labels,
-            said, components.text({"session"}), finder, progress, _parts(recipe, root, split),
+            said, components.text({"session"}), lookup, progress, _parts(recipe, root, split),
         )  # fmt: skip
         arms = Arms(case, split, root, folder, keys, say)
         if trained_run is not None:
@@ -107,21 +107,21 @@ def _system(recipe: Recipe, components: Components, split: Split) -> str:
 
 
 @contextmanager
-def _finder(
+def _lookup(
     recipe: Recipe,
     config: AdviseConfig,
     components: Components,
     split: Split,
     keys: Mapping[str, str],
     progress: Progress,
-) -> Iterator[Finder]:
+) -> Iterator[Lookup]:
     """What looks up documents where components name some, else training rows."""
     known, label = split.development.examples, tasks.get(recipe.task).answer == "label"
     told = {"count": config.shots, "seed": recipe.seed, "label": label}
     if not components.documents:
         key = keys.get(config.index.key_variable, "")
         with open_embedder(config.index, key) as embedder:
-            yield Finder(known, embedder, None, config.search, **told)
+            yield Lookup(known, embedder, None, config.search, **told)
         return
     folder = Path(recipe.output) / ".indexes" / recipe.name
     words = [
@@ -130,7 +130,7 @@ def _finder(
     ]  # fmt: skip
     index_documents(folder, components.documents, words, keys=keys, progress=progress)
     with open_library(folder, keys=keys, rerank=config.search.rerank) as library:
-        yield Finder(known, library.embedder, library, config.search, **told)
+        yield Lookup(known, library.embedder, library, config.search, **told)
 
 
 def _keep(folder: Path, advice: Advice, arms: Arms) -> None:

@@ -126,7 +126,7 @@ class Arms:
     def _trained(self, way: Way, findings: Sequence[Finding]) -> tuple[Tried, float, float]:
         """The trained model's answers, the memory they took, and the seconds of its training."""
         case, documents = self.case, way == "fine_tune_retrieval"
-        if documents and not case.finder.documents:
+        if documents and not case.lookup.documents:
             raise UntriedError(
                 "no component is looked up: name documents in advise.components, with "
                 "changes: often or approach: retrieval"

@@ -70,7 +70,7 @@ def quoted(case: Case, folder: Path) -> Tried:
     for number, (row, answer) in enumerate(zip(case.rows, spoken.texts.answers, strict=True)):
         case.progress("looking up", number + 1, len(case.rows))
         began = time.perf_counter()
-        said = case.finder.say(row)
+        said = case.lookup.say(row)
         ms = 1000 * (time.perf_counter() - began)
         count += bool(said)
         answers.append(said or answer)
@@ -114,7 +114,7 @@ def behind_documents(case: Case, rows: Sequence[Example]) -> tuple[list[Example]
     made, times = [], []
     for done, row in enumerate(rows, start=1):
         case.progress("looking up", done, len(rows))
-        found = case.finder.find(row)
+        found = case.lookup.find(row)
         try:
             told = (case.recipe.chat.system or "", case.session)
             turns = behind(row, found.hits, found.shots, told, count, room)

@@ -11,7 +11,7 @@ import numpy as np
 from fucina.advise import as_label, asked_of, behind, joined, with_shots
 from fucina.endpoint import Server
 from fucina.errors import DataError, RecipeError
-from fucina.finding import Finder
+from fucina.lookup import Lookup
 from fucina.records import Example, Message, Progress, Texts, silent
 from fucina.retrieval.prompting import TURN_TAKES
 from fucina.speaking import Speaker, open_speaker
@@ -54,7 +54,7 @@ class Case:
         labels: That a row can have, or types that spans can have.
         system: What a model is told that has not learnt it.
         session: What stands before each question; may be empty.
-        finder: Looks up documents, or training rows.
+        lookup: Looks up documents, or training rows.
         progress: Shows steps.
         parts: What rows are about, to their places; empty where that is not known.
     """
@@ -67,7 +67,7 @@ class Case:
     labels: tuple[str, ...]
     system: str
     session: str
-    finder: Finder
+    lookup: Lookup
     progress: Progress = silent
     parts: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
@@ -138,12 +138,12 @@ def _turns(
     """What a row asks in a way, and the milliseconds that looking up took."""
     row = case.rows[number]
     if way == "retrieval":
-        found = case.finder.find(row)
+        found = case.lookup.find(row)
         room = speaker.reads - most - ROOM
         told = (case.system, case.session)
         return behind(row, found.hits, found.shots, told, speaker.count, room), found.ms
     turns = asked_of(row, joined(case.system, case.session))
-    return (with_shots(turns, case.finder.shots()) if way == "few_shot" else turns), 0.0
+    return (with_shots(turns, case.lookup.shots()) if way == "few_shot" else turns), 0.0
 
 
 def _require_room(speaker: Speaker, asked: Sequence[Sequence[Message]], most: int) -> None:
@@ -183,9 +183,9 @@ def by_itself(case: Case) -> Tried:
     for number, row in enumerate(case.rows):
         case.progress("looking up", number + 1, len(case.rows))
         began = time.perf_counter()
-        answers.append(case.finder.say(row))
+        answers.append(case.lookup.say(row))
         times.append(1000 * (time.perf_counter() - began))
-    return Tried(said_to(case, answers), tuple(times[:TIMED]), (case.finder.by_itself,))
+    return Tried(said_to(case, answers), tuple(times[:TIMED]), (case.lookup.by_itself,))
 
 
 def require_supported(task: "Task") -> None:

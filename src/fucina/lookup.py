@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fucina.library import Library
     from fucina.retrieval import Embedder
 
-__all__ = ["Finder", "Found"]
+__all__ = ["Found", "Lookup"]
 
 SURE = 0.5  # probability that the documents have the answer, below which they are not shown
 
@@ -37,7 +37,7 @@ class Found:
     ms: float
 
 
-class Finder:
+class Lookup:
     """Finds for each test row what helps, once for all ways.
 
     Args:
