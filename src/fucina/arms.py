@@ -56,7 +56,7 @@ class Arms:
     ) -> None:
         self.case, self.split, self._root = case, split, root
         self._folder, self._keys, self._say = folder, keys, say
-        self._replies = Replies(folder / "replies.jsonl", case.recipe.chat.max_new_tokens)
+        self._replies = Replies(folder / "replies.jsonl", case.most)
         self._run: Path | None = None
         self.tried: dict[str, Tried] = {}
         self.arms: dict[str, Arm] = {}

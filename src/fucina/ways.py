@@ -33,6 +33,7 @@ __all__ = [
     "said_to",
 ]
 
+OF_LABEL = 32  # tokens
 TIMED = 20  # answers that are asked one by one
 ROOM = 4 * TURN_TAKES  # tokens that a chat template may put around turns
 
@@ -71,6 +72,11 @@ class Case:
     progress: Progress = silent
     parts: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
+    @property
+    def most(self) -> int:
+        """Tokens of an answer at most; the name of a label is short."""
+        return OF_LABEL if self.task.answer == "label" else self.recipe.chat.max_new_tokens
+
 
 @dataclass(frozen=True)
 class Tried:
@@ -103,7 +109,7 @@ def prompted(
         UntriedError: The prompt has no room, or the model does not write.
         EndpointError: It does not answer.
     """
-    most = case.recipe.chat.max_new_tokens
+    most = case.most
     with _open(model, most, key, case.progress) as speaker:
         try:
             asked = [_turns(case, way, speaker, n, most) for n in range(len(case.rows))]
