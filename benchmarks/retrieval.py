@@ -23,8 +23,8 @@ from fucina.library import index_documents, open_library
 from fucina.metrics.statistics import sign_flips
 from fucina.records import Chunk, Document
 from fucina.retrieval import Searcher, open_embedder, open_store
+from fucina.retrieval.interface import Entry
 from fucina.retrieval.judging import Known, mean_of, ranking_scores
-from fucina.retrieval.store import Entry
 from fucina.retrieval.words import stems
 
 WAYS = ("scores", "words", "vectors", "ranks")

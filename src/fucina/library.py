@@ -14,12 +14,13 @@ from fucina.records import Progress, silent
 from fucina.retrieval import (
     SHIPPED,
     Embedder,
+    Finder,
+    Index,
     Indexed,
-    Searcher,
-    Store,
     Trust,
     find_sources,
     open_embedder,
+    open_index,
     open_store,
     require_same,
     update,
@@ -43,9 +44,9 @@ class Library:
         trust: Says how sure it is that what was found answers.
     """
 
-    store: Store
+    store: Index
     embedder: Embedder
-    searcher: Searcher
+    searcher: Finder
     trust: Trust
 
 
@@ -76,7 +77,8 @@ def index_documents(
         again: Told of each update; while it says yes, another follows.
 
     Raises:
-        FucinaError: A path is missing, the index is damaged, in use, or another embedder's.
+        FucinaError: A path is missing, the index is damaged, in use, or another embedder's; the
+            server that keeps its chunks is away or refuses.
     """
     with run.hold(folder, following=AGAIN), open_store(folder, create=bool(given)) as store:
         facts = store.facts
@@ -89,14 +91,17 @@ def index_documents(
             if not anew:
                 require_same(store, config, embedder.fingerprint)
             relative = [os.path.relpath(path, folder.resolve()) for path in paths]
-            while True:
-                done = update(
-                    store, sources, embedder, config, given=relative, anew=anew,
-                    progress=progress,
-                )  # fmt: skip
-                if not again(done):
-                    return done
-                anew, sources = False, find_sources(paths)
+            with open_index(
+                store, config, embedder.fingerprint, keys=keys, anew=anew
+            ) as index:  # fmt: skip
+                while True:
+                    done = update(
+                        index, sources, embedder, config, given=relative, anew=anew,
+                        progress=progress,
+                    )  # fmt: skip
+                    if not again(done):
+                        return done
+                    anew, sources = False, find_sources(paths)
 
 
 def _config(facts: Mapping[str, str]) -> IndexConfig:
@@ -133,14 +138,16 @@ def open_library(
 
     Raises:
         RunError: There is none, it is empty or damaged, or its embedder has changed.
+        EndpointError: The server that keeps its chunks is away or refuses.
     """
     with open_store(folder) as store:
         config = _config(store.facts)
-        if not store.count()[1]:
+        if not store.count()[0]:
             raise RunError(f"{folder} has no documents.", fix="Index some: fucina index DIR --to …")
         with open_embedder(config, (keys or {}).get(config.key_variable, "")) as embedder:
             require_same(store, config, embedder.fingerprint)
             kept = store.facts.get("trust")
             trust = Trust(**json.loads(kept)) if kept else SHIPPED
             sorts = open_reranker(rerank) if rerank else None
-            yield Library(store, embedder, Searcher(store, embedder.questions, sorts), trust)
+            with open_index(store, config, embedder.fingerprint, keys=keys) as index:
+                yield Library(index, embedder, index.finder(embedder.questions, sorts), trust)

@@ -1,5 +1,6 @@
 """How documents are cut, embedded and found."""
 
+import re
 from datetime import date
 from typing import Annotated, Literal
 
@@ -26,6 +27,14 @@ class IndexConfig(Settings):
         Field(description="OpenAI-compatible endpoint that embeds, up to /v1; none: it runs here."),
     ] = None
     key_variable: KeyVariable = "OPENAI_API_KEY"
+    weaviate_url: Annotated[
+        str | None,
+        Field(
+            description="Weaviate server that keeps the chunks, such as http://localhost:8080; "
+            "none: the folder of the index does."
+        ),
+    ] = None
+    weaviate_key_variable: KeyVariable = "WEAVIATE_API_KEY"
     chunk_tokens: Annotated[
         int, Field(ge=16, le=8192, description="Tokens of a chunk at most, headings included.")
     ] = 256
@@ -35,6 +44,16 @@ class IndexConfig(Settings):
     max_file_mib: Annotated[
         int, Field(ge=1, description="A larger file is left out, and that is told.")
     ] = 64
+
+    @field_validator("weaviate_url")
+    @classmethod
+    def _address(cls, url: str | None) -> str | None:
+        """Refuse what is no address, and a password, which the index would keep in its file."""
+        if url is not None and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", url):
+            raise ValueError(
+                "weaviate_url must be like http://localhost:8080, without user, password and query"
+            )
+        return url
 
     @model_validator(mode="after")
     def _room(self) -> "IndexConfig":

@@ -166,11 +166,17 @@ class Connection:
         Raises:
             TemporaryError: No answer in time, or the connection broke.
         """
+        return await self.send("POST", place, body)
+
+    async def send(
+        self, method: str, place: str, body: Mapping[str, Any] | None = None
+    ) -> "Response":
+        """The same with any method, and without JSON where there is none."""
         url = f"{self._root}/{place}"
         try:
             # The client's own limit starts anew with every byte.
             async with asyncio.timeout(self.config.timeout_s):
-                return await self._client.post(url, json=body)
+                return await self._client.request(method, url, json=body)
         except self._late as error:
             late = f"{url}: no answer in {self.config.timeout_s:g} seconds"
             raise TemporaryError(late) from error
@@ -186,10 +192,9 @@ class Connection:
             TemporaryError: It may pass.
             EndpointError: It will not; the fix names the setting.
         """
-        status, url = response.status_code, str(response.request.url)
         if response.is_success:
             return
-        told = f"{url} answers {status}: {self._safe(_message(response))}"
+        status, told = response.status_code, self.told(response)
         if status in TEMPORARY or status >= 500:
             raise TemporaryError(told, _pause(response.headers.get("Retry-After", "")))
         if status in {401, 403}:
@@ -206,6 +211,11 @@ class Connection:
             )
         raise EndpointError(f"{told}.", fix=f"Mend in the section {self.section} what it names.")
 
+    def told(self, response: "Response") -> str:
+        """What a server says is wrong, in words."""
+        message = self._safe(_message(response))
+        return f"{response.request.url} answers {response.status_code}: {message}"
+
     def _safe(self, message: str) -> str:
         """A message of others, short, on one line, and without the key."""
         hidden = message.replace(self._key, "…") if self._key else message
@@ -221,9 +231,9 @@ def _headers(protocol: str, key: str) -> dict[str, str]:
 
 
 def require_key(
-    config: "Server | SynthesisConfig | JudgeConfig", key: str, *, section: str
+    config: "Server | SynthesisConfig | JudgeConfig", key: str, *, section: str, setting: str = ""
 ) -> None:
-    """Refuse to ask a server elsewhere without a key.
+    """Refuse to ask a server elsewhere without a key; `setting` names its variable, for messages.
 
     Raises:
         RecipeError: Names the variable to set.
@@ -232,7 +242,7 @@ def require_key(
         raise RecipeError(
             f"no key for {config.url}: the variable {config.key_variable} is not set.",
             fix=f"Set it: export {config.key_variable}=…; or name another in "
-            f"{section}.key_variable.",
+            f"{setting or f'{section}.key_variable'}.",
         )
 
 
@@ -274,6 +284,7 @@ def _message(response: "Response") -> str:
     except ValueError:
         return response.text or response.reason_phrase
     error = said.get("error", said) if isinstance(said, dict) else said
+    error = error[0] if isinstance(error, list) and error else error  # as Weaviate has it
     return str(error.get("message", error) if isinstance(error, dict) else error)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from fucina.evaluate import Matter
 from fucina.records import Hit
 from fucina.retrieval.chunking import headed
+from fucina.retrieval.interface import Finder
 from fucina.retrieval.prompting import quoted
-from fucina.retrieval.searching import Searcher
 
 __all__ = ["SUPPORTED", "held", "matter_of"]
 
@@ -18,7 +18,7 @@ SUPPORTED = (
 )
 
 
-def held(answer: str, hits: Sequence[Hit], searcher: Searcher) -> float:
+def held(answer: str, hits: Sequence[Hit], searcher: Finder) -> float:
     """Share of an answer's words that documents have, 0 to 1: its faithfulness by overlap.
 
     Every stem of the answer counts once, with its inverse document frequency in the index, so that

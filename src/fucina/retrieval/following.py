@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from fucina.records import Hit
 from fucina.retrieval.chunking import headed
-from fucina.retrieval.searching import Searcher
+from fucina.retrieval.interface import Finder
 
 __all__ = ["LEANS", "by_own_words", "leans", "topic_of"]
 
@@ -14,13 +14,13 @@ __all__ = ["LEANS", "by_own_words", "leans", "topic_of"]
 LEANS = 0.4
 
 
-def leans(question: str, before: str, searcher: Searcher) -> bool:
+def leans(question: str, before: str, searcher: Finder) -> bool:
     """Whether a question says little beside the one before it, by rarity of their stems."""
     (share,) = searcher.coverage(f"{before} {question}", [question])
     return bool(share < LEANS)
 
 
-def topic_of(questions: Sequence[str], searcher: Searcher) -> str:
+def topic_of(questions: Sequence[str], searcher: Finder) -> str:
     """The last question that stood by itself; empty without questions.
 
     Args:
@@ -34,7 +34,7 @@ def topic_of(questions: Sequence[str], searcher: Searcher) -> str:
     return topic
 
 
-def by_own_words(question: str, hits: Sequence[Hit], searcher: Searcher) -> list[Hit]:
+def by_own_words(question: str, hits: Sequence[Hit], searcher: Finder) -> list[Hit]:
     """What was found for a longer question, with the coverage of this one alone.
 
     The words of the question in front are in what was found, whatever is asked now.

@@ -13,7 +13,7 @@ from fucina.records import Chunk, Document, Progress, silent
 from fucina.retrieval import formats
 from fucina.retrieval.chunking import chunker, headed
 from fucina.retrieval.embedding import Embedder
-from fucina.retrieval.store import Entry, Store
+from fucina.retrieval.interface import Entry, Index
 from fucina.retrieval.words import stems
 
 __all__ = ["Indexed", "Source", "find_sources", "require_same", "update"]
@@ -109,8 +109,8 @@ def _below(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def require_same(store: Store, config: IndexConfig, fingerprint: str) -> bool:
-    """Whether the chunks of an index are cut as these settings say; those of an empty one are.
+def require_same(store: Index, config: IndexConfig, fingerprint: str) -> bool:
+    """Whether the chunks of an index are cut and kept as these settings say; of an empty one, yes.
 
     Raises:
         RunError: Another embedder made it.
@@ -125,11 +125,12 @@ def require_same(store: Store, config: IndexConfig, fingerprint: str) -> bool:
             fix=f"Use embedder={facts['embedder']}, or embed all again: fucina index … --anew.",
         )
     before = IndexConfig.model_validate_json(facts["config"])
-    return all(getattr(before, key) == getattr(config, key) for key in CUTTING)
+    moved = (before.weaviate_url is None) != (config.weaviate_url is None)
+    return not moved and all(getattr(before, key) == getattr(config, key) for key in CUTTING)
 
 
 def update(
-    store: Store,
+    store: Index,
     sources: Sequence[Source],
     embedder: Embedder,
     config: IndexConfig,
@@ -223,7 +224,7 @@ def _entry(source: Source, known: Entry | None) -> Entry | None:
 class _Waiting:
     """Remembers documents until there are chunks enough to embed together."""
 
-    def __init__(self, store: Store, embedder: Embedder) -> None:
+    def __init__(self, store: Index, embedder: Embedder) -> None:
         self._store, self._embedder = store, embedder
         self._rows: list[tuple[str, Entry, Document, list[Chunk]]] = []
 

@@ -9,7 +9,7 @@ import numpy as np
 from fucina.metrics.wording import SHORT_FORMS
 from fucina.records import Hit
 from fucina.retrieval.embedding import Embedder
-from fucina.retrieval.searching import Searcher
+from fucina.retrieval.interface import Finder
 
 __all__ = ["Quote", "quote", "sentences"]
 
@@ -59,7 +59,7 @@ def sentences(text: str) -> list[tuple[int, str]]:
 
 
 def quote(
-    question: str, hits: Sequence[Hit], searcher: Searcher, embedder: Embedder, *, most: int = 2
+    question: str, hits: Sequence[Hit], searcher: Finder, embedder: Embedder, *, most: int = 2
 ) -> list[Quote]:
     """The sentences of what was found that fit a question best, best first.
 

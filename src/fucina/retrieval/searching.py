@@ -1,23 +1,21 @@
 """Find chunks: BM25 over stems and nearness of vectors, put together."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fucina.metrics.ranking import scaled, term_weights
+from fucina.metrics.ranking import term_weights
 from fucina.records import Hit
-from fucina.retrieval.store import Filed, Store
+from fucina.retrieval.fusing import fused, rarity, sorted_anew
+from fucina.retrieval.interface import Filed, Questions, Rerank
 from fucina.retrieval.words import stems
 
 if TYPE_CHECKING:
     from fucina.config import SearchConfig
+    from fucina.retrieval.store import Store
 
 __all__ = ["Searcher"]
-
-RANK_CONSTANT = 60  # of reciprocal rank fusion, as Cormack et al. (2009) chose it
-RANKED = 1000  # places of each list that count for it
 
 
 class Searcher:
@@ -31,9 +29,9 @@ class Searcher:
 
     def __init__(
         self,
-        store: Store,
-        questions: Callable[[Sequence[str]], np.ndarray],
-        rerank: Callable[[str, Sequence[str]], np.ndarray] | None = None,
+        store: "Store",
+        questions: Questions,
+        rerank: Rerank | None = None,
     ) -> None:
         self._store, self._questions, self._rerank = store, questions, rerank
         self._version = -1
@@ -64,7 +62,7 @@ class Searcher:
         allowed = self._allowed(config)
         if without is not None:
             allowed &= self._arrays.documents != without
-        scores = _fused(words, nearness, config)
+        scores = fused(words, nearness, config)
         scores[~allowed] = -np.inf
         if config.ranking == "words":
             scores[words <= 0] = -np.inf
@@ -74,7 +72,7 @@ class Searcher:
         best = best[np.lexsort((best, -scores[best]))]
         hits = self._hits(best, scores, words, nearness, asked)
         if self._rerank is not None and hits:
-            hits = _sorted_anew(hits, self._rerank(question, [hit.chunk.text for hit in hits]))
+            hits = sorted_anew(hits, self._rerank(question, [hit.chunk.text for hit in hits]))
         return hits[: config.top]
 
     @property
@@ -160,28 +158,24 @@ class Searcher:
         ids, covered, whole = self._store.terms(asked), np.zeros(len(best)), 0.0
         for stem in set(asked):
             places = self._places(ids[stem]) if stem in ids else slice(0, 0)
-            rarity = self._rarity(places.stop - places.start)
-            whole += rarity
-            covered += rarity * np.isin(best, self._rows[places])
+            weight = rarity(places.stop - places.start, len(self._arrays.ids))
+            whole += weight
+            covered += weight * np.isin(best, self._rows[places])
         return covered / whole if whole else covered
-
-    def _rarity(self, within: int) -> float:
-        """Inverse document frequency of a stem that so many chunks have."""
-        return float(np.log(1 + (len(self._arrays.ids) - within + 0.5) / (within + 0.5)))
 
     def coverage(self, question: str, texts: Sequence[str]) -> np.ndarray:
         """Share of a question's stems that each of n texts has, weighed by their rarity here."""
         self._read()
         asked = set(stems(question))
         ids = self._store.terms(asked)
-        rarity = {}
+        weights = {}
         for stem in asked:
             places = self._places(ids[stem]) if stem in ids else slice(0, 0)
-            rarity[stem] = self._rarity(places.stop - places.start)
-        whole = sum(rarity.values())
+            weights[stem] = rarity(places.stop - places.start, len(self._arrays.ids))
+        whole = sum(weights.values())
         own = [asked & set(stems(text)) for text in texts]
         return np.array(
-            [sum(rarity[stem] for stem in part) / whole if whole else 0.0 for part in own]
+            [sum(weights[stem] for stem in part) / whole if whole else 0.0 for part in own]
         )
 
 
@@ -196,40 +190,3 @@ def _passes(filed: Filed, config: "SearchConfig") -> bool:
     if config.since and not filed.date >= config.since:
         return False
     return not (config.until and not (filed.date and filed.date <= config.until))
-
-
-def _fused(words: np.ndarray, nearness: np.ndarray, config: "SearchConfig") -> np.ndarray:
-    """One score of two.
-
-    Scores added after scaling keep how far ahead the first is, which ranks lose (Bruch et al.,
-    2023, https://doi.org/10.1145/3596512): nDCG at 10 measured 0.856 against 0.788 on SQuAD-it.
-    """
-    if config.ranking == "words":
-        return words.copy()
-    if config.ranking == "vectors":
-        return nearness.copy()
-    if config.ranking == "scores":
-        return scaled(words) + config.vector_weight * scaled(nearness)
-    return _by_rank(words) + config.vector_weight * _by_rank(nearness)
-
-
-def _by_rank(scores: np.ndarray) -> np.ndarray:
-    """Reciprocal ranks of the first thousand, 0 for the others."""
-    count = min(RANKED, len(scores))
-    best = np.argpartition(-scores, count - 1)[:count]
-    best = best[np.lexsort((best, -scores[best]))]
-    ranks = np.zeros(len(scores))
-    ranks[best] = 1 / (RANK_CONSTANT + np.arange(1, count + 1))
-    return ranks
-
-
-def _sorted_anew(hits: Sequence[Hit], scores: np.ndarray) -> list[Hit]:
-    order = np.argsort(-scores, kind="stable").tolist()
-    return [
-        replace(
-            hits[i],
-            score=float(scores[i]),
-            parts={**hits[i].parts, "before_rerank": round(hits[i].score, 4)},
-        )
-        for i in order
-    ]

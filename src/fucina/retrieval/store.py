@@ -15,8 +15,10 @@ import numpy as np
 
 from fucina.errors import DataError, ResourceError, RunError
 from fucina.records import Chunk, Document
+from fucina.retrieval.interface import Entry, Filed, Questions, Rerank
+from fucina.retrieval.searching import Searcher
 
-__all__ = ["DATABASE", "Arrays", "Entry", "Filed", "Store", "open_store"]
+__all__ = ["DATABASE", "Arrays", "Store", "open_store"]
 
 DATABASE = "index.db"
 FORMAT = "1"
@@ -36,24 +38,6 @@ create table chunk(
 create index chunk_document on chunk(document);
 create table term(id integer primary key, stem text not null unique);
 """
-
-
-class Entry(NamedTuple):
-    """What tells whether a file has changed."""
-
-    hash: str
-    size: int
-    modified: int
-
-
-class Filed(NamedTuple):
-    """A document of the index, without its text."""
-
-    path: str
-    title: str
-    unit: str
-    date: str
-    tags: tuple[str, ...]
 
 
 class Arrays(NamedTuple):
@@ -219,6 +203,10 @@ class Store:
             if row:
                 found[stem] = row[0]
         return found
+
+    def finder(self, questions: Questions, rerank: Rerank | None = None) -> Searcher:
+        """What searches it; it reads all vectors into memory."""
+        return Searcher(self, questions, rerank)
 
     def _ids(self, stems: set[str]) -> dict[str, int]:
         """Ids of stems; new ones are added."""
