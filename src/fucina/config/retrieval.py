@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from fucina.config.endpoint import KeyVariable, Retries, Seconds
+from fucina.config.endpoint import Elsewhere, KeyVariable, Protocol, Retries, Seconds
 from fucina.config.settings import Settings
 
 __all__ = ["AnswerConfig", "IndexConfig", "SearchConfig"]
@@ -112,12 +112,8 @@ class AnswerConfig(Settings):
             "with url, the name of a model there; none: sentences are quoted."
         ),
     ] = None
-    url: Annotated[
-        str | None, Field(description="Endpoint that answers, up to /v1; none: it runs here.")
-    ] = None
-    protocol: Annotated[
-        Literal["openai", "anthropic"], Field(description="What the endpoint speaks.")
-    ] = "openai"
+    url: Elsewhere = None
+    protocol: Protocol = "openai"
     key_variable: KeyVariable = "OPENAI_API_KEY"
     timeout_s: Seconds = 60.0
     retries: Retries = 4
