@@ -43,19 +43,22 @@ def chunker(
             splitters[room] = MarkdownSplitter.from_huggingface_tokenizer(tokenizer, room, overlap)
         return splitters[room]
 
-    def pieces(text: str, room: int) -> Iterator[tuple[int, str]]:
-        if length(text) <= room:  # most sections: splitting tries many lengths
-            yield 0, text
+    def pieces(text: str, room: int) -> Iterator[tuple[int, str, int]]:
+        """Where each begins, its text, and how many tokens that has."""
+        if (whole := length(text)) <= room:  # most sections: splitting tries many lengths
+            yield 0, text, whole
         else:
-            yield from splitter(room).chunk_indices(text)
+            for offset, piece in splitter(room).chunk_indices(text):
+                yield offset, piece, length(piece)
 
     def cut(document: Document) -> Iterator[Chunk]:
         for section in document.sections:
             above = length(headed(document.title, section.headings, ""))
-            for offset, text in pieces(section.text, max(SHORTEST, chunk_tokens - above)):
+            room = max(SHORTEST, chunk_tokens - above)
+            for offset, text, tokens in pieces(section.text, room):
                 last = section.place_at(offset + len(text) - 1)
                 first = section.place_at(offset)
-                yield Chunk(section.headings, text, first, last, above + length(text))
+                yield Chunk(section.headings, text, first, last, above + tokens)
 
     return cut
 
