@@ -6,6 +6,7 @@ import pytest
 
 from fucina import advising, run
 from fucina.errors import EndpointError, FucinaError, RecipeError, RunError
+from fucina.library import sources_of
 from fucina.recipe import load
 
 CITIES = ["Lucca", "Bergamo", "Trento", "Nuoro", "Matera", "Asti", "Como", "Pavia", "Enna", "Rieti"]
@@ -325,3 +326,25 @@ advise:
     assert arms["prompt m"].scores["f1"].value == 1
     assert "fine_tune base" in arms
     assert "PER: words of the text" in endpoint.requests[0]["messages"][0]["content"]
+
+
+def test_what_is_no_component_any_more_is_not_looked_up(chat, make_base):
+    """The index and the rules of an advice are those of the recipe as it is now."""
+    recipe, root = chat("advise.ways=[retrieval]", "advise.search.ranking=words")
+    advising.advise_recipe(recipe, root)
+    other = root / "altro"
+    other.mkdir()
+    (other / "a.md").write_text("# Altro\n\nNel magazzino di Lucca ci sono 3 sacchi.\n", encoding="utf-8")
+    changed, _ = chat(
+        "advise.ways=[retrieval]", f"advise.index.embedder={make_base('llama')}",
+        "advise.components=[{name: b, files: [altro], changes: often}]",
+    )  # fmt: skip
+    advising.advise_recipe(changed, root)
+    assert sources_of(root / "runs/.indexes/ada") == [other.resolve()]
+    rules = root / "rules.yaml"
+    rules.write_text("rules: [{name: short, max_words: 3}]", encoding="utf-8")
+    _lines(root / "others.jsonl", [{"prompt": p, "answer": f"certo {p}"} for p in ASKED])
+    ruled, _ = chat("advise.ways=[retrieval]", "chat.constitution=rules.yaml",
+                    "chat.others=others.jsonl")  # fmt: skip
+    assert "rule:short" in advising.advise_recipe(ruled, root).arms[0].scores
+    assert "rule:short" not in advising.advise_recipe(recipe, root).arms[0].scores

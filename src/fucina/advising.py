@@ -1,17 +1,19 @@
 """The verb that weighs prompt, retrieval and fine-tuning on one set of test rows."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from fucina import advise, data, persona, reading, run, tasks
 from fucina.advised import advised
 from fucina.arms import Arms
 from fucina.components import Components, read_components, tokens_of
 from fucina.config import AdviseConfig, Recipe
-from fucina.errors import RecipeError, nearest
-from fucina.library import index_documents, open_library
+from fucina.errors import RecipeError, RunError, nearest
+from fucina.library import index_documents, open_library, sources_of
 from fucina.lookup import Lookup
 from fucina.records import Advice, Progress, Split, silent
 from fucina.retrieval import open_embedder
@@ -124,13 +126,30 @@ def _lookup(
             yield Lookup(known, embedder, None, config.search, **told)
         return
     folder = Path(recipe.output) / ".indexes" / recipe.name
-    words = [
-        f"{name}={value}" for name, value in config.index.model_dump().items()
-        if value is not None and name in config.index.model_fields_set
-    ]  # fmt: skip
-    index_documents(folder, components.documents, words, keys=keys, progress=progress)
+    _index(folder, config, components.documents, keys, progress)
     with open_library(folder, keys=keys, rerank=config.search.rerank) as library:
         yield Lookup(known, library.embedder, library, config.search, **told)
+
+
+def _index(
+    folder: Path,
+    config: AdviseConfig,
+    documents: Sequence[Path],
+    keys: Mapping[str, str],
+    progress: Progress,
+) -> None:
+    """Make the index one of these documents and no others, with these settings."""
+    settings = config.index.model_dump(mode="json").items()
+    words = [f"{name}={json.dumps(value)}" for name, value in settings]
+    now = {path.resolve() for path in documents}
+    told: dict[str, Any] = {
+        "forget": [path for path in sources_of(folder) if path not in now],
+        "keys": keys, "progress": progress,
+    }  # fmt: skip
+    try:
+        index_documents(folder, documents, words, **told)
+    except RunError:  # another embedder made it: it is only kept to save time
+        index_documents(folder, documents, words, anew=True, **told)
 
 
 def _keep(folder: Path, advice: Advice, arms: Arms) -> None:

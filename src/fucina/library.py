@@ -28,7 +28,7 @@ from fucina.retrieval import (
 from fucina.retrieval.reranking import open_reranker
 from fucina.settings_file import of_words
 
-__all__ = ["Library", "index_documents", "open_library"]
+__all__ = ["Library", "index_documents", "open_library", "sources_of"]
 
 AGAIN = "index again: it goes on where it was"
 
@@ -112,6 +112,18 @@ def _config(facts: Mapping[str, str]) -> IndexConfig:
 def _known(folder: Path, facts: Mapping[str, str]) -> list[Path]:
     """What an index is of."""
     return [(folder / path).resolve() for path in json.loads(facts.get("sources", "[]"))]
+
+
+def sources_of(folder: Path) -> list[Path]:
+    """The files and folders that an index is of; none where there is no index.
+
+    Raises:
+        RunError: It is damaged.
+    """
+    if not folder.is_dir():
+        return []
+    with open_store(folder) as store:
+        return _known(folder, store.facts)
 
 
 def _without(known: Sequence[Path], forget: Sequence[Path]) -> list[Path]:

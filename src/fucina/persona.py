@@ -56,6 +56,8 @@ def check(recipe: "Recipe", root: Path, keys: Mapping[str, str]) -> None:
 def keep(recipe: "Recipe", root: Path, folder: Path) -> None:
     """Keep constitution and other answers in a run, which is judged from them alone."""
     chat = recipe.chat
+    for name in (CONSTITUTION, OTHERS):  # of a folder that is judged again, by another recipe
+        (folder / name).unlink(missing_ok=True)
     if chat.constitution:
         run.write_bytes(folder / CONSTITUTION, (root / chat.constitution).read_bytes())
     if chat.others:

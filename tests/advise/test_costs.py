@@ -72,6 +72,7 @@ def test_a_machine_nobody_priced_is_one_of_the_table():
     [
         ("{name: a, by: favilla, price_read: 1}", "give both price_read and price_written"),
         ("{name: a, by: favilla, price_read: 1, price_written: 2}", "behind a url"),
+        ("{name: base, by: favilla}", "the recipe's own base"),
         ("{name: 'a b', by: favilla}", "string should match pattern"),
         ("{name: a, by: x}, {name: a, by: y}", "two models are called 'a'"),
     ],

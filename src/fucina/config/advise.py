@@ -152,6 +152,11 @@ class AdviseConfig(Settings):
     @classmethod
     def _apart(cls, models: tuple[ContenderConfig, ...]) -> tuple[ContenderConfig, ...]:
         names = [model.name for model in models]
+        taken = sorted({"base", "none"} & set(names))
+        if taken:
+            raise ValueError(
+                f"{taken[0]!r} is what tables call the recipe's own base, or no model at all"
+            )
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two models are called {twice[0]!r}")
