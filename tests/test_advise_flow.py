@@ -334,7 +334,9 @@ def test_what_is_no_component_any_more_is_not_looked_up(chat, make_base):
     advising.advise_recipe(recipe, root)
     other = root / "altro"
     other.mkdir()
-    (other / "a.md").write_text("# Altro\n\nNel magazzino di Lucca ci sono 3 sacchi.\n", encoding="utf-8")
+    (other / "a.md").write_text(
+        "# Altro\n\nNel magazzino di Lucca ci sono 3 sacchi.\n", encoding="utf-8"
+    )
     changed, _ = chat(
         "advise.ways=[retrieval]", f"advise.index.embedder={make_base('llama')}",
         "advise.components=[{name: b, files: [altro], changes: often}]",

@@ -7,9 +7,11 @@ from fucina.config import metric_name
 from fucina.evaluate.charts import dots
 from fucina.evaluate.page import figure, folded, section, table
 from fucina.evaluate.page import page as whole
-from fucina.records import Advice
+from fucina.records import Advice, Interval
 
 __all__ = ["dollars", "holds", "page", "seconds"]
+
+COLUMNS = 3  # of scores with their intervals beside each other
 
 
 def page(advice: Advice, examples: Sequence[Mapping[str, str]]) -> str:
@@ -42,29 +44,43 @@ def _quality(advice: Advice) -> str:
         for arm in advice.arms if (s := arm.scores[metric])
     ]  # fmt: skip
     names = list(dict.fromkeys(name for arm in advice.arms for name in arm.scores))
-    rows = [
-        [metric_name(name), *(f"{arm.scores[name]}" if name in arm.scores else "–"
-                              for arm in advice.arms)]
-        for name in names
-    ]  # fmt: skip
+    cells = {arm.name: [_score(arm.scores.get(name)) for name in names] for arm in advice.arms}
     return section(
         "Quality",
         f"{advice.rows} test rows, the same for every way; bars are 95 % intervals of "
         f"{metric_name(metric)}, the score that decides.",
         figure(dots(spread, metric_name(metric)))
-        + table(["metric", *(arm.name for arm in advice.arms)], rows, numbers=1),
+        + _side_by_side("metric", [metric_name(name) for name in names], cells),
+    )
+
+
+def _score(score: Interval | None) -> str:
+    return "–" if score is None else str(score)
+
+
+def _side_by_side(first: str, names: Sequence[str], columns: Mapping[str, Sequence[str]]) -> str:
+    """Columns as tables that fit on a page, so many to each."""
+    parts = [list(columns)[begin : begin + COLUMNS] for begin in range(0, len(columns), COLUMNS)]
+    return "".join(
+        table(
+            [first, *some],
+            ([name, *(columns[one][row] for one in some)] for row, name in enumerate(names)),
+            numbers=1,
+        )
+        for some in parts
     )
 
 
 def _parts(advice: Advice) -> str:
     if not advice.arms[0].parts:
         return ""
-    names = list(advice.arms[0].parts)
-    rows = [
-        [arm.name, *(f"{arm.parts[name][advice.metric]}" for name in names)] for arm in advice.arms
-    ]
+    cells = {
+        name: [str(arm.parts[name][advice.metric]) for arm in advice.arms]
+        for name in advice.arms[0].parts
+    }
     how = f"{metric_name(advice.metric)} of the rows about each part, by advise.by."
-    return section("Part by part", how, table(["way", *names], rows, numbers=1))
+    body = _side_by_side("way", [arm.name for arm in advice.arms], cells)
+    return section("Part by part", how, body)
 
 
 def _costs(advice: Advice) -> str:

@@ -31,6 +31,7 @@ _NAMES = {
     "perplexity": "perplexity (lower is better)",
     "token_loss": "loss a token, nats (lower is better)",
     "exact_match": "answers equal word for word",
+    "word_f1": "F1 of words",
     "ended": "answers that end by themselves",
 }
 LABEL_METRICS = (
