@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from fucina.models.base import Base
-from fucina.models.stack import pool
+from fucina.models.stack import pool, pooled
 from fucina.models.tokenize import encode
 from fucina.models.trunk import assemble, chunks_by_length
 
@@ -27,13 +27,16 @@ def maker(base: Base, threads: Executor) -> Callable[[Sequence[str]], np.ndarray
     return features
 
 
-def vectors_of(base: Base, threads: Executor, texts: Sequence[str]) -> np.ndarray:
+def vectors_of(
+    base: Base, threads: Executor, texts: Sequence[str], *, normed: bool = True
+) -> np.ndarray:
     """Vectors of length sqrt(d) of n texts, n x d; texts of like length are computed together.
 
     Args:
         base: Whose states are pooled.
         threads: Compute, one core each.
         texts: One or more.
+        normed: Else they are as long as the states make them.
     """
     encoded = encode(texts, base.tokenizer, max_length_tokens=base.max_length_tokens)
     chunks = chunks_by_length(encoded.lengths, np.arange(len(texts)))
@@ -45,7 +48,8 @@ def vectors_of(base: Base, threads: Executor, texts: Sequence[str]) -> np.ndarra
             body = base.network.get_submodule(base.body)
             mask = base.seen(batch.mask)
             states = body(input_ids=batch.ids, attention_mask=mask).last_hidden_state
-        return pool(states.float(), batch.mask, base.pooling).cpu().numpy()
+        gather = pool if normed else pooled
+        return gather(states.float(), batch.mask, base.pooling).cpu().numpy()
 
     found = np.empty((len(texts), base.width), dtype=np.float32)
     for rows, made in zip(chunks, threads.map(vectors, chunks), strict=True):

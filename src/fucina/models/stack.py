@@ -20,7 +20,7 @@ from fucina.models.prefix import Prefix, begin, run_after
 from fucina.models.reader import Reader
 from fucina.models.trunk import Batch, Inject, Trunk
 
-__all__ = ["Replica", "Stack", "pool", "run_wide"]
+__all__ = ["Replica", "Stack", "pool", "pooled", "run_wide"]
 
 Names = list[tuple[str, torch.Size]]
 
@@ -257,12 +257,16 @@ def pool(states: Tensor, mask: Tensor, pooling: str) -> Tensor:
         >>> pool(states, torch.tensor([[1, 1, 0]]), "mean")
         tensor([[1., 1.]])
     """
+    vector = pooled(states, mask, pooling)
+    return functional.normalize(vector, dim=-1) * states.shape[-1] ** 0.5
+
+
+def pooled(states: Tensor, mask: Tensor, pooling: str) -> Tensor:
+    """Make one vector of each row, as long as its states make it; shapes as above."""
     if pooling == "mean":
         weights = mask[..., None].to(states.dtype)
-        vector = (states * weights).sum(dim=1) / weights.sum(dim=1)
-    elif pooling == "cls":
-        vector = states[:, 0]
-    else:
-        last = mask.sum(dim=1) - 1
-        vector = states[torch.arange(len(states), device=states.device), last]
-    return functional.normalize(vector, dim=-1) * states.shape[-1] ** 0.5
+        return (states * weights).sum(dim=1) / weights.sum(dim=1)
+    if pooling == "cls":
+        return states[:, 0]
+    last = mask.sum(dim=1) - 1
+    return states[torch.arange(len(states), device=states.device), last]

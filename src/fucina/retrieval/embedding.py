@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Embedder", "open_embedder"]
 
 MARGIN = 8  # tokens that a tokenizer adds around a text
+BENDS = {"Identity", "Tanh", "ReLU", "GELU", "SiLU", "Sigmoid"}  # of Dense layers
 EMBEDDED = "favilla-encoder"  # counts tokens where the model's own tokenizer is elsewhere
 
 
@@ -69,7 +70,8 @@ def open_embedder(config: "IndexConfig", key: str = "") -> Iterator[Embedder]:
         def embed(texts: Sequence[str], begin: str) -> np.ndarray:
             if not texts:
                 return np.zeros((0, base.width), dtype=np.float32)
-            made = features.vectors_of(base, pool, [begin + text for text in texts])
+            asked = [begin + text for text in texts]
+            made = features.vectors_of(base, pool, asked, normed=dense is _same)
             return _unit(dense(made))
 
         yield Embedder(
@@ -110,7 +112,7 @@ def _prompts(name: str) -> tuple[str, str]:
 
 
 def _dense(name: str) -> Callable[[np.ndarray], np.ndarray]:
-    """The layer that a sentence-transformers model has after pooling, where it has one.
+    """The layers that a sentence-transformers model has after pooling, where it has some.
 
     Raises:
         ModelError: It has a part that this project does not know.
@@ -118,29 +120,29 @@ def _dense(name: str) -> Callable[[np.ndarray], np.ndarray]:
     path = _beside(name, "modules.json")
     if path is None:
         return _same
-    layers = []
+    layers: list[Callable[[np.ndarray], np.ndarray]] = []
     for module in json.loads(path.read_text(encoding="utf-8")):
         kind = module["type"].rpartition(".")[2]
         if kind == "Dense":
             layers.append(_layer(name, module["path"]))
-        elif kind not in {"Transformer", "Pooling", "Normalize"}:
-            raise ModelError(
-                f"{name} has a part {kind}, which nothing here computes.",
-                fix="Serve it behind an OpenAI-compatible endpoint and set embedder_url.",
-            )
+        elif kind == "Normalize":
+            layers.append(_unit)
+        elif kind not in {"Transformer", "Pooling"}:
+            raise _unknown(name, f"a part {kind}")
 
     def through(vectors: np.ndarray) -> np.ndarray:
-        # Pooled vectors have a fixed length here, unlike there: only a bias would tell, and that is
-        # refused.
         for layer in layers:
             vectors = layer(vectors)
         return vectors
 
-    return through if layers else _same
+    # All vectors get the same length in the end, so that this alone changes nothing.
+    return through if any(layer is not _unit for layer in layers) else _same
 
 
 def _layer(name: str, folder: str) -> Callable[[np.ndarray], np.ndarray]:
-    from safetensors.numpy import load_file
+    """A product with a matrix, a bias where there is one, and what bends it."""
+    import torch
+    from safetensors.torch import load_file
 
     settings = _beside(name, f"{folder}/config.json")
     weights = _beside(name, f"{folder}/model.safetensors")
@@ -150,14 +152,26 @@ def _layer(name: str, folder: str) -> Callable[[np.ndarray], np.ndarray]:
             fix="Save the model again with a newer sentence-transformers.",
         )
     told = json.loads(settings.read_text(encoding="utf-8"))
-    tensors = load_file(weights)
-    if told.get("bias") or not str(told.get("activation_function", "")).endswith("Identity"):
-        raise ModelError(
-            f"{name}: {folder} is more than a product with a matrix.",
-            fix="Serve it behind an OpenAI-compatible endpoint and set embedder_url.",
-        )
-    matrix = tensors["linear.weight"].astype(np.float32)
-    return lambda vectors: vectors @ matrix.T
+    kind = str(told.get("activation_function", "torch.nn.modules.activation.Tanh"))
+    bend = getattr(torch.nn, kind.rpartition(".")[2], None)
+    if kind.rpartition(".")[2] not in BENDS or bend is None:
+        raise _unknown(name, f"{folder} with {kind}")
+    tensors, bent = load_file(weights), bend()
+    matrix = tensors["linear.weight"].float()
+    bias = tensors["linear.bias"].float() if "linear.bias" in tensors else None
+
+    def layer(vectors: np.ndarray) -> np.ndarray:
+        made = torch.nn.functional.linear(torch.from_numpy(vectors), matrix, bias)
+        return bent(made).numpy()
+
+    return layer
+
+
+def _unknown(name: str, what: str) -> ModelError:
+    return ModelError(
+        f"{name} has {what}, which nothing here computes.",
+        fix="Serve it behind an OpenAI-compatible endpoint and set embedder_url.",
+    )
 
 
 def _remote(config: "IndexConfig", key: str) -> Embedder:
