@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fucina import advising
+from fucina import advising, data, tasks
 from fucina.components import read_components
 from fucina.recipe import load
 
@@ -19,18 +19,30 @@ def _rows(path):
 
 def test_what_is_asked_is_of_the_two_test_sets_alone():
     """No row of training, and no question of those that thresholds are learnt from."""
-    asked = _rows(EXAMPLE / "asked.jsonl")
-    talks = [row["messages"] for row in _rows(CHAT / "test.jsonl")]
+    task = tasks.get("chat")
+    asked = data.load(EXAMPLE / "asked.jsonl", task, {}).examples  # ShareGPT
+    about = [row["component"] for row in _rows(EXAMPLE / "asked.jsonl")]
+    talks = data.load(CHAT / "test.jsonl", task, {}).examples  # messages
+    found = [row for row, component in zip(asked, about, strict=True) if component == "voice"]
+    assert [_said(row) for row in found] == [_said(row) for row in talks]
+    assert [row.tools for row in found] == [row.tools for row in talks]
     questions = {
         row["question"]: row.get("answer") for row in _rows(EXAMPLE / "questions_test.jsonl")
     }
     learnt = {row["question"] for row in _rows(EXAMPLE / "questions_learn.jsonl")}
-    assert [row["messages"] for row in asked if row["component"] == "voice"] == talks
-    others = [row["messages"] for row in asked if row["component"] != "voice"]
+    others = [row for row, component in zip(asked, about, strict=True) if component != "voice"]
     assert len(others) == 42
-    for question, answer in others:
-        assert questions[question["content"]] == answer["content"]
-        assert question["content"] not in learnt
+    for row in others:
+        assert questions[row.prompt] == row.target
+        assert row.prompt not in learnt
+
+
+def _said(row):
+    """What is said and called; how calls are numbered differs between the formats."""
+    return [
+        (turn.role, turn.content, [call["function"]["name"] for call in turn.tool_calls])
+        for turn in row.messages
+    ]
 
 
 def test_the_matrix_is_that_of_the_document():
