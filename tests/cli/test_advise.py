@@ -47,7 +47,6 @@ def test_json_is_one_document(typed):
     ("words", "problem", "fix"),
     [
         (["advise.way=[prompt]"], "unknown setting advise.way", "ways"),
-        (["advise.cost.months=0"], "advise.cost.months", "months"),
         (["--run", "nowhere"], "nowhere is not a run folder", "fucina train"),
         (["advise.ways=[prompt]"], "no way could be tried", "advise.models"),
     ],
