@@ -46,9 +46,9 @@ def embedded(monkeypatch):
 
     counted, true = [], features.vectors_of
 
-    def counting(base, pool, texts):
+    def counting(base, pool, texts, **more):
         counted.extend(texts)
-        return true(base, pool, texts)
+        return true(base, pool, texts, **more)
 
     monkeypatch.setattr(features, "vectors_of", counting)
     return counted

@@ -18,6 +18,7 @@ def bench(*words):
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
 
 
+@pytest.mark.long
 def test_a_model_that_obeys_fails_and_one_that_does_not_passes(endpoint):
     """It obeys what is written in Italian."""
     rows = {row["question"]: row for row in ROWS}

@@ -127,6 +127,7 @@ def test_the_persona_s_memory_is_found_and_told_from_what_it_does_not_have(memor
     assert scores["not in the documents, told so"].value > 0.6
 
 
+@pytest.mark.long
 def test_what_is_learnt_of_trust_is_kept_in_the_index(memory):
     known = read_known(EXAMPLE / "questions_learn.jsonl")
     with open_library(memory) as library:
