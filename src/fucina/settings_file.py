@@ -143,8 +143,9 @@ def explain(
             problems.append(f"{key} is missing{where}")
             fixes.append(f"add {key}")
         elif wrong["type"] == "value_error":
-            problems.append(f"{key}{where}: {wrong['ctx']['error']}")
-            fixes.append(f"{key}: {_description(root, path)}")
+            problems.append(f"{key}{where}: {wrong['ctx']['error']}".removeprefix(": "))
+            # What belongs to no one setting is said by the problem: several contradict each other.
+            fixes.append(f"{key}: {_description(root, path)}" if key else "change one of them")
         else:
             if path[-1:] and path[-1] in TYPES and path[-1] not in known(root, path[:-1]):
                 key = _shown(wrong["loc"][:-1])

@@ -142,5 +142,5 @@ class AnswerConfig(Settings):
     @model_validator(mode="after")
     def _named(self) -> "AnswerConfig":
         if self.url is not None and self.by is None:
-            raise ValueError("url: is set, and by: does not name the model there")
+            raise ValueError("url is set, and by does not name the model there")
         return self

@@ -48,9 +48,12 @@ def fused(
         return nearness.copy()
     if config.ranking == "ranks":
         return _by_rank(words) + config.vector_weight * _by_rank(nearness)
-    one = scaled(np.append(words, [edge[0] for edge in edges]).astype(words.dtype))
-    two = scaled(np.append(nearness, [edge[1] for edge in edges]).astype(nearness.dtype))
-    return (one + config.vector_weight * two)[: len(words)]
+    if edges:
+        count = len(words)
+        words = np.append(words, [edge[0] for edge in edges]).astype(words.dtype)
+        nearness = np.append(nearness, [edge[1] for edge in edges]).astype(nearness.dtype)
+        return fused(words, nearness, config)[:count]
+    return scaled(words) + config.vector_weight * scaled(nearness)
 
 
 def _by_rank(scores: np.ndarray) -> np.ndarray:

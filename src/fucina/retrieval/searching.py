@@ -91,7 +91,7 @@ class Searcher:
         self._version = version
         self._filed, self._arrays = self._store.state()
         arrays = self._arrays
-        order = np.argsort(arrays.terms, kind="stable")
+        order = np.argsort(arrays.terms, kind="stable")  # the rows of a stem stay ascending
         self._terms, self._begin = np.unique(arrays.terms[order], return_index=True)
         self._end = np.append(self._begin[1:], len(order))
         lengths = np.bincount(arrays.rows, weights=arrays.counts, minlength=len(arrays.ids))
@@ -119,7 +119,7 @@ class Searcher:
         for stem in asked:
             if stem in ids:
                 places = self._places(ids[stem])
-                scores[self._rows[places]] += self._weights[places]
+                np.add.at(scores, self._rows[places], self._weights[places])
         return scores
 
     def _allowed(self, config: "SearchConfig") -> np.ndarray:
@@ -160,7 +160,7 @@ class Searcher:
             places = self._places(ids[stem]) if stem in ids else slice(0, 0)
             weight = rarity(places.stop - places.start, len(self._arrays.ids))
             whole += weight
-            covered += weight * np.isin(best, self._rows[places])
+            covered += weight * _among(best, self._rows[places])
         return covered / whole if whole else covered
 
     def coverage(self, question: str, texts: Sequence[str]) -> np.ndarray:
@@ -177,6 +177,19 @@ class Searcher:
         return np.array(
             [sum(weights[stem] for stem in part) / whole if whole else 0.0 for part in own]
         )
+
+
+def _among(numbers: np.ndarray, ascending: np.ndarray) -> np.ndarray:
+    """Which of a few numbers stand in many ascending ones; `numpy.isin` would sort the many anew.
+
+    Example:
+        >>> _among(np.array([7, 2, 9]), np.array([2, 4, 7])).tolist()
+        [True, True, False]
+    """
+    if not len(ascending):
+        return np.zeros(len(numbers), dtype=bool)
+    places = np.searchsorted(ascending, numbers)
+    return ascending[np.minimum(places, len(ascending) - 1)] == numbers
 
 
 def _passes(filed: Filed, config: "SearchConfig") -> bool:
