@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import termios
@@ -167,6 +168,12 @@ def test_a_pipe_ends_where_a_question_cannot_be_answered(endpoint, tmp_path):
     assert len(endpoint.requests) == 2
 
 
+def _own_terminal():
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # Where the tests run in the background, Ctrl-C is ignored, and whoever they start inherits that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="a terminal of Unix")
 @pytest.mark.parametrize("last", [b"\x04", b"\x03"])
 @pytest.mark.usefixtures("typed")
@@ -177,7 +184,7 @@ def test_a_terminal_asks_until_it_is_closed(tmp_path, last):
     with subprocess.Popen(
         [sys.executable, "-m", "fucina", "ask", "indexes/carte", "answer.sure=0"],
         stdin=other, stdout=other, stderr=other, cwd=tmp_path, start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=_own_terminal,
     ) as process:  # fmt: skip
         os.close(other)
         shown = ""

@@ -133,7 +133,7 @@ def test_of_a_conversation_its_beginning_is_shown(endpoint, folder):
               {"role": "assistant", "content": "", "tool_calls": [call]},
               {"role": "tool", "content": "sole"}, {"role": "assistant", "content": "Sole."}]  # fmt: skip
     _lines(folder / "train.jsonl", [{"messages": turns}, {"messages": silent}])
-    _write(_recipe(endpoint), folder)
+    _write(_recipe(endpoint, "synthesis.requests_at_once=1"), folder)
     sent = endpoint.requests[0]["messages"][-1]["content"]
     assert json.dumps(TRAIN[0], ensure_ascii=False) in sent
     assert TRAIN[1]["answer"] not in sent
@@ -260,7 +260,7 @@ def test_what_many_answers_of_train_have_is_no_fault(endpoint, folder):
 def test_accepted_pairs_become_messages_where_train_is(endpoint, folder):
     _lines(folder / "train.jsonl", [_spoken(row) for row in TRAIN])
     prompts = [{**PROMPTS[0], "given": {"system": "Sei Nerina."}, "prompt": "Per {system} {rows}"}]
-    recipe = _recipe(endpoint, prompts=prompts)
+    recipe = _recipe(endpoint, "synthesis.requests_at_once=1", prompts=prompts)
     _write(recipe, folder)
     assert "Per Sei Nerina. 5" in endpoint.requests[0]["messages"][1]["content"]
     rows = _rows(folder)
