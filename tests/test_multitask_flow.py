@@ -137,6 +137,7 @@ def test_a_diagnosis_tells_the_parts_apart(outcome):
         assert part.score.value == pytest.approx(own.scores["token_loss"].value)
 
 
+@pytest.mark.long
 def test_mended_rows_train_again_with_their_parts(outcome):
     found = diagnosing.diagnose_run(Path(outcome.folder))
     cause = next(cause for cause in found.causes if cause.changes or cause.repairs)

@@ -102,6 +102,7 @@ def test_all_weights_are_trained_kept_and_loaded(kind, layers, make_pair, spoken
     assert using.judge(_newest(spoken)).scores == outcome.model.scores
 
 
+@pytest.mark.long
 def test_it_learns_what_the_rows_say(make_pair, spoken):
     _lines(spoken / "test.jsonl", [{"messages": _turns(*pair)} for pair in PAIRS[1::6]])
     recipe = _recipe(
@@ -125,7 +126,7 @@ def test_equal_seeds_write_equal_files(make_pair, spoken):
     assert np.array_equal(tables[0].losses, tables[1].losses)
 
 
-@pytest.mark.parametrize("layers", ["2", "all"])
+@pytest.mark.parametrize("layers", ["2", pytest.param("all", marks=pytest.mark.long)])
 def test_a_killed_writer_resumes_to_bitwise_the_same_weights(layers, make_pair, spoken):
     base = make_pair("bart")
     more = ["folds.count=2", "training.epochs=15", "stopping.patience=50", "adapter.dropout=0.1",

@@ -120,6 +120,7 @@ def test_a_path_that_was_whole_stays_so(job, tmp_path):
     assert _lead(_moved(job) / "deep" / "new.jsonl") == {str(whole)}
 
 
+@pytest.mark.long
 def test_a_mended_run_finds_its_databases_again(make_decoder, tmp_path):
     sample = tasks.folder("text_to_sql")
     recipe, _ = load(

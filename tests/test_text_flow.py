@@ -481,7 +481,8 @@ def test_an_answer_that_is_too_long_is_refused_by_the_name_of_its_row(side, make
         flow.train(recipe, spoken)
 
 
-@pytest.mark.parametrize("kind", ["llama", "gpt2"])  # turned positions, and a table of them
+# Turned positions, and a table of them.
+@pytest.mark.parametrize("kind", [pytest.param("llama", marks=pytest.mark.long), "gpt2"])
 def test_writing_ends_where_the_base_has_no_positions_left(
     kind, make_decoder, load_decoder, spoken
 ):

@@ -57,6 +57,7 @@ def test_held_out_rows_get_while_training_what_the_saved_members_say(
     assert rows["members"][0]["score"] == pytest.approx(best)
 
 
+@pytest.mark.long
 def test_all_verbs_of_labels_work_on_names(make_decoder, labelled):
     case = {"text": "schermo rotto quando", "label": "guasto"}
     (labelled / "must.jsonl").write_text(json.dumps(case), "utf-8")
@@ -103,6 +104,7 @@ def test_a_run_of_names_is_planned(make_decoder, labelled):
     assert states[1] > states[0] > 3  # tokens of the tree of names, and the last of the prompt
 
 
+@pytest.mark.long
 def test_a_network_that_cannot_weigh_together_gives_the_same_run(
     make_decoder, labelled, monkeypatch
 ):

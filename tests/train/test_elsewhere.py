@@ -140,6 +140,7 @@ def test_it_learns_what_fucinas_own_loop_learns_and_is_judged_as_any_run(job, en
     assert using.predict(Path(outside.folder), ["Com'è il mare?"]).answers
 
 
+@pytest.mark.long
 def test_folds_are_taught_one_after_the_other_and_stopping_is_ours(job, environment):
     recipe, root = job(
         "engine.backend=unsloth", f"engine.python={environment()}", "training.precision=auto",
