@@ -20,6 +20,7 @@ from fucina.records.judgment import (
     Outcome,
 )
 from fucina.records.progress import Progress, silent
+from fucina.records.proof import Check, Proof
 from fucina.records.rows import (
     Answer,
     Dataset,
@@ -41,6 +42,7 @@ __all__ = [
     "Case",
     "Cause",
     "Change",
+    "Check",
     "Chunk",
     "Comparison",
     "Component",
@@ -64,6 +66,7 @@ __all__ = [
     "Outcome",
     "Predictions",
     "Progress",
+    "Proof",
     "Ratio",
     "Repair",
     "Role",

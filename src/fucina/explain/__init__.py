@@ -1,0 +1,1 @@
+"""Stage 6: which words decided an answer."""
