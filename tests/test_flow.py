@@ -328,14 +328,14 @@ def test_a_rule_file_is_judged_beside_the_model(make_base, labelled):
 
 
 @pytest.mark.parametrize(("content", "message"), [
-    ("rules: [1, 2]", "rule 1: 1 is not known there"),
-    ("rules: [{label: ordine, keyword: x}]", "'keyword' is not known"),
+    ("rules: [1, 2]", "rules.1 (line 1) is a section, not 1"),
+    ("rules: [{label: ordine, keyword: x}]", "unknown setting rules.1.keyword (line 1)"),
     ("rules: [{label: ordini, keywords: [x]}]", "no label 'ordini'"),
     ("rules: [{label: ordine}]", "neither keywords nor pattern"),
-    ("rules: [{label: ordine, pattern: '(x'}]\ndefault: guasto", "rule 1: missing"),
-    ("rules: [{label: ordine, keywords: x}]", "default: no label"),
+    ("rules: [{label: ordine, pattern: '(x'}]\ndefault: guasto", "is no regular expression: missing"),
+    ("rules: [{label: ordine, keywords: x}]", "has no default:"),
     ("- x", "no list rules:"),
-    ("rules: [", "cannot be read"),
+    ("rules: [", "line 1 is not YAML"),
 ])  # fmt: skip
 def test_a_broken_rule_file_stops_the_run_before_it_begins(content, message, make_base, labelled):
     (labelled / "rules.yaml").write_text(content, encoding="utf-8")

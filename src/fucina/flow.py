@@ -20,6 +20,7 @@ from fucina.records import (
     Split,
     silent,
 )
+from fucina.rules import load_rules
 from fucina.tasks.settings import learnt_as
 
 if TYPE_CHECKING:
@@ -161,6 +162,8 @@ def forge(
             persona.keep(recipe, root, folder)
         if grammar_file(recipe) is not None:
             run.keep_grammar(folder, root / recipe.chat.constrain)
+        if demands.rules is not None:
+            run.keep_rules(folder, root / str(recipe.evaluation.rules))
         journal.lap("loading")
         if demands.held is not None:
             _tell_misfits(demands.held, split, journal)
@@ -210,7 +213,7 @@ def _demands(
             recipe, root / recipe.chat.constrain, base.template, lambda: split.development.examples
         )
         return Demands(cases=cases, keys=keys, held=held)
-    rules = evaluate.load_rules(root / written, split.labels) if written else None
+    rules = load_rules(root / written, split.labels, always=True) if written else None
     return Demands(rules, cases)
 
 

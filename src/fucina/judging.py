@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
     from fucina.config import Recipe
     from fucina.demanded import Demanded
-    from fucina.evaluate.rules import Rules
     from fucina.journal import Journal
     from fucina.models.base import Base
     from fucina.models.constrain import Held
     from fucina.models.writer import Writer
+    from fucina.rules import Rules
 
 __all__ = ["Demands", "judge_run", "judge_written"]
 

@@ -37,6 +37,7 @@ from fucina.config.prepare import (
 )
 from fucina.config.recipe import Recipe
 from fucina.config.retrieval import AnswerConfig, IndexConfig, SearchConfig
+from fucina.config.rules import AnswerRuleConfig, RulesConfig
 from fucina.config.settings import Settings, section
 from fucina.config.tasks import task_sections
 from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, TrainingConfig
@@ -54,6 +55,7 @@ __all__ = [
     "AdapterConfig",
     "AdviseConfig",
     "AnswerConfig",
+    "AnswerRuleConfig",
     "AugmentConfig",
     "ChatConfig",
     "ComponentConfig",
@@ -74,6 +76,7 @@ __all__ = [
     "PromptConfig",
     "Recipe",
     "RuleConfig",
+    "RulesConfig",
     "SearchConfig",
     "Settings",
     "StoppingConfig",

@@ -17,7 +17,6 @@ from fucina.evaluate.parts import baselines_of_parts, outside, without_parts
 from fucina.evaluate.persona import Persona, idle, lines_of, persona_sentences
 from fucina.evaluate.report import report
 from fucina.evaluate.report_costs import tokens_told
-from fucina.evaluate.rules import load_rules
 from fucina.evaluate.span_trust import calibrate_spans
 from fucina.evaluate.spans import compare_spans, judge_spans, measure_spans, span_outcome
 from fucina.evaluate.summary import as_csv, missed_goals, verdict
@@ -57,7 +56,6 @@ __all__ = [
     "learning_curve",
     "lines_of",
     "listen",
-    "load_rules",
     "marked",
     "measure",
     "measure_spans",

@@ -12,7 +12,6 @@ from fucina.evaluate.compare import compare
 from fucina.evaluate.hardest import text_errors
 from fucina.evaluate.judge import codes, judge
 from fucina.evaluate.measure import measure
-from fucina.evaluate.rules import Rules
 from fucina.evaluate.span_trust import whether_right
 from fucina.evaluate.spans import span_errors
 from fucina.evaluate.summary import verdict
@@ -36,6 +35,7 @@ from fucina.records import (
     Texts,
     silent,
 )
+from fucina.rules import Rules
 from fucina.tasks.settings import baselines as chosen_baselines
 
 if TYPE_CHECKING:

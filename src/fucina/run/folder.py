@@ -24,11 +24,13 @@ __all__ = [
     "find",
     "grammar_of",
     "keep_grammar",
+    "keep_rules",
     "keep_template",
     "latest",
     "latest_out_of_fold",
     "read_recipe",
     "reopen",
+    "rules_of",
     "template_of",
 ]
 
@@ -143,6 +145,16 @@ def template_of(folder: Path) -> Path:
 def keep_grammar(folder: Path, path: Path) -> None:
     """Keep the grammar file that answers of a run are held to."""
     write_text(folder / f"{GRAMMAR}{path.suffix}", path.read_text(encoding="utf-8"))
+
+
+def keep_rules(folder: Path, path: Path) -> None:
+    """Keep the rules that a run is judged beside, which answer where its model does not."""
+    write_text(rules_of(folder), path.read_text(encoding="utf-8"))
+
+
+def rules_of(folder: Path) -> Path:
+    """Where a run keeps the rules that it was judged beside, if it was."""
+    return folder / "rules.yaml"
 
 
 def grammar_of(folder: Path, name: str) -> Path:
