@@ -165,9 +165,18 @@ class Held:
         self._ready = lru_cache(maxsize=READY)(self._matcher_of)
         self._tokenizer = _follow(template.tokenizer, template.end_id)
 
-    def begin(self, rows: Sequence[Example]) -> Choose:
-        """What chooses the tokens of the answers to some rows, called once for each token."""
-        matchers = [self._matcher(grammar) for grammar in self._grammars(rows)]
+    def begin(self, rows: Sequence[Example], pick: Choose = likeliest) -> Choose:
+        """What chooses the tokens of the answers to some rows, called once for each token.
+
+        Args:
+            rows: The rows.
+            pick: Chooses among the tokens that may follow; the odds of others are below 0.
+        """
+        return self.keep(self._grammars(rows), pick)
+
+    def keep(self, grammars: Sequence[Grammar], pick: Choose = likeliest) -> Choose:
+        """The same for answers whose grammars are given."""
+        matchers = [self._matcher(grammar) for grammar in grammars]
         over = np.zeros(len(matchers), dtype=bool)
 
         def choose(odds: Tensor) -> Tensor:
@@ -176,7 +185,7 @@ class Held:
                 allowed[row] = _allowed(matcher, odds.shape[1]) if not over[row] else False
                 allowed[row, self._end] |= over[row]
             masked = odds.masked_fill(~torch.from_numpy(allowed).to(odds.device), -1.0)
-            tokens = likeliest(masked)
+            tokens = pick(masked)
             for row in np.flatnonzero(~over):
                 if not matchers[row].consume_token(int(tokens[row])):
                     raise _stuck(matchers[row])

@@ -1,13 +1,15 @@
 """Trained members that write together: the most probable token under the mean of their odds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from fucina.models.chorus import Chorus
 from fucina.models.constrain import Choose, Held, likeliest
 from fucina.models.conversations import common_beginning, refuse_lost
 from fucina.models.manner import Manner
@@ -125,6 +127,27 @@ class Writer:
             sums[rows] = found
         return sums, written.weights
 
+    def asked(self, example: Example) -> np.ndarray:
+        """The tokens that are read to answer a row, cut as in training."""
+        return self.manner.asked(example, self._with_room())
+
+    def steps(self, prompt: np.ndarray, choose: Choose) -> Iterator[tuple[int, Tensor]]:
+        """Write one answer: each token, its end too, with the odds that it was chosen from.
+
+        Args:
+            prompt: What is read, as `asked` gives it.
+            choose: Chooses tokens; see `models.constrain` and `models.sampling`.
+        """
+        chorus = self._chorus([prompt], [None] * len(self.stacks))
+        odds = chorus.first()
+        for number in range(most := min(self.max_new_tokens, chorus.room[0])):
+            forced = self._forced(number)
+            tokens = choose(odds) if forced is None else torch.full_like(odds[:, 0].long(), forced)
+            yield int(tokens[0]), odds[0]
+            if int(tokens[0]) == self.template.end_id or number + 1 == most:
+                return
+            odds = chorus.next(tokens)
+
     def _write(
         self,
         examples: Sequence[Example],
@@ -171,24 +194,27 @@ class Writer:
         self, prompts: list[np.ndarray], begun: Sequence[Prefix | None], choose: Choose
     ) -> list[list[int]]:
         """The tokens of the answers to some prompts, each up to its end token."""
-        voices = [
-            self.manner.voice(stack, prompts, prefix, self.base)
-            for stack, prefix in zip(self.stacks, begun, strict=True)
-        ]
+        chorus = self._chorus(prompts, begun)
         answers: list[list[int]] = [[] for _ in prompts]
         going = np.ones(len(prompts), dtype=bool)
-        odds = torch.cat([voice.first() for voice in voices]).mean(dim=0)
+        odds = chorus.first()
         for number in range(self.max_new_tokens):
             forced = self._forced(number)
             tokens = choose(odds) if forced is None else torch.full_like(odds[:, 0].long(), forced)
             for row in np.flatnonzero(going):
                 answers[row].append(int(tokens[row]))
-                full = len(answers[row]) == voices[0].room[row]
+                full = len(answers[row]) == chorus.room[row]
                 going[row] = answers[row][-1] != self.template.end_id and not full
             if not going.any() or number + 1 == self.max_new_tokens:
                 break
-            odds = torch.cat([voice.next(tokens) for voice in voices]).mean(dim=0)
+            odds = chorus.next(tokens)
         return answers
+
+    def _chorus(self, prompts: list[np.ndarray], begun: Sequence[Prefix | None]) -> Chorus:
+        return Chorus([
+            self.manner.voice(stack, prompts, prefix, self.base)
+            for stack, prefix in zip(self.stacks, begun, strict=True)
+        ])  # fmt: skip
 
     def _forced(self, number: int) -> int | None:
         """What an encoder-decoder writes as token `number`, whatever is likely or allowed.
