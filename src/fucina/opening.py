@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Model = Ensemble | Marker | Writer
 
-__all__ = ["OpenRuns", "answer", "chat_of", "load_as", "load_model", "open_runs"]
+__all__ = ["Bases", "OpenRuns", "answer", "chat_of", "load_as", "load_model", "open_runs"]
 
 
 def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Model"]:
@@ -38,6 +38,7 @@ def _complete(folder: Path) -> tuple[Path, "Recipe"]:
     folder = run.find(folder)
     if not (folder / "metrics.json").is_file():
         raise RunError(f"{folder} is not complete.", fix="Finish it: fucina train RECIPE --resume.")
+    run.refuse_pickle(folder)
     return folder, run.read_recipe(folder)
 
 
@@ -211,29 +212,50 @@ def open_runs(runs: Sequence[Path]) -> Iterator[OpenRuns]:
     }
     _require_one_base({name: (folder, found[folder]) for name, folder in folders.items()})
     with threads.start() as pool:
-        base, models = None, {}
+        bases, models = Bases(), {}
         for name, folder in folders.items():
             recipe = found[folder]
-            base = base or _load_base(folder, _plainly(recipe))
-            own = _as_asked(base, recipe.model)
+            own = bases.get(folder, recipe)
             models[name] = load_as(folder, recipe, threads.count(pool), base=own)
         yield OpenRuns(folders, models, pool)
 
 
-def _require_one_base(runs: "Mapping[str, tuple[Path, Recipe]]") -> None:
+class Bases:
+    """Remembers bases that are loaded: the weights of runs that can share them are there once."""
+
+    def __init__(self) -> None:
+        self._loaded: list[tuple[dict[str, object], Base]] = []
+
+    def get(self, folder: Path, recipe: "Recipe") -> "Base":
+        """The base of a run, as its recipe reads with it.
+
+        Raises:
+            ModelError: It cannot be had.
+        """
+        wanted = _needs(folder, recipe)
+        base = next((base for needs, base in self._loaded if needs == wanted), None)
+        if base is None:
+            base = _load_base(folder, _plainly(recipe))
+            self._loaded.append((wanted, base))
+        return _as_asked(base, recipe.model)
+
+
+def _needs(folder: Path, recipe: "Recipe") -> dict[str, object]:
+    """What the bases of two runs must have in common to be one."""
     from fucina.models import source
 
-    def needs(folder: Path, recipe: "Recipe") -> dict[str, object]:
-        model = recipe.model
-        return {
-            "model.base": source.locate(model.base),
-            "model.quantize": model.quantize,
-            "model.look_ahead": model.look_ahead,
-            "precision": _precision(folder),
-            "its head": "words" if learnt_as(recipe) == "text" else "classes",
-        }
+    model = recipe.model
+    return {
+        "model.base": source.locate(model.base),
+        "model.quantize": model.quantize,
+        "model.look_ahead": model.look_ahead,
+        "precision": _precision(folder),
+        "its head": "words" if learnt_as(recipe) == "text" else "classes",
+    }
 
-    (first, known), *others = ((name, needs(*pair)) for name, pair in runs.items())
+
+def _require_one_base(runs: "Mapping[str, tuple[Path, Recipe]]") -> None:
+    (first, known), *others = ((name, _needs(*pair)) for name, pair in runs.items())
     for name, own in others:
         differ = [f"{key} is {known[key]} and {own[key]}" for key in own if own[key] != known[key]]
         if differ:

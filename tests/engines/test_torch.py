@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from fucina.engines import Sampling
 from fucina.engines.spelling import Spelling
@@ -126,6 +127,26 @@ def test_a_text_is_gone_on_with_as_it_stands(talker):
     assert _said(pieces)
     with pytest.raises(DataError, match="tokens; the model reads"):
         list(engine.complete("mare " * 3000, Sampling()))
+
+
+def test_a_question_that_is_too_long_is_cut_or_refused(talker):
+    engine = talker("gpt2")
+    row = Example("mare " * 400, "")
+    assert list(engine.talk(row, Sampling()))[-1].cut
+    assert not list(engine.talk(ROWS[0], Sampling()))[-1].cut
+    with pytest.raises(DataError, match="can be read"):
+        list(engine.talk(row, Sampling(whole=True)))
+
+
+def test_odds_that_are_no_numbers_choose_nothing(talker):
+    engine = talker("llama")
+    with torch.no_grad():
+        engine.model.stacks[0].replicas[0].network.get_submodule("model.norm").weight.fill_(
+            float("nan")
+        )
+    for sampling in (Sampling(), Sampling(temperature=1.0)):
+        with pytest.raises(FloatingPointError):
+            list(engine.talk(ROWS[0], sampling))
 
 
 def test_signs_of_turns_in_a_text_are_refused(talker):

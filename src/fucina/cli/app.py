@@ -22,6 +22,7 @@ from fucina.cli import (
     pretrain,
     report,
     schema,
+    serve,
     synthesize,
     train,
 )
@@ -68,6 +69,7 @@ for verb in (
     index,
     ask,
     advise,
+    serve,
     pretrain,
     clean,
     schema,

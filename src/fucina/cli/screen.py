@@ -26,6 +26,7 @@ __all__ = [
     "fold_table",
     "held_table",
     "interval",
+    "messages",
     "per_label_table",
     "print_json",
     "reporting",

@@ -38,6 +38,7 @@ from fucina.config.prepare import (
 from fucina.config.recipe import Recipe
 from fucina.config.retrieval import AnswerConfig, IndexConfig, SearchConfig
 from fucina.config.rules import AnswerRuleConfig, RulesConfig
+from fucina.config.serve import RouteConfig, ServeConfig
 from fucina.config.settings import Settings, section
 from fucina.config.tasks import task_sections
 from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, TrainingConfig
@@ -75,9 +76,11 @@ __all__ = [
     "PhaseConfig",
     "PromptConfig",
     "Recipe",
+    "RouteConfig",
     "RuleConfig",
     "RulesConfig",
     "SearchConfig",
+    "ServeConfig",
     "Settings",
     "StoppingConfig",
     "SynthesisConfig",

@@ -52,6 +52,7 @@ class Sampling:
         logprobs: Say how likely each token was.
         top_logprobs: And those of so many others, 0 to 20.
         grammar: What the answer is held to; None for nothing.
+        whole: Refuse a question that is too long, with a DataError, where else it is cut.
     """
 
     max_tokens: int | None = None
@@ -62,6 +63,7 @@ class Sampling:
     logprobs: bool = False
     top_logprobs: int = 0
     grammar: Grammar | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Piece:
         end: Empty while more comes; `stop` where the model or a stop ended it, `length` where it
             was cut.
         read: Tokens of the prompt; told with the last piece.
+        cut: The prompt was too long to be read whole; told with the last piece.
     """
 
     text: str
@@ -85,6 +88,7 @@ class Piece:
     top: tuple[Mapping[str, float], ...] = ()
     end: Literal["", "stop", "length"] = ""
     read: int = 0
+    cut: bool = False
 
 
 class Talker(Protocol):

@@ -101,9 +101,22 @@ class TorchTalker:
         return self.model.asked(self._guarded(example)).tolist()
 
     def talk(self, example: Example, sampling: Sampling) -> Iterator[Piece]:
-        """Answer the last turn of a conversation."""
+        """Answer the last turn of a conversation.
+
+        Raises:
+            DataError: It is too long, or has signs that only the template may write.
+        """
         row = self._guarded(example)
-        return self._pieces(self.model.asked(row), sampling, [row], strip=True)
+        read, whole = self.model.asked(row), len(self.model.template.asked(row))
+        cut = len(read) < whole
+        if cut and sampling.whole:
+            raise DataError(
+                f"the question has {whole} tokens with what was said before; {len(read)} can be "
+                "read.",
+                fix="Leave out the oldest turns, or ask shorter.",
+            )
+        for piece in self._pieces(read, sampling, [row], strip=True):
+            yield replace(piece, cut=cut) if piece.end else piece
 
     def complete(self, prompt: str, sampling: Sampling) -> Iterator[Piece]:
         """Go on with a text as it stands.
@@ -148,7 +161,7 @@ class TorchTalker:
             lambda ids: tokenizer.decode(ids, skip_special_tokens=True), sampling.stop, strip=strip
         )
         ended, read = False, len(prompt)
-        for token, odds in model.steps(prompt, self._choose(sampling, rows)):
+        for token, odds in model.steps(prompt, _sound(self._choose(sampling, rows))):
             ended = token == model.template.end_id
             if ended:
                 break
@@ -182,6 +195,17 @@ class TorchTalker:
         best = torch.topk(odds, sampling.top_logprobs) if sampling.top_logprobs else None
         others = zip(best.indices.tolist(), best.values.tolist(), strict=True) if best else ()
         return (own,), ({tokenizer.decode([one]): _log(value) for one, value in others},)
+
+
+def _sound(choose: "Choose") -> "Choose":
+    """The same, unless odds are no numbers, of which one would be chosen as if it were likely."""
+
+    def choose_sound(odds: "Tensor") -> "Tensor":
+        if not torch.isfinite(odds).all():
+            raise FloatingPointError("odds that are no numbers")
+        return choose(odds)
+
+    return choose_sound
 
 
 def _log(odds: float) -> float:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "begin",
     "find",
+    "find_complete",
     "grammar_of",
     "keep_grammar",
     "keep_rules",
@@ -29,12 +30,14 @@ __all__ = [
     "latest",
     "latest_out_of_fold",
     "read_recipe",
+    "refuse_pickle",
     "reopen",
     "rules_of",
     "template_of",
 ]
 
 TEMPLATE = "chat_template.jinja"
+PICKLED = {".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib"}
 GRAMMAR = "grammar"
 PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "tokenizers")
 
@@ -113,6 +116,41 @@ def find(path: Path) -> Path:
             fix=f"Give one of: {', '.join(known)}." if known else "Make one: fucina train RECIPE.",
         )
     return newest
+
+
+def find_complete(path: Path) -> Path:
+    """The same for a run that is complete: of a name, the newest that is.
+
+    Raises:
+        RunError: There is none, or the run that is named is not complete.
+    """
+    finished = sorted(path.glob("*/metrics.json"))
+    folder = finished[-1].parent if finished else find(path)
+    if not (folder / "metrics.json").is_file():
+        raise RunError(f"{folder} is not complete.", fix="Finish it: fucina train RECIPE --resume.")
+    return folder
+
+
+def refuse_pickle(folder: Path) -> None:
+    """Refuse a folder with a file of Python's pickle, which runs code where it is read.
+
+    Nothing of this program reads such a file; but whoever put it there meant it to be read.
+
+    Raises:
+        RunError: There is one.
+    """
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and (path.suffix.lower() in PICKLED or _is_pickle(path)):
+            raise RunError(
+                f"{path} is a pickle, which can run code.",
+                fix="Delete it: a run needs safetensors, Parquet and JSON alone.",
+            )
+
+
+def _is_pickle(path: Path) -> bool:
+    with path.open("rb") as file:
+        begins = file.read(2)
+    return begins[:1] == b"\x80" and begins[1:] in {b"\x02", b"\x03", b"\x04", b"\x05"}
 
 
 def keep_template(folder: Path, source: str) -> None:

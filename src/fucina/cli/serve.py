@@ -1,0 +1,114 @@
+"""fucina serve RUN…: trained models behind HTTP, with rules in their place."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from fucina.config import RouteConfig, ServeConfig
+
+__all__ = ["command"]
+
+
+def command(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN... [KEY=VALUE]...",
+            help="Run folders, or folders of a recipe's name, of which the newest run is served; "
+            "and settings: port=…, keys=…, route.rules=…, route.url=… and others.",
+        ),
+    ] = None,
+    new_key: Annotated[
+        str | None,
+        typer.Option(help="Make a key of this name, print its line for keys=FILE, and stop."),
+    ] = None,
+) -> None:
+    """Serve trained models: their tasks, and OpenAI's interface."""
+    if new_key is not None:
+        _make_key(new_key)
+        return
+    import os
+
+    from fucina.cli.screen import messages
+    from fucina.errors import RunError
+    from fucina.serving import Places, open_service
+
+    words = [word for word in runs or [] if "=" in word and not Path(word).exists()]
+    folders = [Path(word) for word in runs or [] if word not in words]
+    if not folders:
+        raise RunError("no run to serve.", fix="Give a run folder: fucina serve runs/NAME.")
+    config, route = _settings(words)
+    with open_service(
+        Places(folders), config, route, keys=os.environ, say=lambda text: messages.print(text)
+    ) as app:
+        _run(app, config)
+
+
+def _make_key(name: str) -> None:
+    """The line goes to standard output, to be added to a file; the key to people's eyes alone."""
+    from fucina.serve.keys import new_key
+
+    key, line = new_key(name)
+    typer.echo(line)
+    typer.echo(f"The key, shown this once: {key}", err=True)
+
+
+def _settings(words: list[str]) -> "tuple[ServeConfig, RouteConfig]":
+    from fucina.config import RouteConfig, ServeConfig
+    from fucina.settings_file import of_words
+
+    route = [word.removeprefix("route.") for word in words if word.startswith("route.")]
+    own = [word for word in words if not word.startswith("route.")]
+    return of_words(ServeConfig, own, "serve"), of_words(RouteConfig, route, "route")
+
+
+def _run(app: "FastAPI", config: "ServeConfig") -> None:
+    """Listen until the program is told to stop; what was accepted is answered first.
+
+    Raises:
+        RunError: The address is taken, or not this machine's.
+    """
+    import socket
+
+    import uvicorn
+
+    from fucina.cli.screen import messages
+    from fucina.errors import RunError
+
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    try:
+        listening = socket.create_server((config.host, config.port), family=family, backlog=2048)
+    except OSError as error:
+        raise RunError(
+            f"{config.host}, port {config.port}: {error.strerror or error}.",
+            fix="Set another: port=0 takes a free one.",
+        ) from error
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    names = ", ".join(s.served.name for s in app.state.hall.catalog.stations)
+    messages.print(f"{names} at http://{host}:{listening.getsockname()[1]} (/docs tells how)",
+                   markup=False, soft_wrap=True)  # fmt: skip
+    _log_to_stderr()
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app, log_config=None, access_log=False, server_header=False, timeout_keep_alive=30,
+            timeout_graceful_shutdown=round(config.drain_s),
+        )
+    )  # fmt: skip
+    server.run(sockets=[listening])
+
+
+def _log_to_stderr() -> None:
+    """One line of JSON a request; of the web server only what goes wrong."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log = logging.getLogger("fucina.serve")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
