@@ -38,7 +38,6 @@ def _complete(folder: Path) -> tuple[Path, "Recipe"]:
     folder = run.find(folder)
     if not (folder / "metrics.json").is_file():
         raise RunError(f"{folder} is not complete.", fix="Finish it: fucina train RECIPE --resume.")
-    run.refuse_pickle(folder)
     return folder, run.read_recipe(folder)
 
 
@@ -60,11 +59,12 @@ def load_as(
         as_in: A run whose template a model that writes uses; None for its own.
 
     Raises:
-        RunError: A file is broken, or the base is not the one it was trained on.
+        RunError: A file is broken or a pickle, or the base is not the one it was trained on.
     """
     from fucina.models import saved
     from fucina.tasks.grammars import open_grammars
 
+    run.refuse_pickle(folder)
     form, base = learnt_as(recipe), base or _load_base(folder, recipe)
     if form == "text":
         from fucina.models.base import with_template

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fucina import asking, run, tasks
+from fucina.engines import Sampling
 from fucina.errors import DataError, FucinaError, MissingExtraError, RunError
 from fucina.fallback import open_elsewhere
 from fucina.opening import Bases, load_as
@@ -155,6 +156,7 @@ class _Opener:
         recipe = run.read_recipe(folder)
         base = self._bases.get(folder, recipe)
         model = load_as(folder, recipe, threads.count(self._pool), base=base)
+        engine = _engine(model, self._pool)
         task = tasks.of(recipe)
         labels = tuple(run.read_json(folder / "data.json")["labels"])
         written = Path(self._route.rules) if self._route.rules else run.rules_of(folder)
@@ -162,12 +164,13 @@ class _Opener:
         if self._route.rules or written.is_file():
             rules = load_rules(written, labels or None)
         served = Served(
-            name, task.answer, _engine(model, self._pool), _trained(folder),
+            name, task.answer, engine, _trained(folder),
             {"task": recipe.task, "base": recipe.model.base, "run": folder.name},
             row=_rows(folder, recipe),
             rules=rules,
             elsewhere=open_elsewhere(self._route, task.answer, labels, self._keys),
         )  # fmt: skip
+        _warm(engine)
         if task.answer == "text":
             return served
         return _with_vectors(served, model, self._pool, self._route.threshold)
@@ -181,6 +184,19 @@ def _engine(model: "Model", pool: ThreadPoolExecutor) -> Any:
     if isinstance(model, Ensemble):
         return TorchLabeller(model, pool)
     return TorchMarks(model, pool) if isinstance(model, Marker) else TorchTalker(model)
+
+
+def _warm(engine: Any) -> None:
+    """Let a model answer once: the first answer of a process takes a hundred times as long."""
+    from fucina.engines.torch import TorchLabeller, TorchMarks
+
+    if isinstance(engine, TorchLabeller):
+        engine.label(["…"])
+    elif isinstance(engine, TorchMarks):
+        engine.mark(["…"])
+    else:
+        for _ in engine.complete("…", Sampling(max_tokens=2)):
+            pass
 
 
 def _with_vectors(

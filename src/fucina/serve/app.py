@@ -174,8 +174,8 @@ def _wrong_form(error: RequestValidationError) -> Problem:
     if not places:
         fix = "Send a JSON object, with Content-Type: application/json."
         return Problem(400, f"{message}.", fix)
-    said = f"{name}: {message}." if name else f"{message}."
-    return Problem(400, said, "See /docs for what a request may hold.", param=name or None)
+    fix = "See /docs for what a request may hold."
+    return Problem(400, f"{name}: {message}.", fix, param=name)
 
 
 async def _watch(pause_s: float, reload: Callable[[], Sequence[str]]) -> None:

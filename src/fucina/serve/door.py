@@ -79,7 +79,7 @@ class Door:
         try:
             tell(scope, key=self._require_key(scope))
             self._require_small(scope)
-            await self.app(scope, self._within(receive), sending)
+            await self.app(scope, await self._body(receive), sending)
         except Problem as problem:
             if not begun:
                 await refusal(problem)(scope, receive, sending)
@@ -123,14 +123,14 @@ class Door:
             "Send less at once, or serve with a higher max_body_kib.", code="request_too_large",
         )  # fmt: skip
 
-    def _within(self, receive: Receive) -> Receive:
-        """What receives a body that is not too large, and does not come drop by drop."""
-        size, whole, until = 0, False, time.monotonic() + BODY_S
+    async def _body(self, receive: Receive) -> Receive:
+        """Wait for the whole body, and give what hands it on.
 
-        async def receiving() -> Message:
-            nonlocal size, whole
-            if whole:
-                return await receive()
+        Raises:
+            Problem: It is too large, or comes drop by drop.
+        """
+        whole, until, more = b"", time.monotonic() + BODY_S, True
+        while more:
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, until - time.monotonic()))
             except TimeoutError as error:
@@ -138,10 +138,20 @@ class Door:
                     408, f"the request took over {BODY_S:g} s to come.", "Send it faster.",
                     code="request_timeout",
                 ) from error  # fmt: skip
-            size += len(message.get("body", b""))
-            if size > self.max_body:
+            if message["type"] == "http.disconnect":
+                return _once(message, receive)
+            whole += message.get("body", b"")
+            if len(whole) > self.max_body:
                 raise self._too_large()
-            whole = not message.get("more_body", False)
-            return message
+            more = message.get("more_body", False)
+        return _once({"type": "http.request", "body": whole, "more_body": False}, receive)
 
-        return receiving
+
+def _once(message: Message, receive: Receive) -> Receive:
+    """What gives one message first, and then what comes."""
+    first = [message]
+
+    async def receiving() -> Message:
+        return first.pop() if first else await receive()
+
+    return receiving
