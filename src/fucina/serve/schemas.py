@@ -33,7 +33,11 @@ def _worded(text: str) -> str:
 
 
 AnyText = Annotated[str, AfterValidator(_whole)]
-Text = Annotated[str, AfterValidator(_worded), Field(description="What is asked, in words.")]
+Text = Annotated[
+    str,
+    AfterValidator(_worded),
+    Field(description="What is asked, in words.", json_schema_extra={"pattern": r"\S"}),
+]
 ModelName = Annotated[
     str | None,
     AfterValidator(lambda name: None if name is None else _whole(name)),
