@@ -5,7 +5,18 @@ import sys
 from pathlib import Path
 from typing import get_args, get_origin
 
-from fucina.config import ALIASES, AnswerConfig, IndexConfig, JudgeConfig, SearchConfig, section
+from fucina.config import (
+    ALIASES,
+    AnswerConfig,
+    AnswerRuleConfig,
+    IndexConfig,
+    JudgeConfig,
+    RouteConfig,
+    RulesConfig,
+    SearchConfig,
+    ServeConfig,
+    section,
+)
 from fucina.pretrain.settings import PretrainRecipe
 from fucina.recipe import PRESETS, recipe_of
 
@@ -59,16 +70,40 @@ def documents_page() -> str:
         "What `fucina index` and `fucina ask` take as `key=value` ([how to use them](../how-to/documents.md)).",
         "This page is written by `python docs/generate.py`.",
     ]
-    for title, before, kind in (
+    sections = [
         ("fucina index", "", IndexConfig),
         ("fucina ask", "", SearchConfig),
         ("fucina ask: who answers", "answer.", AnswerConfig),
         ("fucina ask --questions: who judges", "judge.", JudgeConfig),
-    ):
-        parts += ["", f"## {title}", "", (kind.__doc__ or "").strip(), ""]
-        parts += ["| setting | default | meaning |", "| --- | --- | --- |"]
-        parts += [_row(f"{before}{key}", field) for key, field in kind.model_fields.items()]
-    return "\n".join(parts) + "\n"
+    ]
+    return "\n".join([*parts, *_tables(sections)]) + "\n"
+
+
+def serve_page() -> str:
+    """Every setting of a server, and of a file of rules."""
+    parts = [
+        "# Serving",
+        "",
+        "What `fucina serve` takes as `key=value` ([how to use it](../how-to/serve.md)).",
+        "This page is written by `python docs/generate.py`.",
+    ]
+    sections = [
+        ("fucina serve", "", ServeConfig),
+        ("fucina serve: who answers instead", "route.", RouteConfig),
+        ("A file of rules", "", RulesConfig),
+        ("One rule of it", "", AnswerRuleConfig),
+    ]
+    return "\n".join([*parts, *_tables(sections)]) + "\n"
+
+
+def _tables(sections: list[tuple[str, str, type]]) -> list[str]:
+    """A table of settings for each title, what stands before their names, and section."""
+    lines = []
+    for title, before, kind in sections:
+        lines += ["", f"## {title}", "", (kind.__doc__ or "").strip(), ""]
+        lines += ["| setting | default | meaning |", "| --- | --- | --- |"]
+        lines += [_row(f"{before}{key}", field) for key, field in kind.model_fields.items()]
+    return lines
 
 
 def _settings(root: type) -> list[str]:
@@ -152,6 +187,7 @@ def main() -> None:
     (REFERENCE / "recipe.md").write_text(recipe_page(), encoding="utf-8")
     (REFERENCE / "pretrain.md").write_text(pretrain_page(), encoding="utf-8")
     (REFERENCE / "documents.md").write_text(documents_page(), encoding="utf-8")
+    (REFERENCE / "serve.md").write_text(serve_page(), encoding="utf-8")
     (REFERENCE / "commands.md").write_text(commands_page(), encoding="utf-8")
 
 

@@ -3,13 +3,15 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fucina import asking, run, tasks
+from fucina.config import AnswerConfig, SearchConfig
+from fucina.documents import open_shelf
 from fucina.engines import Sampling
 from fucina.errors import DataError, FucinaError, MissingExtraError, RunError
 from fucina.fallback import open_elsewhere
@@ -36,10 +38,14 @@ class Places:
     Attributes:
         models: Run folders, or folders of a recipe's name, whose newest complete run is meant.
         index: Folder of an index of documents; None for none.
+        search: How they are looked through.
+        answer: Who answers out of them.
     """
 
     models: Sequence[Path]
     index: Path | None = None
+    search: SearchConfig = field(default_factory=SearchConfig)
+    answer: AnswerConfig = field(default_factory=AnswerConfig)
 
 
 @contextmanager
@@ -74,9 +80,13 @@ def open_service(
 
     _require_guarded(config)
     known = load_keys(Path(config.keys)) if config.keys else None
-    with threads.start() as pool:
+    with threads.start() as pool, ExitStack() as stack:
+        documents = None
+        if places.index is not None:
+            shelf = open_shelf(places.index, places.search, places.answer, keys)
+            documents = stack.enter_context(shelf)
         opener = _Opener(places.models, route, keys, pool, say)
-        yield create_app(opener.first(), config, keys=known, look=opener.look)
+        yield create_app(opener.first(), config, keys=known, documents=documents, look=opener.look)
 
 
 def _require_guarded(config: "ServeConfig") -> None:

@@ -76,8 +76,8 @@ def test_no_request_that_the_document_allows_or_forbids_breaks_it(runs):
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             for operation in schema.get_all_operations():
                 own = operation.ok()
-                if mode is GenerationMode.NEGATIVE and own.method.upper() == "GET":
-                    continue  # it takes any name
+                if mode is GenerationMode.NEGATIVE and "requestBody" not in own.definition.raw:
+                    continue  # nothing that could be wrong is sent
                 case = own.as_strategy(generation_mode=mode)
 
                 @given(case=case)

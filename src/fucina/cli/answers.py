@@ -1,11 +1,11 @@
 """How an answer out of documents is shown."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fucina.answering import Told
 
-__all__ = ["answer_facts", "answer_text", "show_answer"]
+__all__ = ["answer_text", "show_answer"]
 
 
 def show_answer(told: "Told") -> None:
@@ -52,47 +52,3 @@ def answer_text(told: "Told") -> str:
 
 def _listed(numbers: tuple[int, ...]) -> str:
     return ", ".join(f"[{number}]" for number in numbers)
-
-
-def answer_facts(told: "Told") -> dict[str, Any]:
-    """An answer as JSON has it."""
-    asked = told.asked
-    answer = None if asked.weak else " ".join(quote.text for quote in asked.quotes)
-    facts: dict[str, Any] = {"question": asked.question, "answer": answer}
-    facts["in_documents"] = not asked.weak
-    facts["searched"] = asked.searched
-    if told.cited is not None and told.prompt is not None and told.reply is not None:
-        facts["answer"] = told.cited.text if told.answered else None
-        facts["in_documents"] = told.answered
-        facts["citations"] = list(told.cited.numbers)
-        facts["invented_citations"] = list(told.cited.invented)
-        facts["tokens"] = {**told.prompt.tokens, "answer": told.reply.answer_tokens}
-        facts["left_out"] = told.prompt.left_out
-        facts["forgotten"] = told.prompt.forgotten
-        facts["seconds"] = round(told.reply.seconds, 3)
-    return facts | {
-        "sure": round(asked.sure, 4),
-        "quotes": [
-            {"text": q.text, "source": q.hit + 1, "place": q.place, "score": round(q.score, 4)}
-            for q in asked.quotes
-        ],
-        "sources": [
-            {
-                "number": number,
-                "file": hit.path,
-                "title": hit.title,
-                "headings": list(hit.chunk.headings),
-                "unit": hit.unit,
-                "first": hit.chunk.first,
-                "last": hit.chunk.last,
-                "date": hit.date,
-                "tags": list(hit.tags),
-                "score": round(hit.score, 4),
-                "nearness": round(hit.nearness, 4),
-                "coverage": round(hit.coverage, 4),
-                **hit.parts,
-                "text": hit.chunk.text,
-            }
-            for number, hit in enumerate(asked.hits, start=1)
-        ],
-    }

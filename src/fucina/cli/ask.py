@@ -1,18 +1,14 @@
 """fucina ask INDEX [QUESTION]: answers out of documents, with where they stand."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from fucina.answering import Told
     from fucina.config import AnswerConfig, JudgeConfig, SearchConfig
-    from fucina.library import Library
-    from fucina.records import Message
 
 __all__ = ["command"]
 
@@ -51,12 +47,12 @@ def command(
     """Answer questions out of documents, and say where the answers stand."""
     import os
 
-    from fucina.cli.answers import answer_facts, show_answer
+    from fucina.cli.answers import show_answer
     from fucina.cli.chat import answer_lines, require_words
     from fucina.cli.examined import judge_questions
     from fucina.cli.screen import print_json
+    from fucina.documents import answer_facts, open_teller, require_heard
     from fucina.errors import DataError
-    from fucina.library import open_library
 
     # Without a question the first word may be a setting.
     words = list(overrides or [])
@@ -65,10 +61,7 @@ def command(
     elif question:
         require_words(question)
     config, answer, judge = _settings(words)
-    if answer.by is None and (unheard := sorted(set(answer.model_fields_set) - {"sure"})):
-        raise DataError(
-            f"answer.{unheard[0]} is for a model, and none answers.", fix="Name it: answer.by=…"
-        )
+    require_heard(answer)
     if questions is not None:
         asked = (questions, qrels, group)
         judge_questions(index, asked, config, answer, judge, calibrate=calibrate, as_json=as_json)
@@ -78,10 +71,7 @@ def command(
             "judge., --qrels, --group and --calibrate are for a file of questions.",
             fix="Leave them out, or give --questions FILE.",
         )
-    with (
-        open_library(index, keys=os.environ, rerank=config.rerank) as library,
-        _answerer(library, config, answer) as told_of,
-    ):
+    with open_teller(index, config, answer, os.environ) as told_of:
         if not question:
             answer_lines(told_of, as_json=as_json)
         elif as_json:
@@ -107,23 +97,3 @@ def _settings(
         of_words(AnswerConfig, parts["answer."], "answer"),
         judge,
     )
-
-
-@contextmanager
-def _answerer(
-    library: "Library", config: "SearchConfig", answer: "AnswerConfig"
-) -> "Iterator[Callable[[str, Sequence[Message]], Told]]":
-    """Give a function: question, turns before it → answer."""
-    import os
-
-    from fucina.answering import Told, ask, open_answerer, tell
-
-    if answer.by is None:
-        yield lambda question, history: Told(
-            ask(library, question, config, least=answer.sure, history=history)
-        )
-        return
-    with open_answerer(answer, os.environ) as speaker:
-        yield lambda question, history: tell(
-            library, question, config, speaker, answer, history=history
-        )

@@ -27,8 +27,9 @@ def answer_lines(
     Raises:
         FucinaError: A line of a pipe could not be answered, or it had none.
     """
-    from fucina.cli.answers import answer_facts, show_answer
+    from fucina.cli.answers import show_answer
     from fucina.cli.screen import console, print_json
+    from fucina.documents import answer_facts
     from fucina.errors import FucinaError
 
     typed = sys.stdin.isatty()

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from fucina.config import RouteConfig, ServeConfig
+    from fucina.config import AnswerConfig, RouteConfig, SearchConfig, ServeConfig
 
 __all__ = ["command"]
 
@@ -23,6 +23,9 @@ def command(
             help="Run folders, or folders of a recipe's name, of which the newest run is served; "
             "and settings: port=…, keys=…, route.rules=…, route.url=… and others.",
         ),
+    ] = None,
+    index: Annotated[
+        Path | None, typer.Option(help="Folder of an index of documents, to be asked at /ask.")
     ] = None,
     new_key: Annotated[
         str | None,
@@ -41,12 +44,13 @@ def command(
 
     words = [word for word in runs or [] if "=" in word and not Path(word).exists()]
     folders = [Path(word) for word in runs or [] if word not in words]
-    if not folders:
+    if not folders and index is None:
         raise RunError("no run to serve.", fix="Give a run folder: fucina serve runs/NAME.")
-    config, route = _settings(words)
+    config, route, search, answer = _settings(words)
     with open_service(
-        Places(folders), config, route, keys=os.environ, say=lambda text: messages.print(text)
-    ) as app:
+        Places(folders, index, search, answer), config, route, keys=os.environ,
+        say=lambda text: messages.print(text, markup=False),
+    ) as app:  # fmt: skip
         _run(app, config)
 
 
@@ -59,13 +63,22 @@ def _make_key(name: str) -> None:
     typer.echo(f"The key, shown this once: {key}", err=True)
 
 
-def _settings(words: list[str]) -> "tuple[ServeConfig, RouteConfig]":
-    from fucina.config import RouteConfig, ServeConfig
+def _settings(
+    words: list[str],
+) -> "tuple[ServeConfig, RouteConfig, SearchConfig, AnswerConfig]":
+    from fucina.config import AnswerConfig, RouteConfig, SearchConfig, ServeConfig
     from fucina.settings_file import of_words
 
-    route = [word.removeprefix("route.") for word in words if word.startswith("route.")]
-    own = [word for word in words if not word.startswith("route.")]
-    return of_words(ServeConfig, own, "serve"), of_words(RouteConfig, route, "route")
+    parts: dict[str, list[str]] = {"route.": [], "search.": [], "answer.": [], "": []}
+    for word in words:
+        part = next(part for part in parts if word.startswith(part))
+        parts[part].append(word.removeprefix(part))
+    return (
+        of_words(ServeConfig, parts[""], "serve"),
+        of_words(RouteConfig, parts["route."], "route"),
+        of_words(SearchConfig, parts["search."], "search"),
+        of_words(AnswerConfig, parts["answer."], "answer"),
+    )
 
 
 def _run(app: "FastAPI", config: "ServeConfig") -> None:
@@ -90,8 +103,10 @@ def _run(app: "FastAPI", config: "ServeConfig") -> None:
             fix="Set another: port=0 takes a free one.",
         ) from error
     host = f"[{config.host}]" if ":" in config.host else config.host
-    names = ", ".join(s.served.name for s in app.state.hall.catalog.stations)
-    messages.print(f"{names} at http://{host}:{listening.getsockname()[1]} (/docs tells how)",
+    hall = app.state.hall
+    names = [station.served.name for station in hall.catalog.stations]
+    names += ["documents"] if hall.documents else []
+    messages.print(f"{', '.join(names)} at http://{host}:{listening.getsockname()[1]} (/docs tells how)",
                    markup=False, soft_wrap=True)  # fmt: skip
     _log_to_stderr()
     server = uvicorn.Server(

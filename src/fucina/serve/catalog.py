@@ -43,10 +43,11 @@ class Catalog:
             Problem: There is none of this name.
         """
         if name is None:
-            name = next(iter(self._stations))
+            name = next(iter(self._stations), "")
         if name not in self._stations:
             raise Problem(
-                404, f"no model {name[:80]!r} is served.", nearest(name[:80], self._stations),
+                404, f"no model {name[:80]!r} is served.",
+                nearest(name[:80], self._stations) if self._stations else "Start with a run.",
                 code="model_not_found", param="model",
             )  # fmt: skip
         station = self._stations[name]
