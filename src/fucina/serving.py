@@ -2,29 +2,23 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fucina import asking, run, tasks
+from fucina import run
 from fucina.config import AnswerConfig, SearchConfig
 from fucina.documents import open_shelf
-from fucina.engines import Sampling
-from fucina.errors import DataError, FucinaError, MissingExtraError, RunError
-from fucina.fallback import open_elsewhere
-from fucina.opening import Bases, load_as
-from fucina.records import Example
-from fucina.rules import load_rules
+from fucina.errors import FucinaError, MissingExtraError, RunError
+from fucina.opening import Bases
 from fucina.serve import Served
+from fucina.served import Makings, is_address, served_elsewhere, served_run
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from fucina.config import Recipe, RouteConfig, ServeConfig
-    from fucina.opening import Model
+    from fucina.config import RouteConfig, ServeConfig
     from fucina.serve.catalog import Catalog
     from fucina.serve.counting import Counts
 
@@ -36,13 +30,14 @@ class Places:
     """What is to be served.
 
     Attributes:
-        models: Run folders, or folders of a recipe's name, whose newest complete run is meant.
+        models: Run folders, or folders of a recipe's name, whose newest complete run is meant; or
+            a model of another server, as ADDRESS#NAME.
         index: Folder of an index of documents; None for none.
         search: How they are looked through.
         answer: Who answers out of them.
     """
 
-    models: Sequence[Path]
+    models: Sequence[str]
     index: Path | None = None
     search: SearchConfig = field(default_factory=SearchConfig)
     answer: AnswerConfig = field(default_factory=AnswerConfig)
@@ -85,7 +80,7 @@ def open_service(
         if places.index is not None:
             shelf = open_shelf(places.index, places.search, places.answer, keys)
             documents = stack.enter_context(shelf)
-        opener = _Opener(places.models, route, keys, pool, say)
+        opener = _Opener(places.models, Makings(route, keys, pool, Bases()), say)
         yield create_app(opener.first(), config, keys=known, documents=documents, look=opener.look)
 
 
@@ -106,21 +101,15 @@ def _require_guarded(config: "ServeConfig") -> None:
 
 
 class _Opener:
-    """Remembers what is served, where it was found, and the bases that are loaded."""
+    """Remembers what is served, and where it was found."""
 
-    def __init__(
-        self,
-        given: Sequence[Path],
-        route: "RouteConfig",
-        keys: Mapping[str, str],
-        pool: ThreadPoolExecutor,
-        say: Callable[[str], None],
-    ) -> None:
-        self._route, self._keys, self._pool, self._say = route, keys, pool, say
-        self._bases, self._looking = Bases(), threading.Lock()
-        found = {run.find_complete(path): path for path in dict.fromkeys(given)}
+    def __init__(self, given: Sequence[str], makings: Makings, say: Callable[[str], None]) -> None:
+        self._makings, self._say, self._looking = makings, say, threading.Lock()
+        self._addresses = [one for one in dict.fromkeys(given) if is_address(one)]
+        paths = [Path(one) for one in given if not is_address(one)]
+        found = {run.find_complete(path): path for path in dict.fromkeys(paths)}
         names = [run.read_recipe(folder).name for folder in found]
-        # Those that are called alike are told apart by the folder that they were asked for by.
+        # Those that are called alike are told apart by their folders.
         self._given = {
             name if names.count(name) == 1 else f"{name}/{folder.name}": path
             for name, (folder, path) in zip(names, found.items(), strict=True)
@@ -132,10 +121,9 @@ class _Opener:
         """All models, as they are now."""
         served = []
         for name, path in self._given.items():
-            folder = run.find_complete(path)
-            served.append(self._open(name, folder))
-            self._opened[name] = folder
-        return served
+            self._opened[name] = run.find_complete(path)
+            served.append(served_run(name, self._opened[name], self._makings))
+        return served + [served_elsewhere(one, self._makings) for one in self._addresses]
 
     def look(self, catalog: "Catalog", counts: "Counts") -> list[str]:
         """Take up newer runs; one that cannot be used changes nothing, and is told once."""
@@ -147,7 +135,7 @@ class _Opener:
                     folder = run.find_complete(path)
                     if folder == self._opened[name] or folder in self._refused:
                         continue
-                    served = self._open(name, folder)
+                    served = served_run(name, folder, self._makings)
                 except FucinaError as error:
                     self._refused.add(folder)
                     counts.reloaded(name, "refused")
@@ -159,89 +147,3 @@ class _Opener:
                 self._say(f"{name} is {folder} now")
                 taken.append(name)
         return taken
-
-    def _open(self, name: str, folder: Path) -> Served:
-        from fucina.models import threads
-
-        recipe = run.read_recipe(folder)
-        base = self._bases.get(folder, recipe)
-        model = load_as(folder, recipe, threads.count(self._pool), base=base)
-        engine = _engine(model, self._pool)
-        task = tasks.of(recipe)
-        labels = tuple(run.read_json(folder / "data.json")["labels"])
-        written = Path(self._route.rules) if self._route.rules else run.rules_of(folder)
-        rules = None
-        if self._route.rules or written.is_file():
-            rules = load_rules(written, labels or None)
-        served = Served(
-            name, task.answer, engine, _trained(folder),
-            {"task": recipe.task, "base": recipe.model.base, "run": folder.name},
-            row=_rows(folder, recipe),
-            rules=rules,
-            elsewhere=open_elsewhere(self._route, task.answer, labels, self._keys),
-        )  # fmt: skip
-        _warm(engine)
-        if task.answer == "text":
-            return served
-        return _with_vectors(served, model, self._pool, self._route.threshold)
-
-
-def _engine(model: "Model", pool: ThreadPoolExecutor) -> Any:
-    from fucina.engines.torch import TorchLabeller, TorchMarks, TorchTalker
-    from fucina.models.ensemble import Ensemble
-    from fucina.models.marker import Marker
-
-    if isinstance(model, Ensemble):
-        return TorchLabeller(model, pool)
-    return TorchMarks(model, pool) if isinstance(model, Marker) else TorchTalker(model)
-
-
-def _warm(engine: Any) -> None:
-    """Let a model answer once: the first answer of a process takes a hundred times as long."""
-    from fucina.engines.torch import TorchLabeller, TorchMarks
-
-    if isinstance(engine, TorchLabeller):
-        engine.label(["…"])
-    elif isinstance(engine, TorchMarks):
-        engine.mark(["…"])
-    else:
-        for _ in engine.complete("…", Sampling(max_tokens=2)):
-            pass
-
-
-def _with_vectors(
-    served: Served, model: "Model", pool: ThreadPoolExecutor, threshold: float | None
-) -> Served:
-    from fucina.engines.torch import embed
-    from fucina.models.ensemble import Ensemble
-
-    learnt = model.threshold if isinstance(model, Ensemble) else 0.0
-    return replace(
-        served,
-        threshold=learnt if threshold is None else threshold,
-        embed=lambda texts: embed(model.base, pool, texts),
-    )
-
-
-def _trained(folder: Path) -> int:
-    """When a run began, by its folder's name; 0 where that tells nothing."""
-    try:
-        return int(datetime.strptime(folder.name[:15], "%Y%m%d-%H%M%S").astimezone(UTC).timestamp())
-    except ValueError:
-        return 0
-
-
-def _rows(folder: Path, recipe: "Recipe") -> Callable[[str, Mapping[str, str]], Example]:
-    """A text and further fields to a row; a request may name no file of this machine."""
-    closed = tasks.of(recipe).paths.finders
-
-    def row(text: str, fields: Mapping[str, str]) -> Example:
-        for name in fields:
-            if name in closed:
-                raise DataError(
-                    f"{name} is a file, which no request may name.",
-                    fix="Send its content in another field, or leave it out.",
-                )
-        return asking.questions(folder, [text], fields)[0]
-
-    return row

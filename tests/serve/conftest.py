@@ -104,7 +104,11 @@ def served(folders, *, keys=None, env=None, route=None, **config):
     chosen = ServeConfig(keys=keys, **{"reload_s": 0, **config})
     with (
         open_service(
-            Places(folders), chosen, RouteConfig(**(route or {})), keys=env or {}, say=said.append
+            Places([str(folder) for folder in folders]),
+            chosen,
+            RouteConfig(**(route or {})),
+            keys=env or {},
+            say=said.append,
         ) as app,
         listening(app) as url,
     ):

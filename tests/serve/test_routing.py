@@ -276,3 +276,28 @@ def test_the_rules_that_answer_are_those_that_were_the_baseline(runs):
     assert kept == RULES
     judged = run.read_json(runs["kind"] / "metrics.json")["baselines"]
     assert "rules" in [baseline["name"] for baseline in judged]
+
+
+def test_a_model_of_another_server_is_served_with_rules_in_its_place(endpoint, tmp_path, web):
+    written = tmp_path / "rules.yaml"
+    written.write_text("rules: [{keywords: Ada, reply: Sta di sopra.}]\n")
+    stream = 'data: {"choices": [{"delta": {"content": "Così."}, "finish_reason": "stop"}]}\n\n'
+    endpoint.script = [(200, {"Content-Type": "text/event-stream"}, stream), (500, {}, {})]
+    with served([f"{endpoint.url}#grande"], route={"rules": str(written)}) as (url, _):
+        body = {"model": "grande", "messages": [{"role": "user", "content": "Dove sta Ada?"}]}
+        first, second = (web(f"{url}/v1/chat/completions", body).json() for _ in range(2))
+    assert first["choices"][0]["message"]["content"] == "Così."
+    assert first["fucina"]["route"] == "model"
+    assert second["choices"][0]["message"]["content"] == "Sta di sopra."
+    assert (second["fucina"]["route"], second["fucina"]["reason"]) == ("rules", "error")
+
+
+@pytest.mark.parametrize(("given", "message"), [
+    ("http://127.0.0.1:9/v1", "which model of"), ("http:///v1#x", "no address"),
+    ("https://example.org/v1#x", "no key"),
+])  # fmt: skip
+def test_an_address_that_is_none_is_refused(given, message):
+    from fucina.errors import RecipeError
+
+    with pytest.raises(RecipeError, match=message), served([given]):
+        pass

@@ -1,6 +1,7 @@
 """fucina serve RUN…: trained models behind HTTP, with rules in their place."""
 
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+SETTING = re.compile(r"[a-z_]+(?:\.[a-z_]+)*=")
+
 
 def command(
     runs: Annotated[
@@ -21,7 +24,8 @@ def command(
         typer.Argument(
             metavar="RUN... [KEY=VALUE]...",
             help="Run folders, or folders of a recipe's name, of which the newest run is served; "
-            "and settings: port=…, keys=…, route.rules=…, route.url=… and others.",
+            "models of another server as ADDRESS#NAME; and settings: port=…, keys=…, "
+            "route.rules=…, route.url=… and others.",
         ),
     ] = None,
     index: Annotated[
@@ -42,8 +46,8 @@ def command(
     from fucina.errors import RunError
     from fucina.serving import Places, open_service
 
-    words = [word for word in runs or [] if "=" in word and not Path(word).exists()]
-    folders = [Path(word) for word in runs or [] if word not in words]
+    words = [word for word in runs or [] if SETTING.match(word) and not Path(word).exists()]
+    folders = [word for word in runs or [] if word not in words]
     if not folders and index is None:
         raise RunError("no run to serve.", fix="Give a run folder: fucina serve runs/NAME.")
     config, route, search, answer = _settings(words)
@@ -106,8 +110,10 @@ def _run(app: "FastAPI", config: "ServeConfig") -> None:
     hall = app.state.hall
     names = [station.served.name for station in hall.catalog.stations]
     names += ["documents"] if hall.documents else []
-    messages.print(f"{', '.join(names)} at http://{host}:{listening.getsockname()[1]} (/docs tells how)",
-                   markup=False, soft_wrap=True)  # fmt: skip
+    address = f"http://{host}:{listening.getsockname()[1]}"
+    messages.print(
+        f"{', '.join(names)} at {address} (/docs tells how)", markup=False, soft_wrap=True
+    )
     _log_to_stderr()
     server = uvicorn.Server(
         uvicorn.Config(
