@@ -17,20 +17,18 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {  # that clients send, and that must say 
 }  # fmt: skip
 
 
-class Lenient(BaseModel):
-    """A request of which fields that change nothing are left out; those that would are refused."""
+# Fields that change nothing are left out; those that would are refused.
+LENIENT = ConfigDict(extra="ignore", allow_inf_nan=False, populate_by_name=True)
 
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, populate_by_name=True)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _neutral(cls, given: Any) -> Any:
-        if isinstance(given, dict):
-            for name, values in NEUTRAL.items():
-                value = given.get(name)
-                if value is not None and value not in values and name not in cls.model_fields:
-                    raise ValueError(f"{name} is not supported; leave it out")
-        return given
+def _neutral(given: Any) -> Any:
+    """Refuse what would change the answer and is not supported."""
+    if isinstance(given, dict):
+        for name, values in NEUTRAL.items():
+            value = given.get(name)
+            if value is not None and value not in values:
+                raise ValueError(f"{name} is not supported; leave it out")
+    return given
 
 
 class Part(BaseModel):
@@ -109,41 +107,37 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class Writing(Lenient):
-    """How an answer is written."""
-
-    model: ModelName = None
-    max_tokens: Annotated[
-        int | None, Field(ge=1, description="Of the answer; none: as the run learnt.")
-    ] = None
-    temperature: Annotated[
-        float | None, Field(ge=0, le=2, description="0, the default here: the likeliest words.")
-    ] = None
-    top_p: Annotated[float | None, Field(gt=0, le=1, description="Of the odds, to draw from.")] = (
-        None
-    )
-    seed: Annotated[int | None, Field(ge=-(2**63), lt=2**63, description="Draws alike.")] = None
-    stop: Annotated[
-        AnyText | Annotated[list[AnyText], Field(max_length=16)] | None,
-        Field(description="Texts before which the answer ends."),
-    ] = None
-    stream: bool | None = False
-    stream_options: StreamOptions | None = None
-
-    @property
-    def stops(self) -> tuple[str, ...]:
-        """The stops."""
-        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
-
-    @property
-    def with_usage(self) -> bool:
-        """Whether a stream ends with counts."""
-        return self.stream_options is not None and self.stream_options.include_usage
+MaxTokens = Annotated[
+    int | None, Field(ge=1, description="Of the answer; none: as the run learnt.")
+]
+Temperature = Annotated[
+    float | None, Field(ge=0, le=2, description="0, the default here: the likeliest words.")
+]
+TopP = Annotated[float | None, Field(gt=0, le=1, description="Of the odds, to draw from.")]
+Seed = Annotated[int | None, Field(ge=-(2**63), lt=2**63, description="Draws alike.")]
+Stop = Annotated[
+    AnyText | Annotated[list[AnyText], Field(max_length=16)] | None,
+    Field(description="Texts before which the answer ends."),
+]
 
 
-class ChatBody(Writing):
+def _stops(stop: str | list[str] | None) -> tuple[str, ...]:
+    return (stop,) if isinstance(stop, str) else tuple(stop or ())
+
+
+class ChatBody(BaseModel):
     """A conversation whose next turn is wanted."""
 
+    model_config = LENIENT
+    model: ModelName = None
+    max_tokens: MaxTokens = None
+    temperature: Temperature = None
+    top_p: TopP = None
+    seed: Seed = None
+    stop: Stop = None
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    refused = model_validator(mode="before")(_neutral)
     messages: Annotated[list[Turn], Field(min_length=1, description="The turns so far.")]
     max_completion_tokens: Annotated[
         int | None, Field(ge=1, description="The same as max_tokens.")
@@ -162,10 +156,30 @@ class ChatBody(Writing):
             raise ValueError("the last turn says nothing")
         return turns
 
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stops."""
+        return _stops(self.stop)
 
-class CompletionBody(Writing):
+    @property
+    def with_usage(self) -> bool:
+        """Whether a stream ends with counts."""
+        return self.stream_options is not None and self.stream_options.include_usage
+
+
+class CompletionBody(BaseModel):
     """A text to go on with."""
 
+    model_config = LENIENT
+    model: ModelName = None
+    max_tokens: MaxTokens = None
+    temperature: Temperature = None
+    top_p: TopP = None
+    seed: Seed = None
+    stop: Stop = None
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    refused = model_validator(mode="before")(_neutral)
     prompt: AnyText | Annotated[list[AnyText], Field(min_length=1)]
     logprobs: Annotated[int | None, Field(ge=0, le=20, description="So many other tokens.")] = None
 
@@ -174,10 +188,22 @@ class CompletionBody(Writing):
         """All of them."""
         return [self.prompt] if isinstance(self.prompt, str) else self.prompt
 
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stops."""
+        return _stops(self.stop)
 
-class EmbeddingBody(Lenient):
+    @property
+    def with_usage(self) -> bool:
+        """Whether a stream ends with counts."""
+        return self.stream_options is not None and self.stream_options.include_usage
+
+
+class EmbeddingBody(BaseModel):
     """Texts whose vectors are wanted."""
 
+    model_config = LENIENT
+    refused = model_validator(mode="before")(_neutral)
     model: ModelName = None
     input: AnyText | Annotated[list[AnyText], Field(min_length=1)]
     encoding_format: Literal["float", "base64"] | None = "float"

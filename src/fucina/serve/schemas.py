@@ -48,31 +48,31 @@ Fields = Annotated[
 ]
 
 
-class Body(BaseModel):
-    """A request; a field that is not known is an error."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)  # an unknown field is an error
 
 
-class PredictBody(Body):
+class PredictBody(BaseModel):
     """One text."""
 
+    model_config = STRICT
     model: ModelName = None
     text: Text
     fields: Fields = {}
 
 
-class BatchBody(Body):
+class BatchBody(BaseModel):
     """Several texts, each answered by itself."""
 
+    model_config = STRICT
     model: ModelName = None
     texts: Annotated[list[Text], Field(min_length=1, description="What is asked.")]
     fields: Fields = {}
 
 
-class ExplainBody(Body):
+class ExplainBody(BaseModel):
     """One text whose answer is to be explained."""
 
+    model_config = STRICT
     model: ModelName = None
     text: Text
     label: Annotated[
@@ -83,16 +83,18 @@ class ExplainBody(Body):
     ] = "occlusion"
 
 
-class AskTurn(Body):
+class AskTurn(BaseModel):
     """What was said before."""
 
+    model_config = STRICT
     role: Literal["user", "assistant"]
     content: AnyText
 
 
-class AskBody(Body):
+class AskBody(BaseModel):
     """A question to the documents."""
 
+    model_config = STRICT
     question: Text
     history: Annotated[list[AskTurn], Field(description="Earlier turns, oldest first.")] = []
 
