@@ -74,8 +74,7 @@ class Writer:
             foretell: Also say how likely the true answers were.
             progress: Told after each chunk.
         """
-        base = self._with_room()
-        prompts = [self.manner.asked(example, base) for example in examples]
+        prompts = self.prompts(examples)
         answers, ended, wrote = self._write(examples, prompts, threads, progress)
         whole = [len(self.template.asked(example)) for example in examples]
         losses, tokens = np.zeros(len(examples)), np.zeros(len(examples))
@@ -88,6 +87,20 @@ class Writer:
             read=tuple(map(len, prompts)), written=tuple(wrote),
             cut=tuple(row for row, own in enumerate(prompts) if len(own) < whole[row]),
         )  # fmt: skip
+
+    def prompts(self, examples: Sequence[Example]) -> list[np.ndarray]:
+        """What is read to answer n rows, cut so that the answers have room."""
+        base = self._with_room()
+        return [self.manner.asked(example, base) for example in examples]
+
+    def first_odds(self, prompt: np.ndarray) -> np.ndarray:
+        """Probabilities of the first token of an answer.
+
+        Args:
+            prompt: As `prompts` gives it.
+        """
+        voices = [self.manner.voice(stack, [prompt], None, self.base) for stack in self.stacks]
+        return torch.cat([voice.first() for voice in voices]).mean(dim=0)[0].cpu().numpy()
 
     def foretell(
         self, examples: Sequence[Example], *, threads: Executor

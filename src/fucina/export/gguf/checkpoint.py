@@ -36,13 +36,19 @@ class Checkpoint:
     _files: Mapping[str, Path]
 
     def read(self, name: str) -> np.ndarray:
-        """One tensor in float32."""
-        import torch
-        from safetensors import safe_open
+        """One tensor in float32.
 
-        # Through torch, as numpy has no bfloat16.
-        with safe_open(self._files[name], framework="pt") as file:
-            return file.get_tensor(name).to(torch.float32).numpy()
+        Raises:
+            ModelError: The file is broken.
+        """
+        import torch
+        from safetensors import SafetensorError, safe_open
+
+        try:  # through torch, as numpy has no bfloat16
+            with safe_open(self._files[name], framework="pt") as file:
+                return file.get_tensor(name).to(torch.float32).numpy()
+        except (SafetensorError, OSError) as error:
+            raise _unreadable(self._files[name], error) from error
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:
@@ -91,9 +97,13 @@ def _header(path: Path) -> list[tuple[str, tuple[int, ...], str]]:
             slices = [(name, file.get_slice(name)) for name in file.keys()]  # noqa: SIM118
             return [(name, tuple(own.get_shape()), own.get_dtype()) for name, own in slices]
     except (SafetensorError, OSError) as error:
-        raise ModelError(
-            f"{path} cannot be read: {error}.", fix="Restore the file, or export it again."
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"{path} cannot be read: {error}.", fix="Restore the file, or export it again."
+    )
 
 
 def _json(path: Path) -> Any:

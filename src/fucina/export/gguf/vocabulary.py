@@ -70,7 +70,7 @@ def read_vocabulary(folder: Path, size: int, template: str | None = None) -> Voc
         )
     merges = [_pair(merge) for merge in model["merges"]]
     if model.get("byte_fallback"):
-        kind, facts, notes = _pieces(raw, tokens, merges)
+        kind, facts, notes = _pieces(raw, tokens, types, merges)
         types = [_type_of_piece(*own) for own in zip(tokens, types, strict=True)]
     else:
         cut = cut_of(raw.get("pre_tokenizer"), whole_words=bool(model.get("ignore_merges")))
@@ -94,7 +94,13 @@ def _raw(folder: Path) -> Mapping[str, Any]:
 def _load(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # the tokenizers library raises nothing more special
+        raise ModelError(
+            f"the tokenizer in {folder} cannot be loaded: {str(error).splitlines()[0][:200]}.",
+            fix="Restore its files, or export the model again.",
+        ) from error
 
 
 def _tokens(raw: Mapping[str, Any], size: int) -> tuple[list[str], list[int]]:
@@ -123,7 +129,10 @@ def _pair(merge: str | Sequence[str]) -> tuple[str, str]:
 
 
 def _pieces(
-    raw: Mapping[str, Any], tokens: Sequence[str], merges: Sequence[tuple[str, str]]
+    raw: Mapping[str, Any],
+    tokens: Sequence[str],
+    types: Sequence[int],
+    merges: Sequence[tuple[str, str]],
 ) -> tuple[str, dict[str, Any], tuple[str, ...]]:
     """SentencePiece's BPE: a score for each token in the place of merges.
 
@@ -138,8 +147,9 @@ def _pieces(
     order = [made[left + right] for left, right in merges]
     others = (
         token
-        for token in made
-        if any(known.issuperset(pair) and pair not in pairs for pair in _halves(token))
+        for token, kind in zip(tokens, types, strict=True)
+        if kind == NORMAL
+        and any(known.issuperset(pair) and pair not in pairs for pair in _halves(token))
     )
     other = next(others, None) if order == sorted(order) else "a word"
     if other is not None:

@@ -4,7 +4,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from fucina.export.gguf.layouts import Layout, layout_of
 from fucina.export.gguf.vocabulary import Vocabulary, read_vocabulary
 from fucina.records import Progress, silent
 
-__all__ = ["About", "Written", "put", "replacing", "write"]
+__all__ = ["About", "Written", "names_of", "put", "replacing", "write"]
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,8 @@ def replacing(path: Path) -> Iterator[Path]:
             fix="Free disk space, or give another folder.",
         ) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def _complete(about: About, folder: Path) -> About:
@@ -169,7 +170,7 @@ def _write(
         for name, value in words.facts.items():
             put(writer, f"tokenizer.ggml.{name}", value)
         writer.add_chat_template(words.template)
-        names = _names(checkpoint, layout)
+        names = names_of(checkpoint, layout)
         shapes = {own: _shape(checkpoint, layout, name) for own, name in names.items()}
         shapes |= {own: tensor.shape for own, tensor in layout.more.items()}
         for own, shape in shapes.items():
@@ -224,8 +225,12 @@ def put(writer: Any, key: str, value: Any) -> None:
         writer.add_array(key, value)
 
 
-def _names(checkpoint: Checkpoint, layout: Layout) -> dict[str, str]:
+def names_of(checkpoint: Checkpoint, layout: Layout) -> dict[str, str]:
     """Name in the file to name in the checkpoint.
+
+    Args:
+        checkpoint: What is written.
+        layout: As llama.cpp wants it.
 
     Raises:
         ModelError: llama.cpp knows no such tensor.
