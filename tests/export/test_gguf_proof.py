@@ -46,7 +46,7 @@ def test_a_file_of_the_trained_model_is_proved(kind, trained, tmp_path):
     gguf.write(FAVILLA, tmp_path / "a.gguf", kind)
     talker = _open(tmp_path / "a.gguf")
     try:
-        tokens, logits, answers = gguf.prove(talker, trained, kind)
+        tokens, logits, words, answers = gguf.prove(talker, trained, kind)
     finally:
         talker.close()
     assert (tokens.value, tokens.limit, tokens.passed) == (1.0, 1.0, True)
@@ -58,6 +58,24 @@ def test_a_file_of_the_trained_model_is_proved(kind, trained, tmp_path):
         assert (answers.value, answers.limit, answers.cases) == (1.0, 0.95, 4)
     if kind == "Q4_0":
         assert answers.limit is None
+        assert (words.limit, words.passed) == (0.9, words.value >= 0.9)
+    else:
+        assert words.passed
+        assert words.cases > 4
+
+
+def test_where_training_rounds_more_than_the_file_nothing_is_judged(trained, tmp_path):
+    gguf.write(FAVILLA, tmp_path / "a.gguf", "F16")
+    talker = _open(tmp_path / "a.gguf")
+    coarse = replace(trained, exact=False, answers=("anything else",) * 4)
+    try:
+        tokens, *others = gguf.prove(talker, coarse, "F16")
+        asked = gguf.prove(talker, coarse, "F16", least_equal=0.5)[-1]
+    finally:
+        talker.close()
+    assert tokens.limit == 1.0
+    assert [(check.limit, check.passed) for check in others] == [(None, True)] * 3
+    assert (asked.value, asked.passed) == (0.0, False)
 
 
 def test_a_file_of_another_model_is_not(trained, tmp_path):
@@ -74,11 +92,12 @@ def test_a_file_of_another_model_is_not(trained, tmp_path):
     gguf.write(tmp_path / "other", tmp_path / "a.gguf", "F16")
     talker = _open(tmp_path / "a.gguf")
     try:
-        tokens, logits, answers = gguf.prove(talker, trained, "F16")
+        tokens, logits, words, answers = gguf.prove(talker, trained, "F16")
     finally:
         talker.close()
     assert tokens.passed
     assert not logits.passed
+    assert not words.passed
     assert not answers.passed
     assert "rows that differ: 1" in answers.note
 
@@ -88,7 +107,7 @@ def test_another_template_is_seen_in_the_tokens(trained, tmp_path):
     gguf.write(FAVILLA, tmp_path / "a.gguf", "F16", template=plain)
     talker = _open(tmp_path / "a.gguf")
     try:
-        tokens, logits, _ = gguf.prove(talker, trained, "F16")
+        tokens, logits, *_ = gguf.prove(talker, trained, "F16")
     finally:
         talker.close()
     assert (tokens.value, tokens.passed) == (0.0, False)
