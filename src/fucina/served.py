@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fucina.config import Recipe, RouteConfig
     from fucina.opening import Model
 
-__all__ = ["Makings", "is_address", "served_elsewhere", "served_run"]
+__all__ = ["Makings", "is_address", "served_elsewhere", "served_file", "served_run"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,27 @@ def served_elsewhere(given: str, makings: Makings) -> Served:
         model, "text", engine, 0, {"task": "chat", "base": url},
         rules=makings.rules(None, ()),
         elsewhere=makings.elsewhere("text", ()),
+    )  # fmt: skip
+
+
+def served_file(path: Path, makings: Makings) -> Served:
+    """The decoder of a GGUF file, which llama.cpp computes.
+
+    Args:
+        path: The file; requests call it by its name without the ending.
+        makings: What it is made with.
+
+    Raises:
+        MissingExtraError: llama.cpp is not installed.
+        ModelError: The file cannot be loaded.
+    """
+    from fucina.engines.llama import LlamaTalker
+
+    engine = LlamaTalker(path)
+    _warm(engine)
+    return Served(
+        path.stem, "text", engine, int(path.stat().st_mtime), {"task": "chat", "base": path.name},
+        rules=makings.rules(None, ()), elsewhere=makings.elsewhere("text", ()),
     )  # fmt: skip
 
 

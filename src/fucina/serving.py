@@ -13,7 +13,7 @@ from fucina.documents import open_shelf
 from fucina.errors import FucinaError, MissingExtraError, RunError
 from fucina.opening import Bases
 from fucina.serve import Served
-from fucina.served import Makings, is_address, served_elsewhere, served_run
+from fucina.served import Makings, is_address, served_elsewhere, served_file, served_run
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -30,8 +30,8 @@ class Places:
     """What is to be served.
 
     Attributes:
-        models: Run folders, or folders of a recipe's name, whose newest complete run is meant; or
-            a model of another server, as ADDRESS#NAME.
+        models: Run folders, or folders of a recipe's name, whose newest complete run is meant;
+            GGUF files; or models of another server, as ADDRESS#NAME.
         index: Folder of an index of documents; None for none.
         search: How they are looked through.
         answer: Who answers out of them.
@@ -107,6 +107,8 @@ class _Opener:
         self._makings, self._say, self._looking = makings, say, threading.Lock()
         self._addresses = [one for one in dict.fromkeys(given) if is_address(one)]
         paths = [Path(one) for one in given if not is_address(one)]
+        self._files = [path for path in paths if path.is_file()]
+        paths = [path for path in paths if path not in self._files]
         found = {run.find_complete(path): path for path in dict.fromkeys(paths)}
         names = [run.read_recipe(folder).name for folder in found]
         # Those that are called alike are told apart by their folders.
@@ -123,6 +125,7 @@ class _Opener:
         for name, path in self._given.items():
             self._opened[name] = run.find_complete(path)
             served.append(served_run(name, self._opened[name], self._makings))
+        served += [served_file(path, self._makings) for path in self._files]
         return served + [served_elsewhere(one, self._makings) for one in self._addresses]
 
     def look(self, catalog: "Catalog", counts: "Counts") -> list[str]:

@@ -301,3 +301,30 @@ def test_an_address_that_is_none_is_refused(given, message):
 
     with pytest.raises(RecipeError, match=message), served([given]):
         pass
+
+
+def test_a_gguf_file_is_served_by_llama_cpp(tmp_path, web):
+    pytest.importorskip("llama_cpp")
+    from pathlib import Path
+
+    import fucina
+    from fucina.engines import Sampling
+    from fucina.engines.llama import LlamaTalker
+    from fucina.export import gguf
+    from fucina.records import Example
+
+    path = tmp_path / "mare.gguf"
+    gguf.write(Path(fucina.__file__).parent / "bases/favilla", path, "Q8_0")
+    alone = LlamaTalker(path)
+    said = "".join(p.text for p in alone.talk(Example("Ciao!", ""), Sampling(max_tokens=8)))
+    alone.close()
+    with served([path], timeout_s=30) as (url, _):
+        body = {
+            "model": "mare",
+            "messages": [{"role": "user", "content": "Ciao!"}],
+            "max_tokens": 8,
+        }
+        reply = web(f"{url}/v1/chat/completions", body).json()
+        (model,) = web(f"{url}/v1/models").json()["data"]
+    assert reply["choices"][0]["message"]["content"] == said
+    assert model["fucina"]["engine"] == "llama.cpp Q8_0"

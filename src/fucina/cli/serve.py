@@ -24,7 +24,7 @@ def command(
         typer.Argument(
             metavar="RUN... [KEY=VALUE]...",
             help="Run folders, or folders of a recipe's name, of which the newest run is served; "
-            "models of another server as ADDRESS#NAME; and settings: port=…, keys=…, "
+            "GGUF files; models of another server as ADDRESS#NAME; and settings: port=…, keys=…, "
             "route.rules=…, route.url=… and others.",
         ),
     ] = None,

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from fucina.engines.interface import Piece, Sampling
+from fucina.engines.questions import refuse_signs, too_long
 from fucina.engines.spelling import Spelling
 from fucina.errors import DataError
 from fucina.models.constrain import Held
@@ -98,7 +99,7 @@ class TorchTalker:
 
     def prompt_ids(self, example: Example) -> list[int]:
         """What the model reads to answer a row."""
-        return self.model.asked(self._guarded(example)).tolist()
+        return self.model.asked(example).tolist()
 
     def talk(self, example: Example, sampling: Sampling) -> Iterator[Piece]:
         """Answer the last turn of a conversation.
@@ -106,16 +107,10 @@ class TorchTalker:
         Raises:
             DataError: It is too long, or has signs that only the template may write.
         """
-        row = self._guarded(example)
-        read, whole = self.model.asked(row), len(self.model.template.asked(row))
-        cut = len(read) < whole
-        if cut and sampling.whole:
-            raise DataError(
-                f"the question has {whole} tokens with what was said before; {len(read)} can be "
-                "read.",
-                fix="Leave out the oldest turns, or ask shorter.",
-            )
-        for piece in self._pieces(read, sampling, [row], strip=True):
+        self._refuse_signs(example)
+        read = self.model.asked(example)
+        cut = too_long(len(read), len(self.model.template.asked(example)), sampling)
+        for piece in self._pieces(read, sampling, [example], strip=True):
             yield replace(piece, cut=cut) if piece.end else piece
 
     def complete(self, prompt: str, sampling: Sampling) -> Iterator[Piece]:
@@ -136,21 +131,9 @@ class TorchTalker:
             )
         return self._pieces(ids, sampling, [], strip=False)
 
-    def _guarded(self, example: Example) -> Example:
-        """The row, unless it has words that only the template may write.
-
-        Raises:
-            DataError: It has one, which the model would take for the end of a turn.
-        """
-        template = self.model.template
-        if isinstance(template, Template):
-            for text in (example.prompt, *(turn.content for turn in example.messages)):
-                if found := template.control_tokens(text):
-                    raise DataError(
-                        f"the text holds {found[0]}, which the model takes for a sign of its own.",
-                        fix="Leave it out, or write it otherwise.",
-                    )
-        return example
+    def _refuse_signs(self, example: Example) -> None:
+        if isinstance(self.model.template, Template):
+            refuse_signs(example, self.model.template)
 
     def _pieces(
         self, prompt: np.ndarray, sampling: Sampling, rows: list[Example], *, strip: bool

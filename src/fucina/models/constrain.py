@@ -21,7 +21,16 @@ from fucina.records import Example, Grammar
 if TYPE_CHECKING:
     from fucina.models.pairing import Pairing
 
-__all__ = ["Choose", "GrammarMaker", "Held", "check_grammar", "likeliest"]
+__all__ = [
+    "Choose",
+    "GrammarMaker",
+    "Held",
+    "allowed",
+    "check_grammar",
+    "follow_pieces",
+    "likeliest",
+    "make_matcher",
+]
 
 # Odds of b rows, b x vocabulary, to the token that is written in each.
 Choose = Callable[[Tensor], Tensor]
@@ -180,11 +189,11 @@ class Held:
         over = np.zeros(len(matchers), dtype=bool)
 
         def choose(odds: Tensor) -> Tensor:
-            allowed = np.zeros(odds.shape, dtype=bool)
+            may = np.zeros(odds.shape, dtype=bool)
             for row, matcher in enumerate(matchers):
-                allowed[row] = _allowed(matcher, odds.shape[1]) if not over[row] else False
-                allowed[row, self._end] |= over[row]
-            masked = odds.masked_fill(~torch.from_numpy(allowed).to(odds.device), -1.0)
+                may[row] = allowed(matcher, odds.shape[1]) if not over[row] else False
+                may[row, self._end] |= over[row]
+            masked = odds.masked_fill(~torch.from_numpy(may).to(odds.device), -1.0)
             tokens = pick(masked)
             for row in np.flatnonzero(~over):
                 if not matchers[row].consume_token(int(tokens[row])):
@@ -208,26 +217,58 @@ class Held:
         return self._ready(grammar).deep_copy()
 
     def _matcher_of(self, grammar: Grammar) -> Any:
-        lark, library = _lark(grammar, self._before), _library()
-        limits = library.LLParserLimits(**LIMITS)
-        made = library.LLMatcher(self._tokenizer, lark, log_level=0, limits=limits)
-        _refuse(grammar, made.get_error())
-        return made
+        return make_matcher(self._tokenizer, grammar, self._before)
 
 
-def _allowed(matcher: Any, vocabulary: int) -> np.ndarray:
+def follow_pieces(pieces: Any) -> Any:
+    """The library's view of a tokenizer that is none of Hugging Face's.
+
+    Args:
+        pieces: Has `tokens` as bytes, `special_token_ids`, `bos_token_id` and `eos_token_id`, and
+            turns bytes into tokens when it is called.
+
+    Raises:
+        MissingExtraError: The library is not installed.
+    """
+    library = _library()
+    return library.LLTokenizer(library.TokenizerWrapper(pieces))
+
+
+def make_matcher(tokenizer: Any, grammar: Grammar, before: str = "") -> Any:
+    """What follows an answer token by token, and says which may come next.
+
+    Args:
+        tokenizer: As the library sees it.
+        grammar: Of the answer.
+        before: What a template writes before an answer, and is no part of it.
+
+    Raises:
+        RecipeError: The grammar has a mistake.
+    """
+    library = _library()
+    limits = library.LLParserLimits(**LIMITS)
+    made = library.LLMatcher(tokenizer, _lark(grammar, before), log_level=0, limits=limits)
+    _refuse(grammar, made.get_error())
+    return made
+
+
+def allowed(matcher: Any, vocabulary: int) -> np.ndarray:
     """Which tokens may follow; none of those that a network has and its tokenizer has not.
+
+    Args:
+        matcher: Of the answer so far.
+        vocabulary: How many tokens the network has.
 
     Raises:
         ModelError: None may, because the tokenizer cannot write what the grammar wants.
     """
     bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
-    allowed = np.zeros(vocabulary, dtype=bool)
+    may = np.zeros(vocabulary, dtype=bool)
     found = np.unpackbits(bits, bitorder="little")[:vocabulary]
-    allowed[: len(found)] = found
-    if not allowed.any():
+    may[: len(found)] = found
+    if not may.any():
         raise _stuck(matcher)
-    return allowed
+    return may
 
 
 def _stuck(matcher: Any) -> ModelError:

@@ -76,8 +76,7 @@ class Writer:
             foretell: Also say how likely the true answers were.
             progress: Told after each chunk.
         """
-        base = self._with_room()
-        prompts = [self.manner.asked(example, base) for example in examples]
+        prompts = [self.asked(example) for example in examples]
         answers, ended, wrote = self._write(examples, prompts, threads, progress)
         whole = [len(self.template.asked(example)) for example in examples]
         losses, tokens = np.zeros(len(examples)), np.zeros(len(examples))
