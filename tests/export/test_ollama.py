@@ -185,6 +185,7 @@ TURNS = [Message("system", "S"), Message("user", "uno"), Message("user", "due")]
         ("{{ range .Messages }}[{{ .Role }}]{{ end }}", "[system][user]"),
         ("{{ (index .Messages 1).Content }}", "uno\n\ndue"),
         ("a  {{- .System -}}  b", "aSb"),
+        ('{{ .System -}}  b  {{- "c" }} {{ .System }}', "Sbc S"),
         ("{{ if .System }}s{{ else }}n{{ end }}", "s"),
         ("{{ if not .System }}s{{ else if eq 1 2 }}x{{ else }}n{{ end }}", "n"),
         ('{{ range $i, $m := .Messages }}{{ if ne $i 0 }}, {{ end }}{{ $m.Role }}{{ end }}', "system, user"),
