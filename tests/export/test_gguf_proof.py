@@ -31,7 +31,7 @@ def writer():
 
 @pytest.fixture(scope="module")
 def trained(writer, pool):
-    return gguf.trained_on(writer, ROWS, threads=pool)
+    return gguf.trained_on(writer, ROWS)
 
 
 def _open(path, **how):

@@ -1,4 +1,4 @@
-"""fucina export RECIPE --to TOOL: the same training, as another tool is told it."""
+"""fucina export: a trained model for others to load, or a training for another tool."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,15 +7,26 @@ import typer
 
 if TYPE_CHECKING:
     from fucina.exporting import Exported
+    from fucina.shipping import Shipped
 
 __all__ = ["command"]
 
 
 def command(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, or a run folder.")],
-    to: Annotated[str, typer.Option(help="axolotl, llamafactory or unsloth.")],
+    recipe: Annotated[Path, typer.Argument(help="A run folder; for another tool, or a recipe.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="merged, gguf or ollama: the model of a run; axolotl, llamafactory or unsloth: "
+            "the same training."
+        ),
+    ],
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="section.key=value, wins over the recipe.")
+        list[str] | None,
+        typer.Argument(
+            help="Of a model: kind=, precision=, members=, cases=; for a tool section.key=value, "
+            "which wins over the recipe."
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -26,17 +37,58 @@ def command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Write a recipe and its rows as another tool reads them."""
+    """Write a trained model for other programs, with proof; or a recipe for another tool."""
     from dataclasses import asdict
 
     from fucina.cli.screen import print_json
     from fucina.exporting import export_recipe
+    from fucina.shipping import TARGETS
 
+    if to in TARGETS:
+        _ship(recipe, to, output, overrides or [], as_json=as_json)
+        return
     found = export_recipe(recipe, to, output, overrides=overrides or (), as_text=as_text)
     if as_json:
         print_json(asdict(found))
     else:
         _show(found)
+
+
+def _ship(run: Path, to: str, output: Path | None, words: list[str], *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from fucina.cli.screen import print_json, reporting
+    from fucina.config import ShipConfig
+    from fucina.settings_file import of_words
+    from fucina.shipping import ship
+
+    config = of_words(ShipConfig, words, "export")
+    with reporting(quiet=as_json) as (progress, say):
+        shipped = ship(run, to, output, config=config, progress=progress, say=say)
+    if as_json:
+        print_json(asdict(shipped))
+    else:
+        _show_proof(shipped)
+
+
+def _show_proof(shipped: "Shipped") -> None:
+    from rich.table import Table
+
+    from fucina.cli.screen import console
+
+    table = Table(box=None, pad_edge=False)
+    for name, justify in (("proved", "left"), ("by", "left"), ("rows", "right"),
+                          ("value", "right"), ("held to", "right")):  # fmt: skip
+        table.add_column(name, justify=justify)
+    for check in shipped.proof.checks:
+        limit = "told" if check.limit is None else f"{check.limit:.4g}"
+        table.add_row(check.name, check.engine, str(check.cases), f"{check.value:.4g}", limit)
+    console.print(f"{shipped.folder}: {', '.join(shipped.files)}", markup=False, soft_wrap=True)
+    console.print(table)
+    for check in shipped.proof.checks:
+        if check.note:
+            console.print(f"{check.name}: {check.note}", markup=False)
+    console.print(f"\nnext: {shipped.next}", markup=False, soft_wrap=True)
 
 
 def _show(found: "Exported") -> None:

@@ -40,6 +40,7 @@ from fucina.config.retrieval import AnswerConfig, IndexConfig, SearchConfig
 from fucina.config.rules import AnswerRuleConfig, RulesConfig
 from fucina.config.serve import RouteConfig, ServeConfig
 from fucina.config.settings import Settings, section
+from fucina.config.ship import ShipConfig
 from fucina.config.tasks import task_sections
 from fucina.config.training import FoldsConfig, LossConfig, StoppingConfig, TrainingConfig
 
@@ -82,6 +83,7 @@ __all__ = [
     "SearchConfig",
     "ServeConfig",
     "Settings",
+    "ShipConfig",
     "StoppingConfig",
     "SynthesisConfig",
     "TrainingConfig",

@@ -1,12 +1,23 @@
-"""Stage 7: hand over what Fucina knows to other tools, and read what they wrote.
+"""Stage 7: hand a training over to other tools, or the trained model, and read what they wrote.
 
-One file a target in `targets/`: its name is what `--to` takes.
+One file a tool in `targets/`: its name is what `--to` takes. A trained model is merged (`merging`,
+`writers`), and from there written as GGUF (`gguf`) and for Ollama (`ollama`).
 """
 
+from fucina.export.card import card
 from fucina.export.handover import Adopted, Bundle, Handover, Meaning, Target
+from fucina.export.merging import merge, unpack
 from fucina.export.rows import conversations
 from fucina.export.settings import as_yaml
 from fucina.export.targets import get, names, recognize
+from fucina.export.writers import (
+    check_answers,
+    check_logits,
+    check_prompts,
+    standalone,
+    sums_of,
+    write_folder,
+)
 
 __all__ = [
     "Adopted",
@@ -15,8 +26,17 @@ __all__ = [
     "Meaning",
     "Target",
     "as_yaml",
+    "card",
+    "check_answers",
+    "check_logits",
+    "check_prompts",
     "conversations",
     "get",
+    "merge",
     "names",
     "recognize",
+    "standalone",
+    "sums_of",
+    "unpack",
+    "write_folder",
 ]

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -46,7 +45,8 @@ class Trained:
         rows: The rows.
         prompts: What it read of each.
         logs: Logarithms of the probabilities of the first token of each answer.
-        answers: What it wrote.
+        tokens: What it wrote, without the end.
+        answers: The same as text.
         max_tokens: Of an answer at most.
         exact: It computed in float32. In bfloat16 its own rounding is a hundred times that of
             llama.cpp, so that a difference says nothing, and is told and not judged.
@@ -55,37 +55,38 @@ class Trained:
     rows: tuple[Example, ...]
     prompts: tuple[list[int], ...]
     logs: tuple[np.ndarray, ...]
+    tokens: tuple[tuple[int, ...], ...]
     answers: tuple[str, ...]
     max_tokens: int
     exact: bool
 
 
 def trained_on(
-    writer: "Writer", rows: Sequence[Example], *, threads: Executor, progress: Progress = silent
+    writer: "Writer", rows: Sequence[Example], *, progress: Progress = silent
 ) -> Trained:
     """Let the trained model answer rows, to hold an export against it.
 
     Args:
         writer: The model, best of all opened in float32, whatever it was trained in.
         rows: Held-out rows.
-        threads: Where it computes.
         progress: Told after each answer.
     """
-    prompts = [writer.asked(row) for row in rows]
-    logs = [np.log(np.maximum(_first_odds(writer, prompt), LEAST)) for prompt in prompts]
-    texts = writer.predict(rows, threads=threads, foretell=False, progress=progress)
-    return Trained(
-        tuple(rows), tuple(prompt.tolist() for prompt in prompts), tuple(logs),
-        texts.answers, writer.max_new_tokens, exact=_is_exact(writer),
-    )  # fmt: skip
-
-
-def _first_odds(writer: "Writer", prompt: np.ndarray) -> np.ndarray:
-    """Probabilities of the first token of an answer."""
     from fucina.models.constrain import likeliest
 
-    _, odds = next(writer.steps(prompt, likeliest))
-    return odds.cpu().numpy()
+    prompts = [writer.asked(row) for row in rows]
+    logs, tokens = [], []
+    for done, (row, prompt) in enumerate(zip(rows, prompts, strict=True), start=1):
+        choose = writer.held.begin([row]) if writer.held else likeliest
+        steps = list(writer.steps(prompt, choose))
+        logs.append(np.log(np.maximum(steps[0][1].cpu().numpy(), LEAST)))
+        tokens.append(tuple(token for token, _ in steps if token != writer.template.end_id))
+        progress("answering as the run does", done, len(rows))
+    decode = writer.base.tokenizer.decode
+    return Trained(
+        tuple(rows), tuple(prompt.tolist() for prompt in prompts), tuple(logs), tuple(tokens),
+        tuple(decode(list(own), skip_special_tokens=True).strip() for own in tokens),
+        writer.max_new_tokens, exact=_is_exact(writer),
+    )  # fmt: skip
 
 
 def _is_exact(writer: "Writer") -> bool:
@@ -131,8 +132,7 @@ def prove(
 def _tokens(talker: "LlamaTalker", trained: Trained, least: float | None) -> Check:
     """The share of the trained answers' tokens that llama.cpp would write in their place."""
     same, count = 0, 0
-    for prompt, answer in zip(trained.prompts, trained.answers, strict=True):
-        written = talker.template.tokenizer(talker.template.lead + answer)["input_ids"]
+    for prompt, written in zip(trained.prompts, trained.tokens, strict=True):
         for place, token in enumerate(written):
             same += int(talker.scores([*prompt, *written[:place]]).argmax()) == token
             count += 1

@@ -1,0 +1,36 @@
+"""How a trained model is exported."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from fucina.config.settings import Settings
+
+__all__ = ["ShipConfig"]
+
+
+class ShipConfig(Settings):
+    """How a trained model is exported, and how far it is proved."""
+
+    kind: Annotated[
+        str, Field(description="Type of a GGUF file: F32, F16, Q8_0, Q4_K_M and others.")
+    ] = "Q8_0"
+    precision: Annotated[
+        Literal["float32", "float16", "bfloat16"], Field(description="Of merged weights.")
+    ] = "float16"
+    members: Annotated[
+        str,
+        Field(
+            pattern="^(best|averaged|[1-9][0-9]*)$",
+            description="Of a run with folds: best, averaged (the mean of their weights), or the "
+            "number of one.",
+        ),
+    ] = "best"
+    cases: Annotated[
+        int, Field(ge=1, description="Held-out rows whose prompts, odds and answers are compared.")
+    ] = 64
+
+    @field_validator("members", mode="before")
+    @classmethod
+    def _as_text(cls, given: object) -> object:
+        return str(given) if isinstance(given, int) else given
