@@ -15,6 +15,7 @@ from fucina.config import (
     RulesConfig,
     SearchConfig,
     ServeConfig,
+    ShipConfig,
     section,
 )
 from fucina.pretrain.settings import PretrainRecipe
@@ -94,6 +95,17 @@ def serve_page() -> str:
         ("One rule of it", "", AnswerRuleConfig),
     ]
     return "\n".join([*parts, *_tables(sections)]) + "\n"
+
+
+def export_page() -> str:
+    """Every setting of an export."""
+    parts = [
+        "# Exporting",
+        "",
+        "What `fucina export RUN --to merged|gguf|ollama` takes as `key=value` ([how to use it](../how-to/export.md)).",
+        "This page is written by `python docs/generate.py`.",
+    ]
+    return "\n".join([*parts, *_tables([("fucina export", "", ShipConfig)])]) + "\n"
 
 
 def _tables(sections: list[tuple[str, str, type]]) -> list[str]:
@@ -187,6 +199,7 @@ def main() -> None:
     (REFERENCE / "recipe.md").write_text(recipe_page(), encoding="utf-8")
     (REFERENCE / "pretrain.md").write_text(pretrain_page(), encoding="utf-8")
     (REFERENCE / "documents.md").write_text(documents_page(), encoding="utf-8")
+    (REFERENCE / "export.md").write_text(export_page(), encoding="utf-8")
     (REFERENCE / "serve.md").write_text(serve_page(), encoding="utf-8")
     (REFERENCE / "commands.md").write_text(commands_page(), encoding="utf-8")
 

@@ -30,7 +30,7 @@ def writer():
 
 
 @pytest.fixture(scope="module")
-def trained(writer, pool):
+def trained(writer):
     return gguf.trained_on(writer, ROWS)
 
 

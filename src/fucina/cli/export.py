@@ -87,7 +87,7 @@ def _show_proof(shipped: "Shipped") -> None:
     console.print(table)
     for check in shipped.proof.checks:
         if check.note:
-            console.print(f"{check.name}: {check.note}", markup=False)
+            console.print(f"{check.name} ({check.engine}): {check.note}", markup=False)
     console.print(f"\nnext: {shipped.next}", markup=False, soft_wrap=True)
 
 

@@ -44,6 +44,7 @@ def card(folder: Path, recipe: "Recipe", proof: Proof, to: str) -> str:
         "---", f"base_model: {recipe.model.base}", "tags:", "- fucina", f"- {recipe.task}", "---",
         "", f"# {recipe.name}", "", f"{facts['verdict']}", "",
         USE[to].format(folder=f"{recipe.name}-{to}", name=recipe.name), "",
+        *_system(recipe, to),
         "## How good it is", "", "On the locked test set, with the interval of resampled rows.", "",
         *_table(facts["model"]["scores"]), "",
         "## What it learnt from", "",
@@ -69,6 +70,14 @@ def card(folder: Path, recipe: "Recipe", proof: Proof, to: str) -> str:
             f"{mark}{': ' + check.note if check.note else ''} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _system(recipe: "Recipe", to: str) -> list[str]:
+    """What the system must say; Ollama says it by itself."""
+    if recipe.chat.system is None or to == "ollama":
+        return []
+    return ["It learnt with this turn of the system, which the template does not add by itself:", "",
+            *(f"> {line}" for line in recipe.chat.system.splitlines()), ""]  # fmt: skip
 
 
 def _table(scores: Mapping[str, Any]) -> list[str]:
