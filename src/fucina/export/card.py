@@ -76,8 +76,8 @@ def _system(recipe: "Recipe", to: str) -> list[str]:
     """What the system must say; Ollama says it by itself."""
     if recipe.chat.system is None or to == "ollama":
         return []
-    return ["It learnt with this turn of the system, which the template does not add by itself:", "",
-            *(f"> {line}" for line in recipe.chat.system.splitlines()), ""]  # fmt: skip
+    told = "It learnt with this turn of the system, which the template does not add by itself:"
+    return [told, "", *(f"> {line}" for line in recipe.chat.system.splitlines()), ""]  # fmt: skip
 
 
 def _table(scores: Mapping[str, Any]) -> list[str]:
