@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from fucina.models.lexical import Lexicon, Table, counts
+from fucina.models.lexical import Lexicon, Table, counts, each_table
 from fucina.models.stack import Stack, run_wide
 from fucina.models.threads import across
 from fucina.models.tokenize import encode
@@ -62,8 +62,5 @@ class ByClass:
             scores[:, part] = logits.double().numpy()
             progress("answering", done, len(rows))
         if self.lexicon is not None:
-            ngrams = counts(prompts, self.lexicon)
-            for member, table in enumerate(self.lexical):
-                if table is not None:
-                    scores[member] += table.scores(ngrams)
+            scores += each_table(self.lexical, counts(prompts, self.lexicon), scores.shape[2])
         return scores

@@ -13,7 +13,7 @@ from fucina.records import Predictions, Progress, silent
 if TYPE_CHECKING:
     from fucina.models.base import Base
 
-__all__ = ["Ensemble", "Weigher", "combine"]
+__all__ = ["Ensemble", "Weigher", "combine", "settle", "softmax"]
 
 
 class Weigher(Protocol):
@@ -71,9 +71,7 @@ class Ensemble:
             progress: Told after each chunk.
         """
         each = self.member_probabilities(prompts, threads=threads, progress=progress)
-        probabilities = combine(each, self.how)
-        if self.temperature != 1.0:
-            probabilities = apply_temperature(probabilities, self.temperature)
+        probabilities = settle(each, self.how, self.temperature)
         return Predictions(
             self.labels, probabilities, tuple(targets), tuple(prompts), self.threshold
         )
@@ -84,10 +82,24 @@ class Ensemble:
         """The answer of every member apart, k x n x c."""
         if not prompts:
             return np.zeros((self.members, 0, len(self.labels)))
-        scores = self.weigher.scores(prompts, threads=threads, progress=progress)
-        scores = scores - scores.max(axis=2, keepdims=True)
-        powers = np.exp(scores)
-        return powers / powers.sum(axis=2, keepdims=True)
+        return softmax(self.weigher.scores(prompts, threads=threads, progress=progress))
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Make scores probabilities along the last axis.
+
+    Example:
+        >>> softmax(np.array([0.0, np.log(3.0)])).round(2).tolist()
+        [0.25, 0.75]
+    """
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def settle(each: np.ndarray, how: Literal["average", "vote"], temperature: float) -> np.ndarray:
+    """The answer of k members under a temperature: k x n x c probabilities to n x c."""
+    made = combine(each, how)
+    return made if temperature == 1.0 else apply_temperature(made, temperature)
 
 
 def combine(each: np.ndarray, how: Literal["average", "vote"]) -> np.ndarray:

@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fucina.metrics import apply_temperature
-from fucina.models.lexical import Lexicon, Table
+from fucina.models.lexical import Lexicon, Table, each_table
 from fucina.models.stack import Stack, run_wide
-from fucina.models.tags import marks, tag_names
+from fucina.models.tags import cooled, marks, tag_names
 from fucina.models.threads import across
 from fucina.models.trunk import assemble, chunks_by_length
 from fucina.models.word_forms import form_rows
@@ -86,8 +85,7 @@ class Marker:
                 odds[row] = own
             progress("marking texts", done, len(rows))
         answers, sure = marks(odds, words.bounds, self.types)
-        if self.temperature != 1.0:
-            sure = [_cooled(own, self.temperature) for own in sure]
+        sure = [cooled(own, self.temperature) for own in sure]
         targets: tuple[tuple[Span, ...], ...] = tuple(example.spans for example in examples)
         read = tuple(words.read.tolist())
         return Spans(tuple(prompts), targets, tuple(answers), tuple(sure), read, self.types)
@@ -97,12 +95,4 @@ class Marker:
         if self.lexicon is None:
             return 0.0
         forms = form_rows(prompts, bounds, self.lexicon)
-        nothing = np.zeros((forms.shape[0], len(tag_names(self.types))))
-        tables = [nothing if table is None else table.scores(forms) for table in self.lexical]
-        return torch.from_numpy(np.stack(tables))
-
-
-def _cooled(sure: Sequence[float], temperature: float) -> tuple[float, ...]:
-    """How sure spans are, each against not being one, under a temperature."""
-    odds = np.array([[one, 1 - one] for one in sure]).reshape(-1, 2)
-    return tuple(apply_temperature(odds, temperature)[:, 0].tolist())
+        return torch.from_numpy(each_table(self.lexical, forms, len(tag_names(self.types))))

@@ -7,7 +7,7 @@ from typing import Any
 
 from fucina.errors import ModelError
 
-__all__ = ["SUMS", "check_sums", "check_words", "write_sums"]
+__all__ = ["SUMS", "check_sums", "check_words", "damaged", "write_sums"]
 
 SUMS = "sums.json"
 SPARE = 2  # times as many rows as words, and more, are of another tokenizer; a few are spare often
@@ -30,13 +30,7 @@ def check_sums(name: str, folder: Path) -> None:
     Raises:
         ModelError: Names the files that are missing, cut or changed.
     """
-    if not (folder / SUMS).is_file():
-        return
-    try:
-        sums = json.loads((folder / SUMS).read_text(encoding="utf-8"))
-        wrong = [f for f, s in sums.items() if not (folder / f).is_file() or _sum(folder / f) != s]
-    except (ValueError, AttributeError, OSError):
-        wrong = [SUMS]
+    wrong = damaged(folder) if (folder / SUMS).is_file() else []
     if wrong:
         raise ModelError(
             f"model.base: {name!r} is damaged: {', '.join(wrong)} missing, cut or changed since it "
@@ -44,6 +38,22 @@ def check_sums(name: str, folder: Path) -> None:
             fix=f"Get the files again, or make the model again; if you changed them on purpose, "
             f"delete {folder / SUMS}.",
         )
+
+
+def damaged(folder: Path) -> list[str]:
+    """Files of a folder that are missing, or not what was written; `sums.json` where it is one."""
+    try:
+        sums = json.loads((folder / SUMS).read_text(encoding="utf-8"))
+        return [f for f, s in sums.items() if not _is(folder, f, s)]
+    except (ValueError, AttributeError, TypeError, OSError):
+        return [SUMS]
+
+
+def _is(folder: Path, name: str, told: str) -> bool:
+    path = folder / name
+    # A file that somebody names elsewhere is none of the folder's: it may never end.
+    inside = not path.is_symlink() or path.resolve().is_relative_to(folder.resolve())
+    return ".." not in path.parts and inside and path.is_file() and _sum(path) == told
 
 
 def check_words(name: str, network: Any, tokenizer: Any) -> None:

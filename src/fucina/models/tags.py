@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fucina.metrics import apply_temperature
 from fucina.records import Span
 
-__all__ = ["best_path", "marks", "tag_names", "to_spans", "to_tags", "word_bounds"]
+__all__ = ["best_path", "cooled", "marks", "tag_names", "to_spans", "to_tags", "word_bounds"]
 
 OUTSIDE = 0  # the code of O; type i has B at 1 + 2i and I at 2 + 2i
 PIECES = re.compile(r"\w+|[^\w\s]")
@@ -196,3 +197,16 @@ def marks(
             spans[row] = to_spans(tags, bounds[row], types)
             sure[row] = tuple(float(chosen[a : b + 1].min()) for a, b, _ in _runs(tags))
     return spans, sure
+
+
+def cooled(sure: Sequence[float], temperature: float) -> tuple[float, ...]:
+    """How sure spans are, each against not being one, under a temperature.
+
+    Example:
+        >>> [round(one, 2) for one in cooled([0.9], 2.0)]
+        [0.75]
+    """
+    if temperature == 1.0:
+        return tuple(sure)
+    odds = np.array([[one, 1 - one] for one in sure]).reshape(-1, 2)
+    return tuple(apply_temperature(odds, temperature)[:, 0].tolist())

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Encoded", "count_tokens", "encode"]
+__all__ = ["CHUNK_TOKENS", "Encoded", "chunks_by_length", "count_tokens", "encode", "pad"]
+
+CHUNK_TOKENS = 2048  # a pass of about this many rows of the matrix product runs at full speed
 
 
 @dataclass(frozen=True)
@@ -65,3 +67,40 @@ def encode(prompts: Sequence[str], tokenizer: Any, *, max_length_tokens: int) ->
     filler = [tokenizer.pad_token_id]
     ids = tuple(np.array(row or filler, dtype=np.int64) for row in rows)
     return Encoded(ids, tuple(too_long), longest)
+
+
+def pad(encoded: Encoded, rows: np.ndarray, pad_id: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bring b rows to the length L of the longest.
+
+    Args:
+        encoded: Token ids of all texts.
+        rows: b indices into `encoded`.
+        pad_id: The token that fills up.
+
+    Returns:
+        Token ids, b x L, and the mask, 1 where there is a token.
+
+    Example:
+        >>> pad(Encoded((np.array([5, 6]), np.array([7])), ()), np.array([0, 1]), 0)[1].tolist()
+        [[1, 1], [1, 0]]
+    """
+    lengths = [len(encoded.ids[row]) for row in rows]
+    ids = np.full((len(rows), max(lengths)), pad_id, dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for i, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+        ids[i, :length] = encoded.ids[row]
+        mask[i, :length] = 1
+    return ids, mask
+
+
+def chunks_by_length(lengths: Sequence[int] | np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+    """Cut rows, sorted by length, into chunks of about CHUNK_TOKENS padded tokens."""
+    ordered = rows[np.argsort(np.asarray(lengths)[rows], kind="stable")]
+    chunks: list[np.ndarray] = []
+    begin = 0
+    for end in range(1, len(ordered) + 1):
+        full = end == len(ordered) or lengths[ordered[end]] * (end + 1 - begin) > CHUNK_TOKENS
+        if full:
+            chunks.append(ordered[begin:end])
+            begin = end
+    return chunks

@@ -1,7 +1,7 @@
 """The frozen layers below the lowest adapted one: run once per text, reused by all."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fucina.models.base import Base, layers_of
 from fucina.models.prefix import Prefix, begin, run_after
-from fucina.models.tokenize import Encoded
+from fucina.models.tokenize import Encoded, chunks_by_length, pad
 from fucina.records import Progress, silent
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ __all__ = [
     "replica",
     "text_activations",
 ]
-
-CHUNK_TOKENS = 2048  # a pass of about this many rows of the matrix product runs at full speed
 
 
 class Skip(nn.Module):
@@ -127,28 +125,9 @@ def assemble(
         store: Trunk activations of the same texts.
     """
     order = rows.reshape(-1)
-    lengths = [len(encoded.ids[row]) for row in order]
-    longest = max(lengths)
-    ids = np.full((len(order), longest), pad_id, dtype=np.int64)
-    mask = np.zeros((len(order), longest), dtype=np.int64)
-    for i, (row, length) in enumerate(zip(order, lengths, strict=True)):
-        ids[i, :length] = encoded.ids[row]
-        mask[i, :length] = 1
+    ids, mask = pad(encoded, order, pad_id)
     hidden = None if store is None else store.padded(order, mask)
     return Batch(torch.from_numpy(ids), torch.from_numpy(mask), hidden, rows.shape[0])
-
-
-def chunks_by_length(lengths: Sequence[int] | np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
-    """Cut rows, sorted by length, into chunks of about CHUNK_TOKENS padded tokens."""
-    ordered = rows[np.argsort(np.asarray(lengths)[rows], kind="stable")]
-    chunks: list[np.ndarray] = []
-    begin = 0
-    for end in range(1, len(ordered) + 1):
-        full = end == len(ordered) or lengths[ordered[end]] * (end + 1 - begin) > CHUNK_TOKENS
-        if full:
-            chunks.append(ordered[begin:end])
-            begin = end
-    return chunks
 
 
 class Trunk:

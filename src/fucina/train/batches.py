@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fucina.models.trunk import CHUNK_TOKENS
+from fucina.models.tokenize import CHUNK_TOKENS
 from fucina.records import Fold
 
 __all__ = ["Chunk", "at_most", "chunks", "epoch_batches"]
