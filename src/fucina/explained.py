@@ -179,11 +179,15 @@ def _curve(title: str, curve: Curve) -> str:
         return f'<polyline class="{kind}" points="{places}"/>'
 
     told = f"on average {curve.area:.2f}, in drawn orders {curve.random_area:.2f}"
+    texts = [(18, 16, "1", "end"), (18, 111, "0", "end"), (24, 126, title, "start")]
+    words = "".join(
+        f'<text x="{x}" y="{y}" text-anchor="{anchor}">{escape(said)}</text>'
+        for x, y, said, anchor in [*texts, (24, 142, told, "start")]
+    )
     return (
         f'<svg class="curve" viewBox="0 0 240 152" role="img" aria-label="{escape(title)}: {told}">'
         f'<path d="M24 12V108H232"/>{line(curve.random, "random")}{line(curve.own, "own")}'
-        '<text x="18" y="16" text-anchor="end">1</text><text x="18" y="111" text-anchor="end">0'
-        f'</text><text x="24" y="126">{escape(title)}</text><text x="24" y="142">{told}</text></svg>'
+        f"{words}</svg>"
     )
 
 

@@ -77,23 +77,8 @@ def explain_run(
 
 
 def write_page(found: Sequence[Explanation], folder: Path, path: Path) -> None:
-    """Write explanations as one HTML file.
-
-    Args:
-        found: One or more.
-        folder: The run they are of.
-        path: The file.
-
-    Raises:
-        RunError: It cannot be written there.
-    """
-    name = f"{folder.parent.name}/{folder.name}"
-    try:
-        run.write_text(path, explained.page(found, name))
-    except OSError as error:
-        raise RunError(
-            f"{path} cannot be written: {error.strerror}.", fix="Give another file: --html FILE."
-        ) from error
+    """Write explanations as one HTML file; folders that are missing are made."""
+    run.write_text(path, explained.page(found, f"{folder.parent.name}/{folder.name}"))
 
 
 def explainer(
@@ -126,8 +111,8 @@ def _part(recipe: "Recipe", row: Example) -> str | None:
     from fucina.explain.written import text_of
 
     said = row.fields.get(tasks.of(recipe).asked)
-    inside = isinstance(said, str) and said.strip() in text_of(row)
-    return str(said).strip() if inside else None
+    part = said.strip() if isinstance(said, str) else ""
+    return part if part and part in text_of(row) else None
 
 
 def _member(folder: Path, member: str, count: int) -> int | None:

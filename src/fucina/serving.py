@@ -14,6 +14,7 @@ from fucina.config import AnswerConfig, SearchConfig
 from fucina.documents import open_shelf
 from fucina.engines import Sampling
 from fucina.errors import DataError, FucinaError, MissingExtraError, RunError
+from fucina.explaining import explainer
 from fucina.fallback import open_elsewhere
 from fucina.opening import Bases, load_as
 from fucina.records import Example
@@ -183,6 +184,7 @@ class _Opener:
         _warm(engine)
         if task.answer == "text":
             return served
+        served = replace(served, explain=_explain(served.row, recipe, model, self._pool))
         return _with_vectors(served, model, self._pool, self._route.threshold)
 
 
@@ -207,6 +209,17 @@ def _warm(engine: Any) -> None:
     else:
         for _ in engine.complete("…", Sampling(max_tokens=2)):
             pass
+
+
+def _explain(
+    row: Callable[[str, Mapping[str, str]], Example],
+    recipe: "Recipe",
+    model: "Model",
+    pool: ThreadPoolExecutor,
+) -> Callable[[str, Mapping[str, Any]], Mapping[str, Any]]:
+    """Which words of a text decided."""
+    tell = explainer(recipe, model, pool)
+    return lambda text, options: tell(row(text, {}), options)
 
 
 def _with_vectors(

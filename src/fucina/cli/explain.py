@@ -57,6 +57,8 @@ def command(
     from fucina.explain import Wanted
     from fucina.run import find
 
+    if html is not None:
+        _require_place(html)
     folder = find(run)
     rows = rows_of(folder, source, [])
     with reporting(quiet=as_json) as (progress, _):
@@ -73,6 +75,19 @@ def command(
         _show(one, first=number == 0)
     if html is not None:
         typer.echo(f"page    {html}")
+
+
+def _require_place(path: Path) -> None:
+    """Refuse, before anything is computed, a place where no file can be."""
+    from fucina.errors import DataError
+
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir() or not there.is_dir():
+        raise DataError(
+            f"--html {path} cannot be written: {path if path.is_dir() else there} is "
+            f"{'a folder' if path.is_dir() else 'no folder'}.",
+            fix="Give another file: --html FILE.",
+        )
 
 
 def _show(found: "Explanation", *, first: bool) -> None:
