@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from conftest import WORDS
 
+from conftest import WORDS
 from fucina.config import AdapterConfig, ModelConfig
 from fucina.models import base as bases
 from fucina.models.build import build

@@ -11,6 +11,7 @@ from fucina import asking, run, tasks
 from fucina.endpoint import Server
 from fucina.engines import Sampling
 from fucina.errors import DataError, RecipeError
+from fucina.explaining import explainer
 from fucina.fallback import open_elsewhere
 from fucina.opening import Bases, load_as
 from fucina.records import Answer, Example
@@ -137,6 +138,7 @@ def served_run(name: str, folder: Path, makings: Makings) -> Served:
     )  # fmt: skip
     if kind == "text":
         return served
+    served = replace(served, explain=_explain(served.row, recipe, model, makings.threads))
     return _with_vectors(served, model, makings)
 
 
@@ -161,6 +163,17 @@ def _warm(engine: Any) -> None:
     else:
         for _ in engine.complete("…", Sampling(max_tokens=2)):
             pass
+
+
+def _explain(
+    row: Callable[[str, Mapping[str, str]], Example],
+    recipe: "Recipe",
+    model: "Model",
+    pool: ThreadPoolExecutor,
+) -> Callable[[str, Mapping[str, Any]], Mapping[str, Any]]:
+    """Which words of a text decided."""
+    tell = explainer(recipe, model, pool)
+    return lambda text, options: tell(row(text, {}), options)
 
 
 def _with_vectors(served: Served, model: "Model", makings: Makings) -> Served:

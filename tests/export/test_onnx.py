@@ -1,9 +1,9 @@
 """What is written as ONNX answers as the trained model does."""
 
 import numpy as np
-import onnx_models as models
 import pytest
 
+import onnx_models as models
 from fucina.engines.onnx import open_labeller, open_marker
 from fucina.export.onnx import write
 from fucina.records import Example

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from conftest import LABELLED
-from fucina import using
+from fucina import explaining, using
+from fucina.explain import Wanted
 
 TEXTS = [text for text, _ in LABELLED[:9]]
 
@@ -128,3 +129,22 @@ def test_what_is_not_served_says_so(server, web):
         reply = web(f"{server}/{path}", body)
         assert reply.status_code in {400, 404}
         assert reply.json()["error"]["fix"]
+
+
+def test_which_words_decided_is_what_the_run_says_by_itself(server, runs, web):
+    text = "voglio soldi indietro"
+    (alone,) = explaining.explain_run(runs["kind"], [text], Wanted("gradients"))
+    body = {"model": "kind", "text": text, "method": "gradients"}
+    (found,) = web(f"{server}/explain", body).json()["explanations"]
+    assert found["answer"] == alone.answer
+    weights = [own["weight"] for own in found["words"]]
+    assert weights == pytest.approx([own.value for own in alone.words], rel=1e-3, abs=1e-5)
+    refused = web(f"{server}/explain", {**body, "label": "nessuno"})
+    assert refused.status_code == 400
+    assert "no label 'nessuno'" in refused.text
+    marked = web(
+        f"{server}/explain", {"model": "cose", "text": "non arriva il schermo nero"}
+    ).json()
+    assert all(
+        one["span"]["text"] in "non arriva il schermo nero" for one in marked["explanations"]
+    )

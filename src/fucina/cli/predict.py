@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     Answers = Predictions | Spans | Texts
 
-__all__ = ["command"]
+__all__ = ["command", "rows_of"]
 
 
 def command(
@@ -45,7 +45,7 @@ def command(
         _answer_with_several([run, *beside], source, fields or [], as_json=as_json)
         return
     folder = find(run)
-    rows = _rows(folder, source, fields or [])
+    rows = rows_of(folder, source, fields or [])
     with reporting(quiet=as_json or len(rows) == 1) as (progress, say):
         predictions = using.predict(folder, rows, progress=progress, say=say)
     texts = [row.prompt for row in rows]
@@ -70,7 +70,7 @@ def _answer_with_several(
             asked = [
                 (name, row)
                 for name, folder in opened.folders.items()
-                for row in _rows(folder, source, fields)
+                for row in rows_of(folder, source, fields)
             ]
         rows = {name: [row for own, row in asked if own == name] for name in opened.names}
         answered = {
@@ -98,8 +98,17 @@ def _is_file(source: str) -> bool:
     return len(source) < 256 and source != "-" and Path(source).is_file()
 
 
-def _rows(folder: Path, source: str, fields: list[str]) -> "list[Example]":
-    """What is asked: the rows of a file, or one row a text."""
+def rows_of(folder: Path, source: str, fields: list[str]) -> "list[Example]":
+    """What is asked: the rows of a file, or one row a text.
+
+    Args:
+        folder: Of the run.
+        source: A text, a file, or - for standard input.
+        fields: NAME=VALUE, further fields of the task.
+
+    Raises:
+        DataError: There is no text, or a field has no value.
+    """
     from fucina import asking
     from fucina.errors import DataError
 

@@ -1,3 +1,5 @@
-"""Stage 6: which words decided an answer."""
+"""Stage 6: which words decided an answer, and whether they really did."""
 
-__all__: list[str] = []
+from fucina.explain.weigh import Wanted, explain
+
+__all__ = ["Wanted", "explain"]

@@ -15,7 +15,17 @@ from scipy import sparse
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import CountVectorizer
 
-__all__ = ["MAX_NGRAMS", "Lexicon", "Table", "counts", "each_table", "learn", "rarity", "weigh"]
+__all__ = [
+    "MAX_NGRAMS",
+    "ORDERS",
+    "Lexicon",
+    "Table",
+    "counts",
+    "each_table",
+    "learn",
+    "rarity",
+    "weigh",
+]
 
 ORDERS = (2, 5)
 MAX_NGRAMS = 40_000  # half of that measured two points worse on 960 rows; more, no better

@@ -15,7 +15,7 @@ from fucina.models.tags import cooled, marks, tag_names
 from fucina.models.threads import across
 from fucina.models.trunk import assemble, chunks_by_length
 from fucina.models.word_forms import form_rows
-from fucina.models.words import read_words, token_numbers
+from fucina.models.words import Words, read_words, token_numbers
 from fucina.records import Example, Progress, Span, Spans, silent
 
 if TYPE_CHECKING:
@@ -59,6 +59,17 @@ class Marker:
             progress: Told after each chunk.
         """
         prompts = [example.prompt for example in examples]
+        words, odds = self.tag_odds(prompts, threads=threads, progress=progress)
+        answers, sure = marks(odds, words.bounds, self.types)
+        sure = [cooled(own, self.temperature) for own in sure]
+        targets: tuple[tuple[Span, ...], ...] = tuple(example.spans for example in examples)
+        read = tuple(words.read.tolist())
+        return Spans(tuple(prompts), targets, tuple(answers), tuple(sure), read, self.types)
+
+    def tag_odds(
+        self, prompts: Sequence[str], *, threads: ThreadPoolExecutor, progress: Progress = silent
+    ) -> tuple[Words, list[np.ndarray]]:
+        """The words of n texts, and how likely each tag of each word is, n arrays w x c."""
         words = read_words(
             prompts, self.base.tokenizer, max_length_tokens=self.base.max_length_tokens,
             last=self.base.causal,
@@ -84,11 +95,7 @@ class Marker:
             for row, own in zip(part, np.split(found.numpy(), ends), strict=True):
                 odds[row] = own
             progress("marking texts", done, len(rows))
-        answers, sure = marks(odds, words.bounds, self.types)
-        sure = [cooled(own, self.temperature) for own in sure]
-        targets: tuple[tuple[Span, ...], ...] = tuple(example.spans for example in examples)
-        read = tuple(words.read.tolist())
-        return Spans(tuple(prompts), targets, tuple(answers), tuple(sure), read, self.types)
+        return words, odds
 
     def _of_forms(self, prompts: Sequence[str], bounds: Sequence[np.ndarray]) -> Tensor | float:
         """What the forms of words add to the scores of each member, k x w x c."""

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from fucina.models.lexical import MAX_NGRAMS, Lexicon
 
-__all__ = ["form_rows", "learn_forms"]
+__all__ = ["form_rows", "forms", "learn_forms"]
 
 ORDERS = (2, 3, 4)  # letters of the pieces of a word
 FEWEST = 2  # words that a form must stand in

@@ -8,6 +8,7 @@ from fucina.records.answers import Epoch, Predictions, Ratio, Spans, Texts
 from fucina.records.compared import Change, Contest, Leaderboard, Standing
 from fucina.records.diagnosis import Cause, Diagnosis, Slice, WorstError
 from fucina.records.documents import Chunk, Document, Hit, Section
+from fucina.records.explanation import Curve, Explanation, Faithfulness, Neighbor, Weight
 from fucina.records.grammar import Grammar
 from fucina.records.judgment import (
     Calibration,
@@ -48,12 +49,15 @@ __all__ = [
     "Component",
     "Contest",
     "Cost",
+    "Curve",
     "Dataset",
     "Diagnosis",
     "Document",
     "Epoch",
     "Evaluation",
     "Example",
+    "Explanation",
+    "Faithfulness",
     "Finding",
     "Fold",
     "Grammar",
@@ -63,6 +67,7 @@ __all__ = [
     "LearningCurve",
     "Message",
     "MustFix",
+    "Neighbor",
     "Outcome",
     "Predictions",
     "Progress",
@@ -78,6 +83,7 @@ __all__ = [
     "Standing",
     "Texts",
     "Trigger",
+    "Weight",
     "WorstError",
     "silent",
 ]
