@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fucina import export, run
 from fucina.config import LOW_IS_GOOD
-from fucina.errors import RecipeError
+from fucina.errors import MissingExtraError, RecipeError
 from fucina.opening import load_as
 from fucina.records import Check, Dataset, Example, Progress, Proof, Texts
 from fucina.tasks.settings import learnt_as
@@ -161,7 +161,7 @@ class Shipment:
         written = gguf.write(merged, path, self.config.kind, template=export.standalone(template),
                              progress=self.progress)  # fmt: skip
         checks = [gguf.check_weights(merged, path, self.config.kind)]
-        with suppress(ImportError):
+        with suppress(MissingExtraError):
             checks += self._by_llama(path, template.system, trained)
         if len(checks) == 1:
             self.say("llama.cpp is not installed, so the file was not run: pip install "
@@ -177,8 +177,6 @@ class Shipment:
         return checks
 
     def _by_llama(self, path: Path, system: str | None, trained: "Trained") -> list[Check]:
-        import llama_cpp  # noqa: F401  raises where it is not installed
-
         from fucina.engines.llama import LlamaTalker
         from fucina.export import gguf
 

@@ -1,6 +1,7 @@
 """llama.cpp, an optional library that prints: loaded once, and kept silent."""
 
 import ctypes
+import importlib
 from collections import deque
 from functools import cache
 from typing import Any
@@ -20,25 +21,24 @@ def load() -> Any:
         MissingExtraError: It is not installed.
     """
     try:
-        import llama_cpp
+        library = importlib.import_module("llama_cpp")
     except (ImportError, OSError) as error:  # OSError: a build for another machine
         raise MissingExtraError("llama-cpp-python", extra="llama") from error
-    _listen()
-    return llama_cpp
+    _listen(library)
+    return library
 
 
 @cache
-def _listen() -> Any:
+def _listen(library: Any) -> Any:
     """The function that hears what the library says, which must live as long as it."""
-    import llama_cpp
 
     def hear(level: int, text: bytes, _: Any) -> None:
         if level == ERROR:
             _errors.append(" ".join(text.decode("utf-8", "replace").split()).rstrip("."))
 
-    heard = llama_cpp.llama_log_callback(hear)
-    llama_cpp.llama_log_set(heard, ctypes.c_void_p(0))
-    llama_cpp.llama_backend_init()
+    heard = library.llama_log_callback(hear)
+    library.llama_log_set(heard, ctypes.c_void_p(0))
+    library.llama_backend_init()
     return heard
 
 
