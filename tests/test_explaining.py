@@ -13,6 +13,7 @@ from fucina.errors import DataError, ModelError, RunError
 from fucina.explain import Wanted
 from fucina.explain import gradients as by_gradients
 from fucina.models import threads
+from fucina.models.alone import alone, members_of
 from fucina.models.lexical import counts
 from fucina.recipe import dump, parse
 from fucina.records import Example
@@ -370,6 +371,25 @@ def test_a_model_that_stays_open_explains_rows(planted):
         with pytest.raises(DataError, match="no label 'rimborzo'") as refused:
             tell(Example(ASKED, ""), {"label": "rimborzo"})
         assert "rimborso" in refused.value.fix
+
+
+def _opened(folder):
+    return opening.load_model(folder, workers=2)[1]
+
+
+def test_a_member_alone_answers_as_it_does_among_others(planted, marked):
+    with threads.start(2) as pool:
+        each = _opened(planted).member_probabilities([ASKED], threads=pool)
+        for member in range(3):
+            own = alone(_opened(planted), member)
+            assert members_of(own) == 1
+            found = own.member_probabilities([ASKED], threads=pool)
+            assert found[0] == pytest.approx(each[member], rel=1e-5)
+        text = ["dove un ordine non arriva"]
+        _, (together,) = _opened(marked).tag_odds(text, threads=pool)
+        apart = [alone(_opened(marked), k).tag_odds(text, threads=pool)[1][0] for k in range(2)]
+        assert np.mean(apart, axis=0) == pytest.approx(together, rel=1e-5)
+        assert not np.allclose(*apart)
 
 
 def _typed(monkeypatch, capsys, *words):

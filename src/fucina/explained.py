@@ -48,10 +48,10 @@ def signed(value: float) -> str:
     """A weight with its sign.
 
     Example:
-        >>> signed(0.4567), signed(-12.0), signed(-0.001)
-        ('+0.46', '-12.00', '+0.00')
+        >>> signed(0.4567), signed(-12.0), signed(-0.0012)
+        ('+0.46', '-12.00', '-1e-03')
     """
-    return f"{round(value, 2) + 0.0:+.2f}"
+    return f"{value:+.2f}" if not value or abs(value) >= 0.005 else f"{value:+.0e}"
 
 
 def confidence(found: Explanation) -> str:
@@ -69,7 +69,7 @@ def confidence(found: Explanation) -> str:
 
 def methods(found: Explanation) -> str:
     """How words were weighed, in a sentence or two."""
-    members = f"Members: {found.members}."
+    members = f"Explained: {found.members}."
     if found.method == "occlusion":
         return f"Occlusion: {found.unit}. {members}"
     sums = f"the weights add up to {found.total or 0:+.2f}, but for {found.delta or 0:+.4f}"
@@ -89,7 +89,8 @@ def faith(found: Explanation) -> tuple[str, bool]:
     )
     if test.holds:
         return f"Faithful: {means}", False
-    return f"Not better than chance: {means} Do not read anything into these weights.", True
+    how = "Hardly" if test.gain > 0 and not test.better else "Not"
+    return f"{how} better than chance: {means} Do not read anything into these weights.", True
 
 
 def page(found: Sequence[Explanation], run: str) -> str:

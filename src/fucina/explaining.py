@@ -132,8 +132,8 @@ def _member(folder: Path, member: str, count: int) -> int | None:
 
 def _named(number: int | None, count: int) -> str:
     if count == 1:
-        return "the only one"
-    return f"all {count}" if number is None else f"member {number + 1} of {count}"
+        return "the only member"
+    return f"all {count} members" if number is None else f"member {number + 1} of {count}"
 
 
 def _with_neighbors(

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Wanted", "explain"]
 
+Weighed = tuple[np.ndarray, float, Path, str]
+# Parameters. A smaller network is quick on one core, and on a busy machine several cores that wait
+# for one another were slower than one.
+LARGE = 100_000_000
 NATS = "log-probability of the answer that is lost without the word, in nats"
 
 
@@ -119,13 +123,19 @@ def _weigh(
     """The weights of words, and what is to be said of how they were found."""
     if wanted.method == "occlusion":
         return occlude(question, progress=progress), {"unit": NATS}
-    with across_cores(threads):
+
+    def follow() -> Weighed:
         if isinstance(model, Ensemble):
-            found = label_gradients(model, question, progress=progress)
-        elif isinstance(model, Marker):
-            found = span_gradients(model, question, progress=progress)
-        else:
-            found = text_gradients(model, row, question, progress=progress)
+            return label_gradients(model, question, progress=progress)
+        if isinstance(model, Marker):
+            return span_gradients(model, question, progress=progress)
+        return text_gradients(model, row, question, progress=progress)
+
+    if sum(part.numel() for part in model.base.network.parameters()) < LARGE:
+        found = threads.submit(follow).result()
+    else:
+        with across_cores(threads):
+            found = follow()
     return found[0], _told(*found)
 
 

@@ -62,16 +62,13 @@ def reference(network: nn.Module, tokenizer: Any) -> Tensor:
         tokenizer: Its tokenizer.
     """
     table = cast("Any", network).get_input_embeddings()
-    rows = torch.arange(len(table.weight), device=table.weight.device)
+    rows, pad = torch.arange(len(table.weight), device=table.weight.device), tokenizer.pad_token_id
     with torch.no_grad():
-        found = [table(part).float() for part in rows.split(4096)]
-        lengths = torch.cat([part.norm(dim=1) for part in found])
-        pad = tokenizer.pad_token_id
+        lengths = table.weight.float().norm(dim=1)
         if pad != tokenizer.eos_token_id and lengths[pad] > LEAST_LENGTH * lengths.median():
             return table(rows[pad]).float()
-        return torch.stack([part.double().sum(dim=0) for part in found]).sum(dim=0).float() / len(
-            rows
-        )
+        sums = [table(part).double().sum(dim=0) for part in rows.split(4096)]
+        return (torch.stack(sums).sum(dim=0) / len(rows)).float()
 
 
 def states_of(stack: "Stack", network: nn.Module, embedded: Tensor) -> Tensor:

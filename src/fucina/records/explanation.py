@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 __all__ = ["Curve", "Explanation", "Faithfulness", "Neighbor", "Weight"]
 
+LEAST_GAIN = 0.02  # of how likely an answer is; less is no picture of anything
+MOST_BETTER = 0.1  # of the drawn orders
 Method = Literal["occlusion", "gradients"]
 
 
@@ -86,8 +88,8 @@ class Faithfulness:
 
     @property
     def holds(self) -> bool:
-        """Whether the weights say more than chance: few drawn orders are better."""
-        return self.gain > 0 and self.better <= 0.1
+        """Whether the weights say more than chance: few drawn orders are better, and it shows."""
+        return self.gain > LEAST_GAIN and self.better <= MOST_BETTER
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Explanation:
         words: All of the text, in order.
         method: How they were weighed.
         unit: What a weight of 1 is.
-        members: Which members of the run are explained, for people: `all 4`, `member 2`.
+        members: Which members of the run are explained, for people: `all 4 members`.
         span: The words explained, where the answer is a span.
         steps: Points of the path that gradients were taken at; 0 for others.
         delta: What the weights miss of what they should add up to; None where they need not.
