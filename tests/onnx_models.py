@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from conftest import WORDS
 from fucina.config import AdapterConfig, ModelConfig
 from fucina.models import base as bases
 from fucina.models.build import build
@@ -25,21 +24,22 @@ TEXTS = (
 LABELS = ("rimborso", "ordine", "guasto")
 TYPES = ("COSA", "LUOGO")
 
-SIZE = {"vocab_size": len(WORDS) + 4, "hidden_size": 32, "num_hidden_layers": 3,
+SIZE = {"hidden_size": 32, "num_hidden_layers": 3,
         "num_attention_heads": 4, "intermediate_size": 64}  # fmt: skip
 
 
-def config_of(kind):
+def config_of(kind, vocabulary):
     import transformers as hub
 
-    plain, counted = SIZE | {"max_position_embeddings": 64}, SIZE | {"max_position_embeddings": 66}
+    size = SIZE | {"vocab_size": vocabulary}
+    plain, counted = size | {"max_position_embeddings": 64}, size | {"max_position_embeddings": 66}
     grouped = plain | {"num_key_value_heads": 2}
     return {
         "bert": lambda: hub.BertConfig(**plain),
         "roberta": lambda: hub.RobertaConfig(**counted, pad_token_id=1),
         "xlm-roberta": lambda: hub.XLMRobertaConfig(**counted, pad_token_id=1),
         "distilbert": lambda: hub.DistilBertConfig(
-            vocab_size=SIZE["vocab_size"], dim=32, n_layers=3, n_heads=4, hidden_dim=64,
+            vocab_size=vocabulary, dim=32, n_layers=3, n_heads=4, hidden_dim=64,
             max_position_embeddings=64,
         ),
         "mpnet": lambda: hub.MPNetConfig(**counted),
@@ -53,7 +53,7 @@ def config_of(kind):
             query_pre_attn_scalar=8,
         ),
         "gpt2": lambda: hub.GPT2Config(
-            vocab_size=SIZE["vocab_size"], n_embd=32, n_layer=3, n_head=4, n_positions=64
+            vocab_size=vocabulary, n_embd=32, n_layer=3, n_head=4, n_positions=64
         ),
     }[kind]()  # fmt: skip
 
@@ -62,8 +62,9 @@ def make_folder(kind, folder, tokenizer_folder):
     """A random model whose attention matters, and a tokenizer."""
     import transformers as hub
 
+    vocabulary = len(hub.AutoTokenizer.from_pretrained(tokenizer_folder))
     torch.manual_seed(0)
-    network = hub.AutoModel.from_config(config_of(kind))
+    network = hub.AutoModel.from_config(config_of(kind, vocabulary))
     for name, parameter in network.named_parameters():
         if parameter.dim() > 1 and "norm" not in name.lower():
             torch.nn.init.normal_(parameter, std=0.15)

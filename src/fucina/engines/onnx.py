@@ -1,12 +1,13 @@
 """Exported classifiers and taggers, answered by ONNX Runtime; PyTorch is not needed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from fucina.engines.onnx_folder import Exported, Precision, open_folder, run_graph
+from fucina.engines.onnx_folder import AGAIN, Exported, Precision, open_folder, run_graph
+from fucina.errors import ModelError
 from fucina.models.ensemble import settle, softmax
 from fucina.models.lexical import counts, each_table
 from fucina.models.tags import cooled, marks, tag_names
@@ -158,12 +159,22 @@ def open_labeller(
         MissingExtraError: onnxruntime is not installed.
     """
     made = OnnxLabeller(open_folder(folder, "labels", precision, threads))
-    made.label([WARM])
+    _try(folder, lambda: made.label([WARM]))
     return made
 
 
 def open_marker(folder: Path, *, precision: Precision | None = None, threads: int = 0) -> OnnxMarks:
     """Open an exported tagger; arguments and errors as above."""
     made = OnnxMarks(open_folder(folder, "spans", precision, threads))
-    made.mark([WARM])
+    _try(folder, lambda: made.mark([WARM]))
     return made
+
+
+def _try(folder: Path, answer: Callable[[], object]) -> None:
+    """Let a model answer once, so that one that cannot is not kept."""
+    try:
+        answer()
+    # A graph of others may ask for anything; ONNX Runtime has a class for each kind of failure.
+    except Exception as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+        raise ModelError(f"the model in {folder} gives no answer ({first}).", fix=AGAIN) from error

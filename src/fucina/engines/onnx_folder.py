@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 __all__ = [
+    "AGAIN",
     "FACTS",
     "FORMAT",
     "GRAPHS",

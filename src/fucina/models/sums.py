@@ -7,7 +7,7 @@ from typing import Any
 
 from fucina.errors import ModelError
 
-__all__ = ["SUMS", "check_sums", "check_words", "damaged", "write_sums"]
+__all__ = ["SUMS", "check_sums", "check_words", "damaged", "read_sums", "write_sums"]
 
 SUMS = "sums.json"
 SPARE = 2  # times as many rows as words, and more, are of another tokenizer; a few are spare often
@@ -40,11 +40,20 @@ def check_sums(name: str, folder: Path) -> None:
         )
 
 
+def read_sums(folder: Path) -> dict[str, str]:
+    """Files of a folder to their SHA-256, as they were written.
+
+    Raises:
+        OSError: There is no such list.
+        ValueError: It is no JSON.
+    """
+    return json.loads((folder / SUMS).read_text(encoding="utf-8"))
+
+
 def damaged(folder: Path) -> list[str]:
     """Files of a folder that are missing, or not what was written; `sums.json` where it is one."""
     try:
-        sums = json.loads((folder / SUMS).read_text(encoding="utf-8"))
-        return [f for f, s in sums.items() if not _is(folder, f, s)]
+        return [name for name, told in read_sums(folder).items() if not _is(folder, name, told)]
     except (ValueError, AttributeError, TypeError, OSError):
         return [SUMS]
 

@@ -13,6 +13,7 @@ from fucina.models.base import Base, layers_of
 from fucina.models.packed import whole
 from fucina.models.product import PackedLinear, QuickLinear
 from fucina.models.stack import Stack
+from fucina.models.targets import is_transposed
 from fucina.models.trunk import Inject, Skip, keep_in
 
 __all__ = ["Together", "merged"]
@@ -125,6 +126,9 @@ def _plain(network: nn.Module, memo: Memo, member: int) -> nn.Module:
             own[id(module)] = _linear(whole(module.weight, torch.float32), module.bias)
         elif isinstance(module, QuickLinear):
             own[id(module)] = _linear(module.weight, module.bias, memo)
+        elif is_transposed(module):
+            weight, bias = cast("Tensor", module.weight), cast("Tensor | None", module.bias)
+            own[id(module)] = _linear(weight.t(), bias, memo)
     return copy.deepcopy(network, own).cpu()
 
 

@@ -2,23 +2,25 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fucina import __version__, run
-from fucina.engines.onnx_folder import FACTS, GRAPHS, LEXICAL, LEXICON, Facts
+from fucina.engines.onnx_folder import FACTS, GRAPHS, LEXICAL, LEXICON, Facts, open_folder
 from fucina.errors import ModelError, RecipeError, ResourceError, RunError
 from fucina.export.onnx.graph import as_graph, save_graph
 from fucina.export.onnx.network import Together
+from fucina.export.onnx.quantizing import narrow
 from fucina.models.by_class import ByClass
 from fucina.models.ensemble import Ensemble
 from fucina.models.marker import Marker
 from fucina.models.sums import write_sums
+from fucina.records import Check, Progress, silent
 
 if TYPE_CHECKING:
     from fucina.models.base import Base
@@ -27,15 +29,35 @@ if TYPE_CHECKING:
 
     Headed = tuple[tuple[Stack, ...], Lexicon | None, tuple[Table | None, ...]]
 
-__all__ = ["making", "write"]
+__all__ = ["Written", "making", "write"]
 
 
-def write(model: Any, folder: Path) -> None:
+@dataclass(frozen=True)
+class Written:
+    """A written export.
+
+    Attributes:
+        path: The folder.
+        bytes: File to its size.
+        checks: Whether the graph in eight bits answers alike, where it was asked for.
+    """
+
+    path: Path
+    bytes: Mapping[str, int]
+    checks: tuple[Check, ...] = ()
+
+
+def write(
+    model: Any, folder: Path, *, int8_rows: Sequence[str] = (), progress: Progress = silent
+) -> Written:
     """Write a model with heads of classes: its graph, its words, and all that an answer needs.
 
     Args:
         model: As `opening.load_model` gives it.
         folder: Where it goes; it must not be there.
+        int8_rows: Texts that it did not learn from, 100 or more, to write a graph in eight bits
+            too, where that answers them alike; none for float32 alone.
+        progress: Told after each step.
 
     Raises:
         RecipeError: The model writes, or weighs labels by their names.
@@ -44,6 +66,7 @@ def write(model: Any, folder: Path) -> None:
         ResourceError: The disk is full; nothing is left behind.
     """
     stacks, lexicon, tables = _headed(model)
+    checks: tuple[Check, ...] = ()
     with making(folder) as made:
         network = Together(model.base, stacks, tokens=isinstance(model, Marker))
         graph = as_graph(network, vocabulary=len(model.base.tokenizer))
@@ -51,8 +74,15 @@ def write(model: Any, folder: Path) -> None:
         _write_words(model.base, made)
         if lexicon is not None:
             _write_lexical(lexicon, tables, made)
-        run.write_json(made / FACTS, asdict(_facts(model, stacks, tables)))
+        facts = _facts(model, stacks, tables)
+        run.write_json(made / FACTS, asdict(facts))
         write_sums(made)
+        if int8_rows:
+            opened = open_folder(made, facts.kind, "float32", 0)
+            checks = (narrow(opened, made, int8_rows, progress=progress),)
+            write_sums(made)
+    sizes = {path.name: path.stat().st_size for path in sorted(Path(folder).iterdir())}
+    return Written(Path(folder), sizes, checks)
 
 
 def _headed(model: Any) -> "Headed":
@@ -115,7 +145,7 @@ def _write_words(base: "Base", folder: Path) -> None:
 
 
 def _write_lexical(lexicon: "Lexicon", tables: "tuple[Table | None, ...]", folder: Path) -> None:
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     run.write_json(folder / LEXICON, list(lexicon.ngrams))
     tensors = {}
@@ -124,7 +154,7 @@ def _write_lexical(lexicon: "Lexicon", tables: "tuple[Table | None, ...]", folde
             # As runs keep them.
             tensors[f"weights.{member}"] = np.ascontiguousarray(table.weights.astype(np.float32))
             tensors[f"rarity.{member}"] = np.ascontiguousarray(table.rarity)
-    save_file(tensors, folder / LEXICAL)
+    run.write_bytes(folder / LEXICAL, save(tensors))
 
 
 @contextmanager
