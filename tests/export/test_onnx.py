@@ -211,22 +211,6 @@ def _with_heads(model, change):
 
 
 @pytest.mark.parametrize("kind", ["labels", "spans"])
-def test_a_proof_finds_an_export_of_another_model(kind, base_of, pool, tmp_path):
-    make = models.labeller if kind == "labels" else models.marker
-    model = make(base_of("bert"))
-    write(model, tmp_path / "out")
-    stack = (model.weigher if kind == "labels" else model).stacks[0]
-    stack.bind(stack.adapters, -stack.heads)
-    failed = {
-        check.name: check.note
-        for check in prove(tmp_path / "out", model, models.TEXTS, threads=pool)
-        if not check.passed
-    }
-    assert "answers" in failed
-    assert failed["answers"].startswith("rows that differ: ")
-
-
-@pytest.mark.parametrize("kind", ["labels", "spans"])
 def test_eight_bits_are_kept_where_they_answer_alike(kind, base_of, pool, tmp_path):
     make, opened = (
         (models.labeller, open_labeller) if kind == "labels" else (models.marker, open_marker)
