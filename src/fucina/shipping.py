@@ -10,14 +10,15 @@ from fucina import export, run, tasks
 from fucina.config import ShipConfig
 from fucina.errors import RecipeError, RunError, nearest
 from fucina.records import Progress, Proof, silent
-from fucina.shipment import Shipment
+from fucina.tasks.settings import learnt_as
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
+    from fucina.shipment import Job
 
 __all__ = ["TARGETS", "Shipped", "ship"]
 
-TARGETS = ("merged", "gguf", "ollama")
+TARGETS = ("adapter", "merged", "gguf", "ollama", "onnx")
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def ship(
     """
     folder, config = run.find_complete(path), config or ShipConfig()
     recipe = run.read_recipe(folder)
-    _require_writer(recipe, to)
+    _require(recipe, to, config)
     place = output or Path(f"{recipe.name}-{to}")
     failed = place.with_name(f"{place.name}.failed")
     for there in (place, failed):
@@ -79,43 +80,98 @@ def ship(
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
-        proof = Shipment(folder, recipe, to, config, progress, say).write(beside)
+        proof = _write(folder, to, place, beside, config, progress, say)
+        run.write_json(beside / "verify.json", {"passed": proof.passed, **asdict(proof)})
+        run.write_text(beside / "README.md", export.card(folder, recipe, proof, str(place), to))
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
-    run.write_json(beside / "verify.json", {"passed": proof.passed, **asdict(proof)})
-    run.write_text(beside / "README.md", export.card(folder, recipe, proof, to))
     run.move_whole(beside, place if proof.passed else failed)
     if not proof.passed:
-        wrong = "; ".join(
-            f"{check.name} ({check.engine}) {check.value:.4g}, held to {check.limit:.4g}"
-            for check in proof.checks
-            if not check.passed and check.limit is not None
-        )
-        raise RunError(
-            f"the export does not answer as the run does: {wrong}.",
-            fix=f"Look at {failed / 'verify.json'}; more bits (kind=F16, precision=float32) keep "
-            "more.",
-        )
+        raise _refused(proof, failed)
     files = tuple(sorted(p.relative_to(place).as_posix() for p in place.rglob("*") if p.is_file()))
-    return Shipped(str(place), files, proof, _next(place, recipe, to, config.kind))
+    return Shipped(str(place), files, proof, _next(place, recipe, to, config))
 
 
-def _require_writer(recipe: "Recipe", to: str) -> None:
+def _write(
+    folder: Path, to: str, place: Path, beside: Path, config: ShipConfig, progress: Progress,
+    say: Callable[[str], None],
+) -> Proof:  # fmt: skip
+    """Write the export into a folder beside its place, and prove it."""
+    from fucina import shipment
+    from fucina.models import threads
+
+    original = folder
+    if config.members == "distilled":
+        folder = shipment.distilled(folder, progress=progress, say=say)
+    recipe = run.read_recipe(folder)
+    with threads.start() as pool:
+        job = shipment.Job(folder, recipe, to, str(place), config, original, pool, progress, say)
+        return _writer(job)(job, beside)
+
+
+def _writer(job: "Job") -> "Callable[[Job, Path], Proof]":
+    from fucina import shipment
+
+    if job.to == "adapter":
+        return shipment.write_adapters
+    if learnt_as(job.recipe) != "text":
+        return shipment.write_graphs if job.to == "onnx" else shipment.write_heads
+    apart = job.config.adapter and job.to in ("gguf", "ollama")
+    return shipment.write_adapter_file if apart else shipment.write_text
+
+
+def _require(recipe: "Recipe", to: str, config: ShipConfig) -> None:
+    """Refuse what has no meaning for a run before anything is read."""
     if to not in TARGETS:
         raise RecipeError(f"no export is called {to!r}.", fix=nearest(to, TARGETS))
-    if tasks.get(recipe.task).answer != "text":
+    answers = {"label": "labels", "spans": "spans", "text": "text"}[tasks.get(recipe.task).answer]
+    writes = learnt_as(recipe) == "text"
+    if to in ("gguf", "ollama") and not writes:
         raise RecipeError(
-            f"{recipe.name} answers with {tasks.get(recipe.task).answer}s; {to} is for runs that "
-            "write.",
-            fix="Serve it as it is: fucina serve RUN.",
+            f"{recipe.name} answers with {answers}; {to} is for models that write.",
+            fix="Export it with --to onnx or --to merged, or serve it: fucina serve RUN.",
+        )
+    if to == "onnx" and writes:
+        how = "writes text" if answers == "text" else "weighs labels by their names"
+        raise RecipeError(
+            f"{recipe.name} {how}; an ONNX export has a head of classes.",
+            fix="Export it with --to gguf or --to merged.",
+        )
+    if config.adapter and to not in ("gguf", "ollama"):
+        raise RecipeError(
+            f"adapter=true is for gguf and ollama, not {to}.", fix="Leave it out, or --to adapter."
         )
 
 
-def _next(place: Path, recipe: "Recipe", to: str, kind: str) -> str:
+def _refused(proof: Proof, failed: Path) -> RunError:
+    wrong = "; ".join(
+        f"{check.name} ({check.engine}) {check.value:.4g}, held to {check.limit:.4g}"
+        for check in proof.checks
+        if not check.passed and check.limit is not None
+    )
+    return RunError(
+        f"the export does not answer as the run does: {wrong}.",
+        fix=f"Look at {failed / 'verify.json'}; more bits (kind=F16, precision=float32) keep more.",
+    )
+
+
+def _next(place: Path, recipe: "Recipe", to: str, config: ShipConfig) -> str:
     """The command that uses an export."""
     if to == "ollama":
         return f"cd {place} && ollama create {recipe.name} -f Modelfile"
+    if to == "gguf" and not config.adapter:
+        return f"fucina serve {place}/{recipe.name}-{config.kind}.gguf"
     if to == "gguf":
-        return f"fucina serve {place}/{recipe.name}-{kind}.gguf"
-    return f"vllm serve {place} --served-model-name {recipe.name}"
+        return (
+            f"llama-server -m {place}/{recipe.name}-base-{config.kind}.gguf "
+            f"--lora {place}/{recipe.name}-adapter.gguf"
+        )
+    if to == "onnx":
+        return f"fucina serve {place}"
+    if learnt_as(recipe) != "text":
+        return f"see {place}/README.md, which has the lines of Python that answer with it"
+    if to == "merged":
+        return f"vllm serve {place} --served-model-name {recipe.name}"
+    base = f"{place}/base" if (place / "base").is_dir() else recipe.model.base
+    return export.serve_command(base, {recipe.name: place}, rank=recipe.adapter.rank)

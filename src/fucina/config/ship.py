@@ -21,11 +21,18 @@ class ShipConfig(Settings):
     members: Annotated[
         str,
         Field(
-            pattern="^(best|averaged|[1-9][0-9]*)$",
-            description="Of a run with folds: best, averaged (the mean of their weights), or the "
-            "number of one.",
+            pattern="^(|best|averaged|together|distilled|[1-9][0-9]*)$",
+            description="Of a run with folds: best, the number of one, averaged (the mean of their "
+            "weights), together (adapter and onnx: all of them), or distilled (one more is trained "
+            "on what they answer); none: together as onnx, else best.",
         ),
-    ] = "best"
+    ] = ""
+    adapter: Annotated[
+        bool, Field(description="gguf and ollama: the base in one file, the adapter in another.")
+    ] = False
+    int8: Annotated[
+        bool, Field(description="onnx: in eight bits too, where more than 99 % answer alike.")
+    ] = True
     cases: Annotated[
         int, Field(ge=1, description="Held-out rows whose prompts, odds and answers are compared.")
     ] = 64

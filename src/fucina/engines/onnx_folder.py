@@ -40,6 +40,8 @@ __all__ = [
     "Words",
     "open_folder",
     "open_graph",
+    "read_facts",
+    "read_lexical",
     "run_graph",
 ]
 
@@ -194,7 +196,7 @@ def open_folder(
             "written.",
             fix=f"Copy it again, or: {AGAIN[0].lower()}{AGAIN[1:]}",
         )
-    facts = _facts(folder)
+    facts = read_facts(folder)
     if facts.kind != kind:
         does, other = ("labels texts", "open_labeller") if facts.kind == "labels" else (
             "marks spans", "open_marker")  # fmt: skip
@@ -205,13 +207,14 @@ def open_folder(
             f"{folder} has no {GRAPHS[chosen]}.",
             fix="Open it with precision=float32; eight bits are written where they answer alike.",
         )
-    lexicon, tables = _lexical(folder, facts)
+    lexicon, tables = read_lexical(folder, facts)
     session = open_graph(folder / GRAPHS[chosen], threads)
     words = Words(folder / "tokenizer.json", facts)
     return Exported(facts, words, session, chosen, lexicon, tables)
 
 
-def _facts(folder: Path) -> Facts:
+def read_facts(folder: Path) -> Facts:
+    """What an export says of itself."""
     try:
         told = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         if told["format"] > FORMAT:
@@ -225,7 +228,7 @@ def _facts(folder: Path) -> Facts:
         raise ModelError(f"{folder / FACTS} cannot be read ({error}).", fix=AGAIN) from error
 
 
-def _lexical(folder: Path, facts: Facts) -> tuple[Lexicon | None, tuple[Table | None, ...]]:
+def read_lexical(folder: Path, facts: Facts) -> tuple[Lexicon | None, tuple[Table | None, ...]]:
     """The n-grams, and what each member makes of them."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -266,9 +269,7 @@ def open_graph(path: Path, threads: int) -> "InferenceSession":
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors; they are raised as well
     try:
-        return onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )  # fmt: skip
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     # It has a class for each kind of failure, and none that they share.
     except Exception as error:
         first = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fucina import run
+from fucina import run, tasks
+from fucina.export.license import license_of
+from fucina.export.usage import usage
 from fucina.records import Proof
 
 if TYPE_CHECKING:
@@ -12,52 +14,46 @@ if TYPE_CHECKING:
 
 __all__ = ["card"]
 
-USE = {
-    "merged": """```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-tokenizer = AutoTokenizer.from_pretrained("{folder}")
-model = AutoModelForCausalLM.from_pretrained("{folder}")
-```""",
-    "gguf": """```sh
-llama-cli -m {folder}/*.gguf
-fucina serve {folder}/*.gguf
-```""",
-    "ollama": """```sh
-ollama create {name} -f Modelfile
-ollama run {name}
-```""",
-}
+PIPELINES = {"label": "text-classification", "spans": "token-classification",
+             "text": "text-generation"}  # fmt: skip
+WEAKEST = 3  # labels that are named
 
 
-def card(folder: Path, recipe: "Recipe", proof: Proof, to: str) -> str:
+def card(folder: Path, recipe: "Recipe", proof: Proof, name: str, to: str) -> str:
     """A model card in Markdown, with the head that Hugging Face reads.
 
     Args:
         folder: Of the run.
         recipe: What was asked.
-        proof: Of the export.
+        proof: Of the export; its facts say what was written.
+        name: The folder that the export will be in.
         to: Its target.
     """
     facts, data = run.read_json(folder / "metrics.json"), run.read_json(folder / "data.json")
+    known = license_of(recipe.model.base).name
+    told = f"the license of its base is {known}" if known else "the license of its base is not told"
     lines = [
-        "---", f"base_model: {recipe.model.base}", "tags:", "- fucina", f"- {recipe.task}", "---",
+        "---", f"base_model: {recipe.model.base}", *([f"license: {known}"] if known else []),
+        f"pipeline_tag: {PIPELINES[tasks.get(recipe.task).answer]}",
+        "tags:", "- fucina", f"- {recipe.task}", "---",
         "", f"# {recipe.name}", "", f"{facts['verdict']}", "",
-        USE[to].format(folder=f"{recipe.name}-{to}", name=recipe.name), "",
+        usage(to, {"folder": name, "name": recipe.name, **proof.facts["usage"]}), "",
         *_system(recipe, to),
-        "## How good it is", "", "On the locked test set, with the interval of resampled rows.", "",
+        "## How good it is", "",
+        "On the locked test set, with the interval of resampled rows: of the run. What of it is "
+        "left in this export stands under Proof.", "",
         *_table(facts["model"]["scores"]), "",
         "## What it learnt from", "",
         "| rows | count | SHA-256 |", "| --- | --- | --- |",
     ]  # fmt: skip
-    for name, own in data.items():
+    for side, own in data.items():
         if isinstance(own, Mapping) and "sha256" in own:
-            lines.append(f"| {name} | {own.get('rows', '')} | `{own['sha256'][:16]}…` |")
+            lines.append(f"| {side} | {own.get('rows', '')} | `{own['sha256']}` |")
     lines += [
         "", "## What it is not for", "",
         f"It was judged on rows like those above, of the task {recipe.task}; of others nothing is "
-        "known. Its base has its own license and limits: see the page of "
-        f"`{recipe.model.base}`.",
+        f"known. It begins from `{recipe.model.base}`, whose limits it has too; {told}.",
+        *_weakest(facts["model"].get("per_label") or {}),
         "", "## Proof", "",
         "What was compared with the trained model (`verify.json`).", "",
         "| what | by | rows | value | held to | |", "| --- | --- | --- | --- | --- | --- |",
@@ -72,9 +68,18 @@ def card(folder: Path, recipe: "Recipe", proof: Proof, to: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _weakest(each: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The labels that it knows least."""
+    ranked = sorted(each.items(), key=lambda pair: pair[1].get("f1", 1.0))[:WEAKEST]
+    if not ranked:
+        return []
+    named = ", ".join(f"{label} (F1 {own['f1']:.2f})" for label, own in ranked if "f1" in own)
+    return ["", f"What it knows least: {named}."]
+
+
 def _system(recipe: "Recipe", to: str) -> list[str]:
     """What the system must say; Ollama says it by itself."""
-    if recipe.chat.system is None or to == "ollama":
+    if recipe.chat.system is None or to == "ollama" or tasks.get(recipe.task).answer != "text":
         return []
     told = "It learnt with this turn of the system, which the template does not add by itself:"
     return [told, "", *(f"> {line}" for line in recipe.chat.system.splitlines()), ""]  # fmt: skip

@@ -97,4 +97,4 @@ def merged_weight(
     merged = weight + scale * b @ a
     if lengths is None:
         return merged
-    return merged * (lengths / merged.norm(dim=1))[:, None]
+    return merged * (lengths / merged.norm(dim=1).clamp_min(1e-30))[:, None]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +11,21 @@ import numpy as np
 import torch
 
 from fucina.export.gguf import Trained
-from fucina.records import Check
+from fucina.records import Check, Example
 
 if TYPE_CHECKING:
     from fucina.models.template import Template
-    from fucina.records import Texts
 
 __all__ = [
     "check_answers",
     "check_logits",
     "check_prompts",
+    "check_sources",
+    "compare_logits",
     "standalone",
     "sums_of",
     "write_folder",
+    "write_words",
 ]
 
 # The largest difference of the log odds of two tokens that is rounding: of float32 in another
@@ -41,7 +44,7 @@ def write_folder(
     Args:
         network: With the members in its weights.
         tokenizer: Of the base.
-        template: How the run wrote conversations; None for an encoder-decoder, which has none.
+        template: How the run wrote conversations; None where it has none, as encoders do.
         folder: A new one.
         precision: Of the weights.
     """
@@ -49,10 +52,17 @@ def write_folder(
     network.config.use_cache = True
     network.config.dtype = DTYPES[precision]
     if template is not None:
-        tokenizer.chat_template = standalone(template)
         network.generation_config.eos_token_id = template.end_id
-    network.generation_config.do_sample = False
+    if network.can_generate():
+        network.generation_config.do_sample = False
     network.save_pretrained(folder, max_shard_size=SHARD)
+    write_words(tokenizer, template, folder)
+
+
+def write_words(tokenizer: Any, template: "Template | None", folder: Path) -> None:
+    """Write a tokenizer as transformers reads it, with the template of a run; None for none."""
+    if template is not None:
+        tokenizer.chat_template = standalone(template)
     tokenizer.save_pretrained(folder)
 
 
@@ -97,6 +107,24 @@ def check_prompts(folder: Path, trained: Trained, system: str | None) -> Check:
     return Check("prompt tokens", "transformers", told, share, 1.0, share == 1.0, note)
 
 
+def check_sources(folder: Path, trained: Trained, read: Callable[[Example], str]) -> Check:
+    """Whether transformers alone reads what an encoder-decoder was given as it did.
+
+    Args:
+        folder: As `write_folder` left it.
+        trained: What the trained model made of rows.
+        read: A row to the text that is read.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    pairs = zip(trained.rows, trained.prompts, strict=True)
+    whole = [(tokenizer(read(row))["input_ids"], given) for row, given in pairs]
+    told = [ids == given for ids, given in whole if len(ids) <= len(given)]  # others were cut
+    share = sum(told) / len(told) if told else 1.0
+    return Check("prompt tokens", "transformers", len(told), share, 1.0, share == 1.0)
+
+
 def check_logits(folder: Path, trained: Trained, precision: str, pick: int) -> Check:
     """How far the odds of the first token are from those of the trained model, in transformers.
 
@@ -106,28 +134,48 @@ def check_logits(folder: Path, trained: Trained, precision: str, pick: int) -> C
         precision: Of the weights.
         pick: So many of the likeliest tokens are compared.
     """
-    from transformers import AutoModelForCausalLM
+    from fucina.models.source import read_config, writer_class
 
-    network: Any = AutoModelForCausalLM.from_pretrained(
+    kind = writer_class(read_config(folder.name, str(folder)))
+    network: Any = kind.from_pretrained(
         folder, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
     ).eval()
+    return compare_logits(network, trained, LOGITS[precision], pick, "transformers")
+
+
+def compare_logits(network: Any, trained: Trained, limit: float, pick: int, by: str) -> Check:
+    """The same of a network that is open.
+
+    Args:
+        network: Of transformers, or with an adapter of PEFT, in float32.
+        trained: What the trained model made of rows.
+        limit: What the largest difference is held to.
+        pick: So many of the likeliest tokens are compared.
+        by: Whose program computes.
+    """
+    from fucina.models.halves import start_of
+
+    begun = {}
+    if network.config.is_encoder_decoder:
+        begun = {"decoder_input_ids": torch.tensor([[start_of(network)]])}
     worst = 0.0
     for prompt, expected in zip(trained.prompts, trained.logs, strict=True):
         with torch.no_grad():
-            scores = network(input_ids=torch.tensor([prompt])).logits[0, -1].double()
+            out = network(input_ids=torch.tensor([prompt]), **begun)
+            scores = out.logits[0, -1].double()
         found = torch.log_softmax(scores, dim=-1).numpy()
         best = np.argsort(-expected)[:pick]
         worst = max(worst, float(np.abs(found[best] - expected[best]).max()))
-    most = LOGITS[precision] if trained.exact else None
+    most = limit if trained.exact else None
     return Check(
-        "logits", "transformers", len(trained.prompts), worst, most, most is None or worst <= most,
+        "logits", by, len(trained.prompts), worst, most, most is None or worst <= most,
         f"largest difference of the log odds of the {pick} likeliest first tokens",
     )  # fmt: skip
 
 
-def check_answers(trained: Trained, found: "Texts", precision: str, engine: str) -> Check:
+def check_answers(trained: Trained, found: Sequence[str], precision: str, engine: str) -> Check:
     """The share of rows that the export answers word by word as the trained model did."""
-    answers = found.answers[: len(trained.answers)]
+    answers = found[: len(trained.answers)]
     pairs = enumerate(zip(trained.answers, answers, strict=True), start=1)
     others = [number for number, (one, two) in pairs if one != two]
     share = 1 - len(others) / len(trained.answers) if trained.answers else 1.0

@@ -1,5 +1,7 @@
 """A member on disk: the layout of PEFT, so that other libraries can load the adapter."""
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from fucina.config import AdapterConfig
     from fucina.models.stack import Stack
 
-__all__ = ["adapter_config", "from_tensors", "to_tensors"]
+__all__ = ["adapter_config", "from_tensors", "mean_of", "to_tensors"]
 
 PREFIX = "base_model.model."
 PARTS = {"a": "lora_A.weight", "b": "lora_B.weight", "m": "lora_magnitude_vector"}
@@ -55,16 +57,40 @@ def from_tensors(stack: "Stack", tensors: dict[str, Tensor]) -> Tensor:
     return torch.cat(row) if row else torch.zeros(0)
 
 
-def adapter_config(stack: "Stack", config: "AdapterConfig") -> dict[str, Any]:
-    """The content of adapter_config.json: modules are named one by one, so nothing is guessed."""
+def mean_of(stack: "Stack", adapters: Sequence[Tensor]) -> dict[str, Tensor]:
+    """One adapter that changes weights by the mean of what k plain ones do: the same, side by side.
+
+    The sum of k products of rank r is one product of rank k r: (B1 A1 + B2 A2) / 2 is [B1 B2] / 2
+    times A1 above A2.
+
+    Args:
+        stack: Of the members.
+        adapters: Their P numbers each.
+    """
+    each = [to_tensors(stack, adapter) for adapter in adapters]
+    return {
+        name: torch.cat([own[name] for own in each]) if name.endswith(PARTS["a"])
+        else torch.cat([own[name] for own in each], dim=1) / len(each)
+        for name in each[0]
+    }  # fmt: skip
+
+
+def adapter_config(stack: "Stack", config: "AdapterConfig", *, members: int = 1) -> dict[str, Any]:
+    """The content of adapter_config.json: modules are named one by one, so nothing is guessed.
+
+    Args:
+        stack: Of the member.
+        config: What was asked.
+        members: Of how many it is the mean; see `mean_of`. The scale stays what it was.
+    """
     modules = sorted({name.rsplit(".", 1)[0] for name, _ in stack.names})
     transposed = any(was_transposed(stack.base.network.get_submodule(module)) for module in modules)
     return {
         "peft_type": "LORA",
         "task_type": _task_type(stack),
         "base_model_name_or_path": stack.base.name,
-        "r": config.rank,
-        "lora_alpha": config.alpha,
+        "r": config.rank * members,
+        "lora_alpha": config.alpha * (math.sqrt(members) if config.rslora else members),
         "lora_dropout": config.dropout,
         "target_modules": modules,
         "use_rslora": config.rslora,

@@ -75,6 +75,8 @@ class Example:
         left_out: Turns after the last answer, from which nothing can be learnt.
         facts: What judging an answer needs beside the target, such as the path of a database.
         spans: What is marked in the prompt, in order and apart; the target says it in words.
+        odds: How likely each label is, where a teacher says it; then that is learnt, and the
+            target only judged by.
         fields: The row that it was made of, by field of the task, so that it can be varied and
             written again; empty where it was made otherwise.
         paths: Fields of the row that are paths from where its file stands, to where they lead.
@@ -89,6 +91,7 @@ class Example:
     left_out: tuple[Message, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     spans: tuple[Span, ...] = ()
+    odds: tuple[float, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     paths: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
@@ -230,6 +233,8 @@ def _parts(example: Example) -> list[str]:
         parts.append(json.dumps(dict(example.facts), sort_keys=True))
     if example.spans:
         parts.append(json.dumps([asdict(span) for span in example.spans]))
+    if example.odds:
+        parts.append(json.dumps(example.odds))
     return parts
 
 

@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from fucina.metrics import balanced_accuracy
 from fucina.models.tokenize import Encoded
@@ -33,6 +34,7 @@ class LabelMaterial:
         store: Trunk activations of the texts; None to run the trunk each time.
         losses: One per-row loss a member.
         vectors: n x d pooled vectors of the frozen base; None when nobody needed them.
+        odds: n x c, how likely a teacher finds each label; None to learn from targets alone.
     """
 
     encoded: Encoded
@@ -42,6 +44,7 @@ class LabelMaterial:
     store: Activations | None
     losses: tuple[Callable[[Tensor, Tensor], Tensor], ...]
     vectors: np.ndarray | None = None
+    odds: np.ndarray | None = None
 
     @property
     def lengths(self) -> np.ndarray:
@@ -69,13 +72,7 @@ def _gradients(loop: Loop, part: Chunk, noise: int, *, rows: np.ndarray) -> Grad
         pad = stack.base.tokenizer.pad_token_id
         batch = assemble(material.encoded, part.rows, pad, store=material.store).to(stack.device)
         logits = stack.logits(batch, worker, noise) + _offsets(loop, part.rows)
-        targets = torch.from_numpy(material.targets[part.rows]).to(stack.device)
-        losses = torch.stack(
-            [
-                material.losses[member.index](logits[i], targets[i])
-                for i, member in enumerate(loop.active)
-            ]
-        )
+        losses = _losses(material, [member.index for member in loop.active], logits, part.rows)
         losses = losses * torch.from_numpy(part.counts).to(stack.device)
         # The mean is over the rows of the whole step, not of this pass.
         share = torch.from_numpy(1.0 / np.maximum(rows, 1)).float().to(stack.device)
@@ -84,6 +81,21 @@ def _gradients(loop: Loop, part: Chunk, noise: int, *, rows: np.ndarray) -> Grad
         stack.give_back(worker)
     adapters, heads = stack.split_gradients(list(found))
     return adapters, heads, losses.detach().sum(dim=1).double().cpu().numpy()
+
+
+def _losses(
+    material: LabelMaterial, members: list[int], logits: Tensor, rows: np.ndarray
+) -> Tensor:
+    """The loss of each row of each member, k x b.
+
+    A teacher's odds are learnt by cross-entropy with them (Hinton et al., 2015, arXiv:1503.02531).
+    """
+    if material.odds is not None:
+        odds = torch.from_numpy(material.odds[rows]).to(logits)
+        return -(odds * functional.log_softmax(logits, dim=-1)).sum(dim=-1)
+    targets = torch.from_numpy(material.targets[rows]).to(logits.device)
+    each = [material.losses[member](logits[i], targets[i]) for i, member in enumerate(members)]
+    return torch.stack(each)
 
 
 def _material(loop: Loop) -> LabelMaterial:

@@ -47,6 +47,8 @@ def prepare_labels(
         hooks: Where to report.
     """
     targets = np.array([split.labels.index(target) for target in split.development.targets])
+    taught = [example.odds for example in split.development.examples]
+    odds = np.array(taught, dtype=np.float32) if all(taught) else None
     encoded = encode(
         split.development.prompts,
         base.tokenizer,
@@ -97,6 +99,7 @@ def prepare_labels(
             store,
             tuple(_loss(recipe, split, targets, i) for i in group),
             vectors,
+            odds,
         )
 
     return Prepared(

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fucina.models.adapter import StackedLinear, lengths
+from fucina.export.merging import merged_weight
+from fucina.models.adapter import StackedLinear
 from fucina.models.base import Base, layers_of
 from fucina.models.packed import whole
 from fucina.models.product import PackedLinear, QuickLinear
@@ -147,11 +148,9 @@ def merged(layer: StackedLinear, member: int) -> Tensor:
     slot = layer.slot
     with torch.no_grad():
         weight = whole(layer.weight, torch.float32).float()
-        weight = weight + layer.scale * slot.b[member].float() @ slot.a[member].float()
-        if slot.m is not None:
-            factors = slot.m[member].float() / lengths(weight).clamp_min(1e-30)
-            weight = weight * factors[:, None]
-    return weight.cpu()
+        lengths = None if slot.m is None else slot.m[member].float()
+        parts = slot.a[member].float(), slot.b[member].float()
+        return merged_weight(weight, *parts, lengths, scale=layer.scale).cpu()
 
 
 def _linear(weight: Tensor, bias: Tensor | None, memo: Memo | None = None) -> nn.Linear:

@@ -6,19 +6,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from fucina.engines.onnx import OnnxLabeller, OnnxMarks, open_labeller, open_marker
+from fucina.engines.onnx import OnnxLabeller, open_labeller, open_marker
 from fucina.engines.onnx_folder import GRAPHS, Precision
+from fucina.export.comparing import equal, near, same_tokens
 from fucina.models.ensemble import Ensemble
 from fucina.models.sums import read_sums
-from fucina.models.tokenize import encode
-from fucina.records import Check, Example, Predictions, Progress, Spans, silent
+from fucina.records import Check, Example, Progress, silent
 
 if TYPE_CHECKING:
     from fucina.models.marker import Marker
-
-    Engine = OnnxLabeller | OnnxMarks
 
 __all__ = ["facts_of", "prove"]
 
@@ -57,55 +53,13 @@ def prove(
         engine = (open_labeller if labels else open_marker)(folder, precision=kind)
         found = engine.label(prompts) if isinstance(engine, OnnxLabeller) else engine.mark(prompts)
         if not checks:
-            checks.append(_tokens(engine, model, prompts))
+            checks.append(same_tokens(engine.name, engine.export, model, prompts))
         exact = model.base.precision == "float32" and kind == "float32"
-        checks.append(_near(engine.name, wanted, found, CLOSE if exact else None))
+        checks.append(near(engine.name, wanted, found, CLOSE if exact else None))
         least = EQUAL if exact else EQUAL_INT8 if model.base.precision == "float32" else None
-        checks.append(_equal(engine.name, wanted, found, least or EQUAL_COARSELY))
+        checks.append(equal(engine.name, wanted, found, least or EQUAL_COARSELY))
         progress("answering with ONNX Runtime", done, len(kinds))
     return tuple(checks)
-
-
-def _tokens(engine: "Engine", model: "Ensemble | Marker", prompts: Sequence[str]) -> Check:
-    most, base = engine.export.facts.max_length_tokens, model.base
-    wanted = encode(prompts, base.tokenizer, max_length_tokens=most).ids
-    found = encode(prompts, engine.export.words, max_length_tokens=most).ids
-    same = [np.array_equal(one, other) for one, other in zip(wanted, found, strict=True)]
-    share = float(np.mean(same)) if same else 1.0
-    return Check("prompt tokens", engine.name, len(same), share, 1.0, share == 1.0, _rows(same))
-
-
-def _near(
-    name: str, wanted: Predictions | Spans, found: Predictions | Spans, most: float | None
-) -> Check:
-    """The largest difference of probabilities; of taggers, where they mark the same."""
-    worst, note = 0.0, ""
-    if isinstance(wanted, Predictions) and isinstance(found, Predictions):
-        if len(wanted.probabilities):
-            worst = float(np.abs(wanted.probabilities - found.probabilities).max())
-    elif isinstance(wanted, Spans) and isinstance(found, Spans):
-        note = "of spans that both mark"
-        for row, own in enumerate(wanted.answers):
-            theirs = dict(zip(found.answers[row], found.confidences[row], strict=True))
-            for span, sure in zip(own, wanted.confidences[row], strict=True):
-                worst = max(worst, abs(sure - theirs.get(span, sure)))
-    cases, passed = len(wanted.prompts), most is None or worst <= most
-    return Check("probabilities", name, cases, worst, most, passed, note)
-
-
-def _equal(
-    name: str, wanted: Predictions | Spans, found: Predictions | Spans, least: float
-) -> Check:
-    pairs = zip(wanted.answers, found.answers, strict=True)
-    same = [one == other for one, other in pairs]
-    share = float(np.mean(same)) if same else 1.0
-    return Check("answers", name, len(same), share, least, share >= least, _rows(same))
-
-
-def _rows(same: Sequence[bool]) -> str:
-    others = [number for number, equal in enumerate(same, start=1) if not equal]
-    more = "" if len(others) <= 5 else f" and {len(others) - 5} more"
-    return f"rows that differ: {', '.join(map(str, others[:5]))}{more}" if others else ""
 
 
 def facts_of(folder: Path) -> Mapping[str, Any]:

@@ -1,0 +1,89 @@
+"""What an export of a model that writes is held against."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from fucina.export import gguf
+from fucina.models import base as bases
+from fucina.models import threads
+from fucina.models.ensemble import Ensemble
+from fucina.models.writer import Writer
+from fucina.opening import load_as
+from fucina.records import Dataset, Example
+from fucina.shipment.picking import keep, picked
+from fucina.tasks.settings import learnt_as
+from fucina.using import test_set
+
+if TYPE_CHECKING:
+    from fucina.export.gguf import Trained
+    from fucina.shipment.job import Job
+
+__all__ = ["Reference", "as_writer", "open_writer", "reference"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What an export of a model that writes is held against.
+
+    Attributes:
+        model: The picked members; one that weighs labels by their names where it was trained so.
+        writer: The same, writing freely.
+        rows: The test set.
+        trained: What it made of the first of them.
+    """
+
+    model: Ensemble | Writer
+    writer: Writer
+    rows: Dataset
+    trained: "Trained"
+
+    def usage(self, base: str, members: Sequence[str] = ("",), file: str = "") -> dict[str, Any]:
+        """What the page of an export needs, to say how it is used.
+
+        Args:
+            base: What adapters are loaded onto.
+            members: Their folders.
+            file: Of GGUF.
+        """
+        halves = self.writer.base.halves is not None
+        return {
+            "kind": "text", "members": list(members), "base": base, "halves": halves, "file": file,
+        }  # fmt: skip
+
+    @property
+    def cases(self) -> tuple[Example, ...]:
+        """The rows that are compared."""
+        return self.trained.rows
+
+
+def open_writer(job: "Job") -> Ensemble | Writer:
+    """The trained model, in float32 whatever it was trained in: rounding would hide errors."""
+    base = bases.load(job.recipe.model, "float32", learnt_as(job.recipe))
+    model: Any = load_as(job.folder, job.recipe, threads.count(job.threads), base=base)
+    return model
+
+
+def reference(job: "Job", model: Ensemble | Writer) -> Reference:
+    """The picked members, and what they write to test rows.
+
+    Args:
+        job: The export.
+        model: As `open_writer` gives it.
+    """
+    members = picked(job)
+    kept = keep(model, members)
+    writer = as_writer(kept)
+    rows = test_set(job.folder)
+    trained = gguf.trained_on(writer, rows.examples[: job.config.cases], progress=job.progress)
+    # The mean of weights is another model than the members together: told, not judged.
+    mean = job.wanted == "averaged" and len(members) > 1
+    return Reference(kept, writer, rows, replace(trained, exact=False) if mean else trained)
+
+
+def as_writer(model: Ensemble | Writer) -> Writer:
+    """A model that weighs labels by their names, as one that writes them."""
+    if isinstance(model, Writer):
+        return model
+    weigher: Any = model.weigher
+    return Writer(model.base, weigher.stacks, weigher.names.longest)
