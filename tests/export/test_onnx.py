@@ -53,7 +53,7 @@ def _differ(model, folder, pool):
 @pytest.mark.parametrize(
     ("kind", "layers"),
     [("bert", 1), ("roberta", 2), ("xlm-roberta", 1), ("distilbert", 1), ("mpnet", 1),
-     ("electra", 1), ("modernbert", "all"), ("llama", 1), ("gemma3", 2), ("gpt2", 1)],
+     ("electra", 1), ("modernbert", 1), ("modernbert", "all"), ("llama", 1), ("gemma3", 2), ("gpt2", 1)],
 )  # fmt: skip
 def test_architectures_answer_as_trained(kind, layers, base_of, pool, tmp_path):
     model = models.labeller(base_of(kind), members=2, layers=layers)

@@ -6,12 +6,13 @@ __all__ = ["usage"]
 
 READ = """```python
 import json
+from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file
 
 folder, texts = "{folder}", ["…"]
-facts = json.load(open(f"{{folder}}/fucina.json", encoding="utf-8"))
+facts = json.loads(Path(f"{{folder}}/fucina.json").read_text("utf-8"))
 """
 
 MERGED_LABELS = """from sentence_transformers import SentenceTransformer
@@ -50,7 +51,7 @@ POOLED = {
 NGRAMS = """
 from sklearn.feature_extraction.text import CountVectorizer  # n-grams weigh in too
 
-ngrams = json.load(open(f"{folder}/lexicon.json", encoding="utf-8"))
+ngrams = json.loads(Path(f"{folder}/lexicon.json").read_text("utf-8"))
 counter = CountVectorizer(analyzer="char", ngram_range=(2, 5), vocabulary=ngrams)
 rows, tables = counter.transform(texts).astype(float), load_file(f"{folder}/lexical.safetensors")
 rows.data = 1 + np.log(rows.data)

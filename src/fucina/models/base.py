@@ -62,6 +62,8 @@ class Base:
         fingerprint: SHA-256 of configuration and weights (sampled), to refuse a changed base.
         causal: A token sees only what stands before it.
         look_ahead: A decoder that was made to see what follows too.
+        whole: Its layers hand each other more than states, as those of T5 do, so that frozen ones
+            cannot run apart from those above them.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Base:
     halves: Halves | None = None
     causal: bool = False
     look_ahead: bool = False
+    whole: bool = False
 
     @property
     def encoder(self) -> str:
@@ -150,7 +153,7 @@ def load(config: "ModelConfig", precision: str = "float32", answer: Answer = "la
     if writes_apart:
         body = name_of(network, network.get_decoder())
     layers, stack = find_layers(network, body if writes_apart else "")
-    causal, tuple_output = probe(network.get_submodule(body), stack)
+    causal, tuple_output, more = probe(network.get_submodule(body), stack)
     _require_one_way(config, answer, causal=causal, apart=writes_apart)
     if config.look_ahead:
         require_look_ahead(config.base, network, stack, causal=causal)
@@ -178,6 +181,7 @@ def load(config: "ModelConfig", precision: str = "float32", answer: Answer = "la
         cap=getattr(network.config, "final_logit_softcapping", None) or 0.0,
         causal=causal and not config.look_ahead,
         look_ahead=config.look_ahead,
+        whole=more,
     )
 
 

@@ -137,11 +137,13 @@ def _set_apart(stack: Stack, layers: nn.ModuleList, config: "AdapterConfig", wor
         stack.reader = Reader(base, depth, workers)
         stack.reader.leave_out(layers)
         return stack.reader.depth
+    if base.whole:
+        return 0
     if depth:
         stack.trunk = Trunk(base, depth, workers)
         for index in range(depth):
-            layers[index] = Skip(tuple_output=base.tuple_output)
-        layers[depth - 1] = Inject(tuple_output=base.tuple_output)
+            layers[index] = Skip(layers[index], tuple_output=base.tuple_output)
+        layers[depth - 1] = Inject(layers[depth - 1], tuple_output=base.tuple_output)
     return depth
 
 

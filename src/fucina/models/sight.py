@@ -16,18 +16,16 @@ __all__ = ["probe", "require_look_ahead"]
 
 def probe(
     network: nn.Module, layers: nn.ModuleList, *, look_ahead: bool = False
-) -> tuple[bool, bool]:
-    """See by trying whether attention is causal and whether layers return tuples.
+) -> tuple[bool, bool, bool]:
+    """See by trying whether attention is causal, whether layers return tuples, and more than states.
 
     Args:
         network: The bare transformer.
         layers: Its layers.
         look_ahead: Try it with a mask that lets every token see all.
     """
-    returned: list[bool] = []
-    hook = layers[0].register_forward_hook(
-        lambda *called: returned.append(isinstance(called[2], tuple))
-    )
+    returned: list[Any] = []
+    hook = layers[0].register_forward_hook(lambda *called: returned.append(called[2]))
     size = int(cast("PreTrainedModel", network).config.vocab_size)
     try:
         with torch.no_grad():
@@ -40,7 +38,9 @@ def probe(
         hook.remove()
     # In a causal model the first token cannot see that the last one differs.
     causal = bool(torch.allclose(states[0, 0], states[1, 0], atol=1e-6))
-    return causal, returned[0]
+    tuples = isinstance(returned[0], tuple)
+    more = tuples and any(isinstance(part, torch.Tensor) for part in returned[0][1:])
+    return causal, tuples, more
 
 
 def require_look_ahead(

@@ -35,11 +35,18 @@ __all__ = [
 
 
 class Skip(nn.Module):
-    """Stands in for a layer that need not run: gives its input back."""
+    """Stands in for a layer that need not run: gives its input back.
 
-    def __init__(self, *, tuple_output: bool) -> None:
+    Args:
+        layer: The one that it stands for.
+        tuple_output: Whether layers return a tuple.
+    """
+
+    def __init__(self, layer: nn.Module, *, tuple_output: bool) -> None:
         super().__init__()
         self.tuple_output = tuple_output
+        # ModernBERT asks each layer for it, to choose what it is called with.
+        self.attention_type = getattr(layer, "attention_type", None)
 
     def forward(self, hidden: Tensor, *_: object, **__: object) -> Tensor | tuple[Tensor]:
         """Return `hidden`; whatever else a layer is called with does not matter."""
@@ -47,11 +54,17 @@ class Skip(nn.Module):
 
 
 class Inject(nn.Module):
-    """Stands in for the highest frozen layer: gives stored activations instead of computing."""
+    """Stands in for the highest frozen layer: gives stored activations instead of computing.
 
-    def __init__(self, *, tuple_output: bool) -> None:
+    Args:
+        layer: The one that it stands for.
+        tuple_output: Whether layers return a tuple.
+    """
+
+    def __init__(self, layer: nn.Module, *, tuple_output: bool) -> None:
         super().__init__()
         self.tuple_output = tuple_output
+        self.attention_type = getattr(layer, "attention_type", None)
         self.hidden: Tensor | None = None
 
     def forward(self, hidden: Tensor, *_: object, **__: object) -> Tensor | tuple[Tensor]:
@@ -144,7 +157,7 @@ class Trunk:
         network = replica(base.network)
         layers = layers_of(network, base.layers)
         for index in range(depth, base.depth):
-            layers[index] = Skip(tuple_output=base.tuple_output)
+            layers[index] = Skip(layers[index], tuple_output=base.tuple_output)
         self._free: SimpleQueue = SimpleQueue()
         for _ in range(workers):
             own = replica(network)

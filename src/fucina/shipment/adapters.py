@@ -156,7 +156,7 @@ def _adapted(network: Any, folders: tuple[Path, ...]) -> Any:
     """A network with all adapters of an export, as PEFT loads them."""
     from peft import PeftModel
 
-    names = [folder.name.replace("-", "_") for folder in folders]
+    names = [f"member_{number}" for number in range(1, len(folders) + 1)]
     adapted: Any = PeftModel.from_pretrained(
         network, str(folders[0]), adapter_name=names[0], local_files_only=True
     )

@@ -39,7 +39,7 @@ class Together(nn.Module):
         self.base, self.tokens = base, tokens
         memo = _wide(base.network)
         self.kept: list[Tensor] = []
-        depth = stacks[0].depth
+        depth = stacks[0].depth if stacks[0].trunk is not None else 0
         self.trunk = _trunk(base, depth, memo, self.kept) if depth else None
         bodies: list[nn.Module] = []
         self.places: list[int] = []  # which body each member reads
@@ -185,6 +185,6 @@ def _trunk(base: Base, depth: int, memo: Memo, kept: list[Tensor]) -> nn.Module:
     network = _plain(base.network, memo, 0)
     layers = layers_of(network, base.layers)
     for index in range(depth, base.depth):
-        layers[index] = Skip(tuple_output=base.tuple_output)
+        layers[index] = Skip(layers[index], tuple_output=base.tuple_output)
     layers[depth - 1].register_forward_hook(keep_in(kept))
     return network
