@@ -78,7 +78,7 @@ def test_merged_heads_answer_as_the_run(task, kind, more, trained, tmp_path):
     assert checks[name, "transformers"].value == pytest.approx(told)
 
 
-def _run_code(page, folder, given):
+def _run_code(page, given):
     """What the lines of Python on a page answer to some texts."""
     code = re.search(r"```python\n(.*?)```", page, re.DOTALL).group(1)
     known = {}
@@ -98,7 +98,7 @@ def test_the_lines_on_the_page_of_a_classifier_answer_as_the_run(
     page = (tmp_path / shipped.folder / "README.md").read_text("utf-8")
     assert "license: apache-2.0" in page
     asked = [*TEXTS[:5], "Perché l'ordine è così in ritardo?", "", "x" * 4000]
-    known = _run_code(page, shipped.folder, asked)
+    known = _run_code(page, asked)
     if to == "adapter" or not more:
         wanted = using.predict(folder, asked)
         assert known["answers"] == wanted.answers
@@ -148,9 +148,7 @@ def test_adapters_of_all_folds_are_loaded_by_peft(task, trained, tmp_path):
 def test_the_mean_of_folds_is_one_adapter_and_its_price_is_told(more, trained, tmp_path):
     folder = trained("noisy", "bert", "folds.count=3", *more)
     name = "accuracy"
-    adapter = _checks(
-        ship(folder, "adapter", tmp_path / "a", config=_exact(members="averaged"))
-    )
+    adapter = _checks(ship(folder, "adapter", tmp_path / "a", config=_exact(members="averaged")))
     merged = _checks(ship(folder, "merged", tmp_path / "m", config=_exact(members="averaged")))
     # The same weights either way.
     assert adapter[name, "peft"].value == merged[name, "transformers"].value
@@ -191,11 +189,10 @@ def test_the_rules_of_a_run_go_with_its_export(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("task", "more"), [("classification", ()), ("entities", ()), ("classification", ("model.lexical=false",))]
+    ("task", "more"),
+    [("classification", ()), ("entities", ()), ("classification", ("model.lexical=false",))],
 )
-def test_folds_are_distilled_into_one_adapter_and_its_price_is_told(
-    task, more, trained, tmp_path
-):
+def test_folds_are_distilled_into_one_adapter_and_its_price_is_told(task, more, trained, tmp_path):
     folder = trained(task, "bert", "folds.count=3", *more)
     said = []
     shipped = ship(

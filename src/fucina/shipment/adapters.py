@@ -21,7 +21,7 @@ from fucina.shipment.files import file_of, write_file
 from fucina.shipment.heads import checks_of, engine_of, mean_head, open_headed, plain, usage_of
 from fucina.shipment.job import BASE
 from fucina.shipment.picking import keep, mean_table, members_of, picked
-from fucina.shipment.reference import Reference, as_writer, open_writer, reference
+from fucina.shipment.reference import Reference, open_writer, reference
 from fucina.shipment.scoring import scored
 from fucina.shipment.writing import checks_of_merged, merge, opened
 from fucina.tasks.settings import learnt_as
@@ -190,7 +190,7 @@ def _of_mean(
     """Hold the mean adapter against the weights that are the mean, and those against the run."""
     merged = place / ".merged"
     merge(job, held, merged, "float32")
-    mean = as_writer(opened(job, held, merged))
+    mean = opened(job, held, merged)
     trained = gguf.trained_on(mean, held.cases, progress=job.progress)
     checks = [
         export.compare_logits(choir, trained, limit, LIKELIEST, "peft"),

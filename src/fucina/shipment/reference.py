@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fucina.export import gguf
 from fucina.models import base as bases
-from fucina.models import threads
+from fucina.models import saved, threads
 from fucina.models.ensemble import Ensemble
 from fucina.models.writer import Writer
 from fucina.opening import load_as
@@ -17,9 +17,10 @@ from fucina.using import test_set
 
 if TYPE_CHECKING:
     from fucina.export.gguf import Trained
+    from fucina.models.by_name import ByName
     from fucina.shipment.job import Job
 
-__all__ = ["Reference", "as_writer", "open_writer", "reference"]
+__all__ = ["Reference", "open_writer", "reference"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def reference(job: "Job", model: Ensemble | Writer) -> Reference:
     """
     members = picked(job)
     kept = keep(model, members)
-    writer = as_writer(kept)
+    writer = kept if isinstance(kept, Writer) else _freely(job, kept, members)
     rows = test_set(job.folder)
     trained = gguf.trained_on(writer, rows.examples[: job.config.cases], progress=job.progress)
     # The mean of weights is another model than the members together: told, not judged.
@@ -81,9 +82,8 @@ def reference(job: "Job", model: Ensemble | Writer) -> Reference:
     return Reference(kept, writer, rows, replace(trained, exact=False) if mean else trained)
 
 
-def as_writer(model: Ensemble | Writer) -> Writer:
-    """A model that weighs labels by their names, as one that writes them."""
-    if isinstance(model, Writer):
-        return model
-    weigher: Any = model.weigher
-    return Writer(model.base, weigher.stacks, weigher.names.longest)
+def _freely(job: "Job", named: Ensemble, members: list[int]) -> Writer:
+    """The members of a model that weighs labels by their names, as one that writes them."""
+    whole = saved.load_writer(job.folder, job.recipe, named.base, workers=1)
+    weigher = cast("ByName", named.weigher)
+    return replace(keep(whole, members), max_new_tokens=weigher.names.longest)

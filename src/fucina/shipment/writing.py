@@ -16,7 +16,7 @@ from fucina.models.writer import Writer
 from fucina.records import Check, Proof
 from fucina.shipment.files import file_of, write_file
 from fucina.shipment.picking import members_of
-from fucina.shipment.reference import Reference, as_writer, open_writer, reference
+from fucina.shipment.reference import Reference, open_writer, reference
 from fucina.shipment.scoring import scored
 
 if TYPE_CHECKING:
@@ -94,26 +94,28 @@ def checks_of_merged(job: "Job", held: Reference, merged: Path, precision: str) 
     else:
         read = export.check_prompts(merged, trained, job.recipe.chat.system)
     checks = [read, export.check_logits(merged, trained, precision, pick=LIKELIEST)]
-    if isinstance(found, Ensemble) and isinstance(held.model, Ensemble):
-        prompts = rows.prompts
-        answers: Any = found.predict(prompts, threads=job.threads, progress=job.progress)
+    if isinstance(held.model, Ensemble):
+        prompts, named = rows.prompts, _by_name(held.model, found)
+        answers: Any = named.predict(prompts, threads=job.threads, progress=job.progress)
         wanted = held.model.predict(prompts, threads=job.threads, progress=job.progress)
         trained = replace(trained, answers=tuple(wanted.answers), rows=rows.examples)
     else:
-        writer = as_writer(found)
-        answers = writer.predict(rows.examples, threads=job.threads, progress=job.progress)
+        answers = found.predict(rows.examples, threads=job.threads, progress=job.progress)
     checks.append(export.check_answers(trained, answers.answers, precision, by))
     return checks + scored(job, answers, rows, by)
 
 
-def opened(job: "Job", held: Reference, merged: Path) -> Ensemble | Writer:
+def opened(job: "Job", held: Reference, merged: Path) -> Writer:
     """The exported weights in this program's own engine."""
     config = job.recipe.model.model_copy(update={"base": str(merged), "quantize": "none"})
     base = bases.load(config, "float32", "text")
     base = replace(base, template=held.writer.template)
     own = job.recipe.model_copy(update={"model": config})
     alone = saved.untrained_writer(own, base, workers=1, held=held.writer.held)
-    if isinstance(held.model, Writer):
-        return alone
-    named = cast("ByName", held.model.weigher)
-    return replace(held.model, base=base, weigher=ByName(base, alone.stacks, named.names))
+    return replace(alone, max_new_tokens=held.writer.max_new_tokens)
+
+
+def _by_name(named: Ensemble, writer: Writer) -> Ensemble:
+    """Exported weights that weigh labels by their names."""
+    names = cast("ByName", named.weigher).names
+    return replace(named, base=writer.base, weigher=ByName(writer.base, writer.stacks, names))
