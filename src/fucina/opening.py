@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
     Model = Ensemble | Marker | Writer
 
-__all__ = ["Bases", "OpenRuns", "answer", "chat_of", "load_as", "load_model", "open_runs"]
+__all__ = [
+    "Bases",
+    "OpenRuns",
+    "answer",
+    "chat_of",
+    "load_as",
+    "load_model",
+    "load_wide",
+    "open_runs",
+]
 
 
 def load_model(folder: Path, *, workers: int) -> tuple["Recipe", "Model"]:
@@ -88,6 +97,19 @@ def _load_base(folder: Path, recipe: "Recipe") -> "Base":
     from fucina.models import base as bases
 
     return bases.load(recipe.model, _precision(folder), learnt_as(recipe))
+
+
+def load_wide(folder: Path, recipe: "Recipe") -> "Base":
+    """The base of a run in float32, whatever it was trained in: no rounding hides an error.
+
+    Args:
+        folder: The run.
+        recipe: Its recipe.
+    """
+    from fucina.models import base as bases
+
+    known = _precision(folder)
+    return bases.load(recipe.model, "float32", learnt_as(recipe), trained_in=known)
 
 
 def _precision(folder: Path) -> str:

@@ -36,6 +36,8 @@ __all__ = [
     "with_template",
 ]
 
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
 
 @dataclass(frozen=True)
 class Base:
@@ -97,7 +99,13 @@ class Base:
         return see_all(self.network, mask) if self.look_ahead else mask
 
 
-def load(config: "ModelConfig", precision: str = "float32", answer: Answer = "label") -> Base:
+def load(
+    config: "ModelConfig",
+    precision: str = "float32",
+    answer: Answer = "label",
+    *,
+    trained_in: str | None = None,
+) -> Base:
     """Load the base model that a recipe names.
 
     Only safetensors weights are read and no code from the model's folder is run. It computes on
@@ -107,6 +115,8 @@ def load(config: "ModelConfig", precision: str = "float32", answer: Answer = "la
         config: Which model, and how its states are pooled.
         precision: Of the frozen weights, `float32` or `bfloat16`.
         answer: What it is to answer with; `text` needs a decoder, or an encoder and a decoder.
+        trained_in: In which precision a run that will be opened on it was trained, which its
+            fingerprint tells; None for the same.
 
     Raises:
         ModelError: The model cannot be had, has no safetensors, or has no layers; or it is to
@@ -128,11 +138,11 @@ def load(config: "ModelConfig", precision: str = "float32", answer: Answer = "la
         network = network.get_encoder()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.config.use_cache = False  # a cache of keys and values only serves generation
-    kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    kind = DTYPES[precision]
     head = find_head(network) if answer == "text" else ""
     if writes_apart:
         take_bias(network, head)
-    fingerprint = fingerprint_of(network, kind)
+    fingerprint = fingerprint_of(network, DTYPES[trained_in or precision])
     if packs:
         halves = (network.get_encoder(), network.get_decoder()) if writes_apart else (network,)
         for half in halves:

@@ -17,7 +17,7 @@ __all__ = ["probe", "require_look_ahead"]
 def probe(
     network: nn.Module, layers: nn.ModuleList, *, look_ahead: bool = False
 ) -> tuple[bool, bool, bool]:
-    """See by trying whether attention is causal, and whether layers return tuples, and hand on more.
+    """See by trying whether attention is causal, whether layers return tuples, and hand on more.
 
     Args:
         network: The bare transformer.

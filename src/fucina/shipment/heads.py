@@ -14,11 +14,10 @@ from fucina.export.comparing import equal, near, same_tokens
 from fucina.models.ensemble import Ensemble
 from fucina.models.sums import write_sums
 from fucina.models.tags import tag_names
-from fucina.opening import answer, load_as
+from fucina.opening import answer, load_as, load_wide
 from fucina.records import Check, Predictions, Proof, Spans
 from fucina.shipment.picking import keep, mean_table, members_of, picked
 from fucina.shipment.scoring import scored
-from fucina.tasks.settings import learnt_as
 from fucina.using import test_set
 
 if TYPE_CHECKING:
@@ -134,10 +133,9 @@ def _merged(place: Path, model: "Headed") -> "Heard":
 
 def open_headed(job: "Job") -> "Headed":
     """The trained model, in float32 whatever it was trained in: rounding would hide errors."""
-    from fucina.models import base as bases
     from fucina.models import threads
 
-    base = bases.load(job.recipe.model, "float32", learnt_as(job.recipe))
+    base = load_wide(job.folder, job.recipe)
     model: Any = load_as(job.folder, job.recipe, threads.count(job.threads), base=base)
     headed(model)  # refuses others
     return model

@@ -5,14 +5,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from fucina.export import gguf
-from fucina.models import base as bases
 from fucina.models import saved, threads
 from fucina.models.ensemble import Ensemble
 from fucina.models.writer import Writer
-from fucina.opening import load_as
+from fucina.opening import load_as, load_wide
 from fucina.records import Dataset, Example
 from fucina.shipment.picking import keep, picked
-from fucina.tasks.settings import learnt_as
 from fucina.using import test_set
 
 if TYPE_CHECKING:
@@ -60,7 +58,7 @@ class Reference:
 
 def open_writer(job: "Job") -> Ensemble | Writer:
     """The trained model, in float32 whatever it was trained in: rounding would hide errors."""
-    base = bases.load(job.recipe.model, "float32", learnt_as(job.recipe))
+    base = load_wide(job.folder, job.recipe)
     model: Any = load_as(job.folder, job.recipe, threads.count(job.threads), base=base)
     return model
 
