@@ -16,7 +16,7 @@ from fucina.models.word_forms import form_rows
 from fucina.models.words import read_words, token_numbers
 from fucina.records import Predictions, Spans
 
-__all__ = ["OnnxLabeller", "OnnxMarks", "open_labeller", "open_marker"]
+__all__ = ["OnnxLabeller", "OnnxMarks", "open_engine", "open_labeller", "open_marker"]
 
 WARM = "a b"  # a first answer reads in libraries and n-grams, which takes a second
 
@@ -161,6 +161,20 @@ def open_labeller(
     made = OnnxLabeller(open_folder(folder, "labels", precision, threads))
     _try(folder, lambda: made.label([WARM]))
     return made
+
+
+def open_engine(
+    folder: Path, *, precision: Precision | None = None, threads: int = 0
+) -> OnnxLabeller | OnnxMarks:
+    """Open an export, whichever it is; arguments and errors as above."""
+    export = open_folder(folder, None, precision, threads)
+    if export.facts.kind == "labels":
+        labeller = OnnxLabeller(export)
+        _try(folder, lambda: labeller.label([WARM]))
+        return labeller
+    marker = OnnxMarks(export)
+    _try(folder, lambda: marker.mark([WARM]))
+    return marker
 
 
 def open_marker(folder: Path, *, precision: Precision | None = None, threads: int = 0) -> OnnxMarks:

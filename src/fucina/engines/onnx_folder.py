@@ -167,13 +167,13 @@ class Exported:
 
 
 def open_folder(
-    folder: Path, kind: Literal["labels", "spans"], precision: Precision | None, threads: int
+    folder: Path, kind: Literal["labels", "spans"] | None, precision: Precision | None, threads: int
 ) -> Exported:
     """Read an export whole, after its files were held against their sums.
 
     Args:
         folder: As it was written.
-        kind: What it must do.
+        kind: What it must do; None for either.
         precision: Which graph; None for that in eight bits where there is one.
         threads: That compute one answer; 0 for one a core.
 
@@ -195,7 +195,7 @@ def open_folder(
             fix=f"Copy it again, or: {AGAIN[0].lower()}{AGAIN[1:]}",
         )
     facts = _facts(folder)
-    if facts.kind != kind:
+    if kind is not None and facts.kind != kind:
         does, other = ("labels texts", "open_labeller") if facts.kind == "labels" else (
             "marks spans", "open_marker")  # fmt: skip
         raise ModelError(f"the model in {folder} {does}.", fix=f"Open it with {other}.")
