@@ -1,11 +1,11 @@
 """A served classifier against the same model, eager, behind plain FastAPI: answers a second.
 
-    python benchmarks/serving.py [--base minilm] [--seconds 5]
+    python benchmarks/serving.py [--base minilm] [--seconds 5] [--run RUN]
 
-Trains the demo's classifier on a base, serves it with each engine there is, and lets one client
-ask (latency) and 32 clients ask at once (throughput), in turns. The rival is what a team writes
-first: transformers' model of the same base with mean pooling and a linear head, called in the
-handler. Server and clients share the machine.
+Trains the demo's classifier on a base (or takes a run), serves it with each engine there is, and
+lets one client ask (latency) and 32 clients ask at once (throughput), in turns. The rival is what a
+team writes first: transformers' model of the same base with mean pooling and a linear head, called
+in the handler. Server and clients share the machine.
 """
 
 import argparse
@@ -99,22 +99,42 @@ def train(base, root):
     return Path(flow.train(recipe, demo).folder)
 
 
+def exported(folder, root, texts):
+    """Folders of the run's exports: in float32, and in eight bits too where that answers alike."""
+    from fucina.export.onnx import write
+    from fucina.models import threads
+    from fucina.opening import load_model
+
+    with threads.start() as pool:
+        _, model = load_model(folder, workers=threads.count(pool))
+        found = {"fucina onnx": write(model, root / "wide" / "served-onnx").path}
+        written = write(model, root / "narrow" / "served-onnx", int8_rows=texts)
+    for check in written.checks:
+        print(f"eight bits: {check.value:.4f} equal, {check.note}")
+    if "model.int8.onnx" in written.bytes:
+        found["fucina onnx int8"] = written.path
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--base", default="minilm")
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--run", type=Path)
     args = parser.parse_args()
     from fucina import run
     from fucina.models import source
     from fucina.using import test_set
 
     root = Path(tempfile.mkdtemp())
-    folder = train(args.base, root)
+    folder = args.run or train(args.base, root)
     texts = test_set(folder).prompts
     labels = run.read_json(folder / "data.json")["labels"]
-    ways = {"fucina torch": [sys.executable, "-m", "fucina", "serve", str(folder), "reload_s=0",
-                             "waiting=4096"]}  # fmt: skip
+    ways = {
+        name: [sys.executable, "-m", "fucina", "serve", str(place), "reload_s=0"]
+        for name, place in {"fucina torch": folder, **exported(folder, root, texts)}.items()
+    }
     plain = root / "plain.py"
     plain.write_text(PLAIN)
     ways["plain FastAPI"] = [

@@ -1,4 +1,4 @@
-"""An export, or the run it was made of, asked over HTTP: does the server answer as the model did?"""
+"""An export, or its run, asked over HTTP: does the server answer as the model did?"""
 
 import json
 import socket
@@ -10,52 +10,80 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+from fucina import run, tasks
 from fucina.config import RouteConfig, ServeConfig
-from fucina.errors import RunError
+from fucina.errors import MissingExtraError, RunError
 from fucina.records import Check, Example, Progress, silent
 from fucina.serving import Places, open_service
+from fucina.shipment import Job, Made, file_of
+from fucina.using import test_set
 
 __all__ = ["asked_over_http", "check_server"]
 
 START_S, END_S = 60.0, 30.0
+FILES = ("gguf", "ollama")
 PART = 64  # texts in one request
+LEAST = {"float32": 0.98, "bfloat16": 0.8}  # of the run's own answers: of two that are as likely
+TEXTS = {"F32": 0.95, "F16": 0.95, "BF16": 0.9}  # of GGUF files; of others it is told
 
 
-def check_server(
-    served: Path,
-    rows: Sequence[Example],
-    wanted: Sequence[Any],
-    *,
-    least: float | None,
-    talks: bool,
-    most: int,
-    system: str | None,
-    progress: Progress = silent,
-) -> Check:
-    """Serve a model on this machine, ask it rows, and hold its answers against others.
+def check_server(job: Job, made: Made, place: Path) -> list[Check]:
+    """Ask `fucina serve` rows of the test set, and hold its answers against those of the model.
+
+    It serves the export where it takes such files, and else the run, whose answers are those that
+    were kept with it.
 
     Args:
-        served: A run, a GGUF file or an ONNX export.
-        rows: What is asked.
-        wanted: The answers that it should give: labels, spans or texts.
-        least: The share of equal ones that it is held to; None where it is told.
-        talks: Ask for chat completions, else for predictions.
-        most: Tokens of a written answer.
-        system: What the system says where a row does not say it itself.
-        progress: Told after each request.
+        job: The export.
+        made: What was written.
+        place: Where it is.
+
+    Returns:
+        One check; none where rows cannot be asked like that, or a library is missing, which is
+        said.
 
     Raises:
-        MissingExtraError: What serving needs is not installed.
+        RunError: The server refused a row.
     """
-    told = [number for number, row in enumerate(rows) if row.prompt.strip() and not row.tools]
-    asked = [rows[number] for number in told]
-    found = asked_over_http(served, asked, talks=talks, most=most, system=system, progress=progress)
-    pairs = zip(told, found, strict=True)
-    others = [number + 1 for number, answer in pairs if not _same(wanted[number], answer)]
-    share = 1 - len(others) / len(told) if told else 1.0
-    note = f"rows that differ: {', '.join(map(str, others[:5]))}" if others else ""
+    talks = tasks.get(job.recipe.task).answer == "text"
+    if talks and job.recipe.chat.constrain is not None:
+        return []  # conversations are not held to the grammar of a row
+    rows = test_set(job.folder).examples[: job.config.cases]
+    served, title, wanted, least = _served(job, made, place)
+    # Not asked: what a request cannot say.
+    told = [at for at, row in enumerate(rows) if row.prompt.strip() and not row.tools]
+    try:
+        found = asked_over_http(
+            served, [rows[at] for at in told], talks=talks or job.to in FILES,
+            most=job.recipe.chat.max_new_tokens, system=job.recipe.chat.system,
+            progress=job.progress,
+        )  # fmt: skip
+    except MissingExtraError as error:
+        job.say(f"no server was asked: {error}")
+        return []
+    pairs = [(at, answer) for at, answer in zip(told, found, strict=True) if answer is not None]
+    others = [str(at + 1) for at, answer in pairs if not _same(wanted[at], answer)]
+    share = 1 - len(others) / len(pairs) if pairs else 1.0
+    note = f"rows that differ: {', '.join(others[:5])}" if others else ""
     passed = least is None or share >= least
-    return Check("answers", f"server of {served.name}", len(told), share, least, passed, note)
+    return [Check("answers", title, len(pairs), share, least, passed, note)]
+
+
+def _served(job: Job, made: Made, place: Path) -> tuple[Path, str, Sequence[Any], float | None]:
+    """What is served, what that is called, which answers it should give, and how many of them."""
+    if job.to == "onnx":
+        return place, "server of the graph", made.answers, 0.99
+    if job.to in FILES and not job.config.adapter:
+        return place / file_of(job), "server of the file", made.answers, TEXTS.get(job.config.kind)
+    known = job.folder / "predictions.parquet"
+    kind = tasks.get(job.recipe.task).answer
+    if kind == "label":
+        answers: Sequence[Any] = run.read_predictions(known).answers
+    else:
+        read = run.read_texts if kind == "text" else run.read_spans
+        answers = read(known)[1].answers
+    trained = run.read_json(job.folder / "environment.json")["precision"]
+    return job.folder, "server of the run", answers, LEAST[trained]
 
 
 def _same(wanted: Any, found: Any) -> bool:
@@ -74,13 +102,22 @@ def asked_over_http(
     system: str | None,
     progress: Progress = silent,
 ) -> list[Any]:
-    """The answers of a server on this machine to rows; arguments and errors as above.
+    """The answers of a server on this machine to rows; None where rules answered.
+
+    Args:
+        served: A run, a GGUF file or an ONNX export.
+        rows: What is asked.
+        talks: Ask for chat completions, else for predictions.
+        most: Tokens of a written answer.
+        system: What the system says where a row does not say it itself.
+        progress: Told after each request.
 
     Raises:
         RunError: It refused a request.
+        MissingExtraError: What serving needs is not installed.
     """
+    # As long as it takes, and whatever it is not sure of: it is the model that is compared.
     settings = ServeConfig(port=0, reload_s=0, timeout_s=600, max_body_kib=16 * 1024)
-    # Whatever it is not sure of is asked too: it is the model that is compared.
     route = RouteConfig(threshold=0.0)
     service = open_service(Places([str(served)]), settings, route, keys={}, say=silent)
     with service as app, _listening(app) as port:
@@ -116,7 +153,7 @@ def _listening(app: Any) -> Iterator[int]:
 
 def _predicted(port: int, rows: Sequence[Example]) -> list[Any]:
     told = _post(port, "/predict/batch", {"texts": [row.prompt for row in rows]})
-    return [answer["answer"] for answer in told["answers"]]
+    return [one["answer"] if one["route"] == "model" else None for one in told["answers"]]
 
 
 def _talked(port: int, row: Example, most: int, system: str | None) -> str:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fucina.advise import as_label, asked_of
 from fucina.endpoint import Server, converse, is_loopback, json_values, read_named, require_key
 from fucina.errors import EndpointError
 from fucina.records import Example
@@ -39,6 +38,9 @@ def open_elsewhere(
     key = keys.get(config.key_variable, "")
     if not is_loopback(config.url, "route"):
         require_key(server, key, section="route")
+    # It takes seconds, and torch, to read in; most servers name no other model.
+    from fucina.advise import asked_of
+
     told = _told(kind, labels)
 
     def ask(row: Example) -> Any:
@@ -78,6 +80,8 @@ def _read(said: str, text: str, kind: "Answer", labels: Sequence[str]) -> Any:
     if kind == "text":
         return said.strip()
     if kind == "label":
+        from fucina.advise import as_label
+
         label = as_label(said, labels)
         if label not in labels:
             raise EndpointError(f"{said[:80]!r} is no label.", fix="Set route.model to another.")

@@ -1,4 +1,4 @@
-"""One model to be served: of a run, or behind the address of another server."""
+"""One model to be served: of a run, of an export, or behind the address of another server."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from fucina import asking, run, tasks
 from fucina.endpoint import Server
 from fucina.engines import Sampling
+from fucina.engines.onnx_folder import FACTS, GRAPHS
 from fucina.errors import DataError, RecipeError
-from fucina.explaining import explainer
 from fucina.fallback import open_elsewhere
 from fucina.opening import Bases, load_as
 from fucina.records import Answer, Example
@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from fucina.config import Recipe, RouteConfig
     from fucina.opening import Model
 
-__all__ = ["Makings", "is_address", "served_elsewhere", "served_file", "served_run"]
+__all__ = [
+    "Makings",
+    "export_name",
+    "is_address",
+    "is_export",
+    "served_elsewhere",
+    "served_export",
+    "served_file",
+    "served_run",
+]
 
 
 @dataclass(frozen=True)
@@ -32,13 +41,13 @@ class Makings:
     Attributes:
         route: Who answers where a model does not.
         keys: Name of a variable to the key of an endpoint.
-        threads: Where torch computes.
+        threads: Gives where torch computes; it is loaded when that is asked for first.
         bases: Those that are loaded.
     """
 
     route: "RouteConfig"
     keys: Mapping[str, str]
-    threads: ThreadPoolExecutor
+    threads: Callable[[], ThreadPoolExecutor]
     bases: Bases
 
     def rules(self, own: Path | None, labels: Sequence[str]) -> Rules | None:
@@ -109,6 +118,51 @@ def served_file(path: Path, makings: Makings) -> Served:
     )  # fmt: skip
 
 
+def is_export(path: Path) -> bool:
+    """Whether a folder is an ONNX export, or what is left of one."""
+    return any((path / name).is_file() for name in (FACTS, *GRAPHS.values()))
+
+
+def export_name(folder: Path) -> str:
+    """What requests call the model of an export.
+
+    Example:
+        >>> export_name(Path("out/intents-onnx")), export_name(Path("out/v2"))
+        ('intents', 'v2')
+    """
+    return folder.resolve().name.removesuffix("-onnx")
+
+
+def served_export(name: str, folder: Path, makings: Makings) -> Served:
+    """The classifier or tagger of an ONNX export, answered without PyTorch.
+
+    Args:
+        name: What requests call it.
+        folder: As `fucina export RUN --to onnx` wrote it.
+        makings: What it is made with.
+
+    Raises:
+        ModelError: A file is missing, cut or changed.
+        RunError: The folder has a file that could run code.
+        MissingExtraError: ONNX Runtime is not installed.
+        RecipeError: The rules are wrong.
+    """
+    from fucina.engines.onnx import open_engine
+
+    run.refuse_pickle(folder)
+    engine = open_engine(folder)
+    facts = engine.export.facts
+    kind: Answer = "label" if facts.kind == "labels" else "spans"
+    learnt, chosen = facts.threshold, makings.route.threshold
+    return Served(
+        name, kind, engine, int((folder / FACTS).stat().st_mtime),
+        {"task": kind, "base": facts.base, "export": folder.name},
+        threshold=learnt if chosen is None else chosen,
+        rules=makings.rules(run.rules_of(folder), facts.names),
+        elsewhere=makings.elsewhere(kind, facts.names),
+    )  # fmt: skip
+
+
 def served_run(name: str, folder: Path, makings: Makings) -> Served:
     """The model of a run, which has answered once already.
 
@@ -124,8 +178,9 @@ def served_run(name: str, folder: Path, makings: Makings) -> Served:
 
     recipe = run.read_recipe(folder)
     base = makings.bases.get(folder, recipe)
-    model = load_as(folder, recipe, threads.count(makings.threads), base=base)
-    engine = _engine(model, makings.threads)
+    pool = makings.threads()
+    model = load_as(folder, recipe, threads.count(pool), base=base)
+    engine = _engine(model, pool)
     _warm(engine)
     kind = tasks.of(recipe).answer
     labels = tuple(run.read_json(folder / "data.json")["labels"])
@@ -138,7 +193,7 @@ def served_run(name: str, folder: Path, makings: Makings) -> Served:
     )  # fmt: skip
     if kind == "text":
         return served
-    served = replace(served, explain=_explain(served.row, recipe, model, makings.threads))
+    served = replace(served, explain=_explain(served.row, recipe, model, pool))
     return _with_vectors(served, model, makings)
 
 
@@ -172,6 +227,8 @@ def _explain(
     pool: ThreadPoolExecutor,
 ) -> Callable[[str, Mapping[str, Any]], Mapping[str, Any]]:
     """Which words of a text decided."""
+    from fucina.explaining import explainer
+
     tell = explainer(recipe, model, pool)
     return lambda text, options: tell(row(text, {}), options)
 
@@ -181,7 +238,7 @@ def _with_vectors(served: Served, model: "Model", makings: Makings) -> Served:
     from fucina.models.ensemble import Ensemble
 
     learnt = model.threshold if isinstance(model, Ensemble) else 0.0
-    threshold, pool = makings.route.threshold, makings.threads
+    threshold, pool = makings.route.threshold, makings.threads()
     return replace(
         served,
         threshold=learnt if threshold is None else threshold,

@@ -2,8 +2,10 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,16 @@ from fucina.documents import open_shelf
 from fucina.errors import FucinaError, MissingExtraError, RunError
 from fucina.opening import Bases
 from fucina.serve import Served
-from fucina.served import Makings, is_address, served_elsewhere, served_file, served_run
+from fucina.served import (
+    Makings,
+    export_name,
+    is_address,
+    is_export,
+    served_elsewhere,
+    served_export,
+    served_file,
+    served_run,
+)
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -31,7 +42,7 @@ class Places:
 
     Attributes:
         models: Run folders, or folders of a recipe's name, whose newest complete run is meant;
-            GGUF files; or models of another server, as ADDRESS#NAME.
+            ONNX exports; GGUF files; or models of another server, as ADDRESS#NAME.
         index: Folder of an index of documents; None for none.
         search: How they are looked through.
         answer: Who answers out of them.
@@ -70,18 +81,25 @@ def open_service(
         from fucina.serve.app import create_app
     except ImportError as error:
         raise MissingExtraError(str(error.name), extra="serve") from error
-    from fucina.models import threads
     from fucina.serve.keys import load_keys
 
     _require_guarded(config)
     known = load_keys(Path(config.keys)) if config.keys else None
-    with threads.start() as pool, ExitStack() as stack:
+    with ExitStack() as stack:
+        pool = cache(lambda: stack.enter_context(_threads()))
         documents = None
         if places.index is not None:
             shelf = open_shelf(places.index, places.search, places.answer, keys)
             documents = stack.enter_context(shelf)
         opener = _Opener(places.models, Makings(route, keys, pool, Bases()), say)
         yield create_app(opener.first(), config, keys=known, documents=documents, look=opener.look)
+
+
+def _threads() -> AbstractContextManager[ThreadPoolExecutor]:
+    """Where torch computes; a server of exports alone never needs it."""
+    from fucina.models import threads
+
+    return threads.start()
 
 
 def _require_guarded(config: "ServeConfig") -> None:
@@ -109,13 +127,17 @@ class _Opener:
         paths = [Path(one) for one in given if not is_address(one)]
         self._files = [path for path in paths if path.is_file()]
         paths = [path for path in paths if path not in self._files]
-        found = {run.find_complete(path): path for path in dict.fromkeys(paths)}
-        names = [run.read_recipe(folder).name for folder in found]
+        exports = list(dict.fromkeys(path for path in paths if is_export(path)))
+        found = {run.find_complete(p): p for p in dict.fromkeys(paths) if p not in exports}
+        folders = [*found, *exports]
+        names = [run.read_recipe(folder).name for folder in found] + [*map(export_name, exports)]
         # Those that are called alike are told apart by their folders.
-        self._given = {
-            name if names.count(name) == 1 else f"{name}/{folder.name}": path
-            for name, (folder, path) in zip(names, found.items(), strict=True)
-        }
+        called = [
+            name if names.count(name) == 1 else f"{name}/{folder.name}"
+            for name, folder in zip(names, folders, strict=True)
+        ]
+        self._given = dict(zip(called, found.values(), strict=False))
+        self._exports = list(zip(called[len(found) :], exports, strict=True))
         self._opened: dict[str, Path] = {}
         self._refused: set[Path] = set()
 
@@ -125,8 +147,16 @@ class _Opener:
         for name, path in self._given.items():
             self._opened[name] = run.find_complete(path)
             served.append(served_run(name, self._opened[name], self._makings))
+        served += [served_export(*given, self._makings) for given in self._exports]
         served += [served_file(path, self._makings) for path in self._files]
-        return served + [served_elsewhere(one, self._makings) for one in self._addresses]
+        served += [served_elsewhere(one, self._makings) for one in self._addresses]
+        names = [one.name for one in served]
+        if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            raise RunError(
+                f"two models are called {twice[0]}, so no request could tell them apart.",
+                fix="Rename the folder or the file of one, or serve them on two ports.",
+            )
+        return served
 
     def look(self, catalog: "Catalog", counts: "Counts") -> list[str]:
         """Take up newer runs; one that cannot be used changes nothing, and is told once."""

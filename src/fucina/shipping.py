@@ -1,10 +1,10 @@
 """Export the model of a run for others to load, with proof that it answers as the run does."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fucina import export, run, tasks
 from fucina.config import ShipConfig
@@ -14,7 +14,7 @@ from fucina.tasks.settings import learnt_as
 
 if TYPE_CHECKING:
     from fucina.config import Recipe
-    from fucina.shipment import Job
+    from fucina.shipment import Job, Made
 
 __all__ = ["TARGETS", "Shipped", "ship"]
 
@@ -80,9 +80,10 @@ def ship(
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
-        proof = _write(folder, to, place, beside, config, progress, say)
+        proof, usage = _write(folder, to, place, beside, config, progress, say)
         run.write_json(beside / "verify.json", {"passed": proof.passed, **asdict(proof)})
-        run.write_text(beside / "README.md", export.card(folder, recipe, proof, str(place), to))
+        page = export.card(folder, recipe, proof, str(place), to, usage)
+        run.write_text(beside / "README.md", page)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
@@ -96,9 +97,10 @@ def ship(
 def _write(
     folder: Path, to: str, place: Path, beside: Path, config: ShipConfig, progress: Progress,
     say: Callable[[str], None],
-) -> Proof:  # fmt: skip
-    """Write the export into a folder beside its place, and prove it."""
+) -> tuple[Proof, Mapping[str, Any]]:  # fmt: skip
+    """Write the export into a folder beside its place, and prove it; how it is used."""
     from fucina import shipment
+    from fucina.by_server import check_server
     from fucina.models import threads
 
     original = folder
@@ -107,10 +109,16 @@ def _write(
     recipe = run.read_recipe(folder)
     with threads.start() as pool:
         job = shipment.Job(folder, recipe, to, str(place), config, original, pool, progress, say)
-        return _writer(job)(job, beside)
+        made = _writer(job)(job, beside)
+    checks = (*made.checks, *check_server(job, made, beside))
+    facts = {
+        "run": folder.name, "members": job.wanted, "task": recipe.task, "base": recipe.model.base,
+        "files": export.sums_of(beside), **made.libraries,
+    }  # fmt: skip
+    return Proof(checks, facts), made.usage
 
 
-def _writer(job: "Job") -> "Callable[[Job, Path], Proof]":
+def _writer(job: "Job") -> "Callable[[Job, Path], Made]":
     from fucina import shipment
 
     if job.to == "adapter":

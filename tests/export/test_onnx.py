@@ -9,7 +9,7 @@ import torch
 
 import onnx_models as models
 from fucina.engines.onnx import open_labeller, open_marker
-from fucina.engines.onnx_folder import open_graph
+from fucina.engines.onnx_graph import open_graph
 from fucina.engines.torch import embed
 from fucina.errors import ModelError, RecipeError, ResourceError, RunError
 from fucina.export.onnx import facts_of, prove, write
@@ -161,7 +161,7 @@ def test_many_weights_lie_beside_the_graph(base_of, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"one.onnx", "two.onnx", "two.onnx.data"}
     given = {"ids": np.array([[2, 5, 3]]), "mask": np.ones((1, 3), dtype=np.int64)}
     first, second = (
-        open_graph(tmp_path / name, 1).run(None, given)[0] for name in ("one.onnx", "two.onnx")
+        open_graph(tmp_path / name).run(None, given)[0] for name in ("one.onnx", "two.onnx")
     )
     assert np.array_equal(first, second)
 

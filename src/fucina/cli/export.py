@@ -17,14 +17,15 @@ def command(
     to: Annotated[
         str,
         typer.Option(
-            help="merged, gguf or ollama: the model of a run; axolotl, llamafactory or unsloth: "
-            "the same training."
+            help="adapter, merged, gguf, ollama or onnx: the model of a run; axolotl, llamafactory "
+            "or unsloth: the same training."
         ),
     ],
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Of a model: kind=, precision=, members=, cases=; for a tool section.key=value, "
+            help="Of a model: members=, precision=, kind=, adapter=, int8=, cases=; for a tool "
+            "section.key=value, "
             "which wins over the recipe."
         ),
     ] = None,
@@ -87,7 +88,7 @@ def _show_proof(shipped: "Shipped") -> None:
     console.print(table)
     for check in shipped.proof.checks:
         if check.note:
-            console.print(f"{check.name} ({check.engine}): {check.note}", markup=False)
+            console.print(f"{check.name}, {check.engine}: {check.note}", markup=False)
     console.print(f"\nnext: {shipped.next}", markup=False, soft_wrap=True)
 
 

@@ -24,8 +24,8 @@ def command(
         typer.Argument(
             metavar="RUN... [KEY=VALUE]...",
             help="Run folders, or folders of a recipe's name, of which the newest run is served; "
-            "GGUF files; models of another server as ADDRESS#NAME; and settings: port=…, keys=…, "
-            "route.rules=…, route.url=… and others.",
+            "ONNX exports; GGUF files; models of another server as ADDRESS#NAME; and settings: "
+            "port=…, keys=…, route.rules=…, route.url=… and others.",
         ),
     ] = None,
     index: Annotated[

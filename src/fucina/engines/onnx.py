@@ -6,17 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from fucina.engines.onnx_folder import AGAIN, Exported, Precision, open_folder, run_graph
+from fucina.engines.onnx_folder import Exported, Precision, open_folder
+from fucina.engines.onnx_graph import AGAIN
 from fucina.errors import ModelError
 from fucina.models.ensemble import settle, softmax
 from fucina.models.lexical import counts, each_table
 from fucina.models.tags import cooled, marks, tag_names
-from fucina.models.tokenize import chunks_by_length, encode
+from fucina.models.tokenize import encode
 from fucina.models.word_forms import form_rows
 from fucina.models.words import read_words, token_numbers
 from fucina.records import Predictions, Spans
 
-__all__ = ["OnnxLabeller", "OnnxMarks", "open_labeller", "open_marker"]
+__all__ = ["OnnxLabeller", "OnnxMarks", "open_engine", "open_labeller", "open_marker"]
 
 WARM = "a b"  # a first answer reads in libraries and n-grams, which takes a second
 
@@ -63,8 +64,8 @@ class OnnxLabeller:
         if not prompts:
             return found
         encoded = encode(prompts, export.words, max_length_tokens=facts.max_length_tokens)
-        for part in chunks_by_length(encoded.lengths, np.arange(len(prompts))):
-            found[:, part] = run_graph(export.session, encoded, part, facts.pad_id)
+        for part, scores in export.each_chunk(encoded):
+            found[:, part] = scores
         if export.lexicon is not None:
             found += each_table(export.tables, counts(prompts, export.lexicon), found.shape[2])
         return _sound(found)
@@ -121,8 +122,7 @@ class OnnxMarks:
         words = read_words(
             prompts, export.words, max_length_tokens=facts.max_length_tokens, last=facts.last
         )
-        for part in chunks_by_length(words.encoded.lengths, np.arange(len(prompts))):
-            scores = run_graph(export.session, words.encoded, part, facts.pad_id)
+        for part, scores in export.each_chunk(words.encoded):
             members, rows, length, tags = scores.shape
             numbers = token_numbers(words, part, length)
             own = scores.reshape(members, rows * length, tags)[:, numbers]
@@ -152,7 +152,7 @@ def open_labeller(
     Args:
         folder: As `fucina export RUN --to onnx` wrote it.
         precision: Which graph; None for that in eight bits where there is one.
-        threads: That compute one answer; 0 for one a core.
+        threads: That compute at once; 0 for one a core.
 
     Raises:
         ModelError: It is no export of a classifier, or a file is missing, cut or changed.
@@ -161,6 +161,20 @@ def open_labeller(
     made = OnnxLabeller(open_folder(folder, "labels", precision, threads))
     _try(folder, lambda: made.label([WARM]))
     return made
+
+
+def open_engine(
+    folder: Path, *, precision: Precision | None = None, threads: int = 0
+) -> OnnxLabeller | OnnxMarks:
+    """Open an export, whichever it is; arguments and errors as above."""
+    export = open_folder(folder, None, precision, threads)
+    if export.facts.kind == "labels":
+        labeller = OnnxLabeller(export)
+        _try(folder, lambda: labeller.label([WARM]))
+        return labeller
+    marker = OnnxMarks(export)
+    _try(folder, lambda: marker.mark([WARM]))
+    return marker
 
 
 def open_marker(folder: Path, *, precision: Precision | None = None, threads: int = 0) -> OnnxMarks:

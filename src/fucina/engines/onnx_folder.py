@@ -9,26 +9,26 @@ sums.json             SHA-256 of all of them
 """
 
 import json
-import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fucina.errors import MissingExtraError, ModelError
+from fucina.engines.onnx_graph import AGAIN, cores, open_graph, run_graph
+from fucina.errors import ModelError
 from fucina.models.lexical import Lexicon, Table
 from fucina.models.sums import SUMS, damaged
-from fucina.models.tokenize import Encoded, pad
+from fucina.models.tokenize import Encoded, chunks_by_length
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
     from tokenizers import Tokenizer
 
 __all__ = [
-    "AGAIN",
     "FACTS",
     "FORMAT",
     "GRAPHS",
@@ -39,17 +39,15 @@ __all__ = [
     "Precision",
     "Words",
     "open_folder",
-    "open_graph",
     "read_facts",
     "read_lexical",
-    "run_graph",
 ]
 
 Precision = Literal["float32", "int8"]
 FACTS, LEXICON, LEXICAL = "fucina.json", "lexicon.json", "lexical.safetensors"
 GRAPHS: Mapping[Precision, str] = {"float32": "model.onnx", "int8": "model.int8.onnx"}
 FORMAT = 1
-AGAIN = "Export the run again: fucina export RUN --to onnx."
+CHUNK_TOKENS = 256  # of a run; longer ones leave the cache of a core, and are half as quick
 
 
 @dataclass(frozen=True)
@@ -149,10 +147,11 @@ class Exported:
     Attributes:
         facts: What it says of itself.
         words: Its tokenizer.
-        session: Its graph.
+        session: Its graph, which several threads may run at once.
         precision: Of the graph.
         lexicon: The n-grams; None without.
         tables: What they say, for each member; None without.
+        threads: That compute at once; 0 for one a core.
     """
 
     facts: Facts
@@ -161,23 +160,47 @@ class Exported:
     precision: Precision
     lexicon: Lexicon | None
     tables: tuple[Table | None, ...]
+    threads: int = 0
 
     @property
     def name(self) -> str:
         """What computes, for people."""
         return "onnx" if self.precision == "float32" else f"onnx {self.precision}"
 
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.threads or cores(), "onnx")
+
+    def each_chunk(self, encoded: Encoded) -> "Iterator[tuple[np.ndarray, np.ndarray]]":
+        """Run the graph over texts, in chunks of like length that are computed side by side.
+
+        Args:
+            encoded: All texts.
+
+        Returns:
+            Which b of them, and their scores: k x b x c, or k x b x L x c, in float64.
+        """
+        rows = np.arange(len(encoded))
+        # The longest first, so that no core is left with a long one at the end.
+        parts = chunks_by_length(encoded.lengths, rows, CHUNK_TOKENS)[::-1]
+
+        def run(part: np.ndarray) -> np.ndarray:
+            return run_graph(self.session, encoded, part, self.facts.pad_id)
+
+        found = self._pool.map(run, parts) if len(parts) > 1 else map(run, parts)
+        return zip(parts, found, strict=True)
+
 
 def open_folder(
-    folder: Path, kind: Literal["labels", "spans"], precision: Precision | None, threads: int
+    folder: Path, kind: Literal["labels", "spans"] | None, precision: Precision | None, threads: int
 ) -> Exported:
     """Read an export whole, after its files were held against their sums.
 
     Args:
         folder: As it was written.
-        kind: What it must do.
+        kind: What it must do; None for either.
         precision: Which graph; None for that in eight bits where there is one.
-        threads: That compute one answer; 0 for one a core.
+        threads: That compute at once; 0 for one a core.
 
     Raises:
         ModelError: It is no export, does something else, or a file is missing, cut or changed.
@@ -197,7 +220,7 @@ def open_folder(
             fix=f"Copy it again, or: {AGAIN[0].lower()}{AGAIN[1:]}",
         )
     facts = read_facts(folder)
-    if facts.kind != kind:
+    if kind is not None and facts.kind != kind:
         does, other = ("labels texts", "open_labeller") if facts.kind == "labels" else (
             "marks spans", "open_marker")  # fmt: skip
         raise ModelError(f"the model in {folder} {does}.", fix=f"Open it with {other}.")
@@ -208,9 +231,9 @@ def open_folder(
             fix="Open it with precision=float32; eight bits are written where they answer alike.",
         )
     lexicon, tables = read_lexical(folder, facts)
-    session = open_graph(folder / GRAPHS[chosen], threads)
+    session = open_graph(folder / GRAPHS[chosen])
     words = Words(folder / "tokenizer.json", facts)
-    return Exported(facts, words, session, chosen, lexicon, tables)
+    return Exported(facts, words, session, chosen, lexicon, tables, threads)
 
 
 def read_facts(folder: Path) -> Facts:
@@ -247,53 +270,3 @@ def read_lexical(folder: Path, facts: Facts) -> tuple[Lexicon | None, tuple[Tabl
     except (ValueError, KeyError, OSError, SafetensorError) as error:
         raise ModelError(f"{folder / LEXICAL} cannot be read ({error}).", fix=AGAIN) from error
     return lexicon, tuple(tables)
-
-
-def open_graph(path: Path, threads: int) -> "InferenceSession":
-    """A graph that is ready to run, in several threads at once.
-
-    Args:
-        path: Of the file.
-        threads: That compute one answer; 0 for one a core.
-
-    Raises:
-        ModelError: It is no graph, or needs what this build does not have.
-        MissingExtraError: onnxruntime is not installed.
-    """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtraError("onnxruntime", extra="onnx") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or _cores()
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors; they are raised as well
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    # It has a class for each kind of failure, and none that they share.
-    except Exception as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
-        raise ModelError(f"{path} cannot be opened ({first}).", fix=AGAIN) from error
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-def run_graph(
-    session: "InferenceSession", encoded: Encoded, rows: np.ndarray, pad_id: int
-) -> np.ndarray:
-    """Scores that a graph gives of some rows.
-
-    Args:
-        session: The graph.
-        encoded: All texts.
-        rows: b indices into them.
-        pad_id: The token that fills up.
-
-    Returns:
-        k x b x c, or k x b x L x c, in float64.
-    """
-    ids, mask = pad(encoded, rows, pad_id)
-    found: Any = session.run(["scores"], {"ids": ids, "mask": mask})[0]
-    return found.astype(np.float64)

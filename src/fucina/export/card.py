@@ -19,15 +19,18 @@ PIPELINES = {"label": "text-classification", "spans": "token-classification",
 WEAKEST = 3  # labels that are named
 
 
-def card(folder: Path, recipe: "Recipe", proof: Proof, name: str, to: str) -> str:
+def card(
+    folder: Path, recipe: "Recipe", proof: Proof, name: str, to: str, known_use: Mapping[str, Any]
+) -> str:
     """A model card in Markdown, with the head that Hugging Face reads.
 
     Args:
         folder: Of the run.
         recipe: What was asked.
-        proof: Of the export; its facts say what was written.
+        proof: Of the export.
         name: The folder that the export will be in.
         to: Its target.
+        known_use: What `usage` needs to know besides.
     """
     facts, data = run.read_json(folder / "metrics.json"), run.read_json(folder / "data.json")
     known = license_of(recipe.model.base).name
@@ -37,7 +40,7 @@ def card(folder: Path, recipe: "Recipe", proof: Proof, name: str, to: str) -> st
         f"pipeline_tag: {PIPELINES[tasks.get(recipe.task).answer]}",
         "tags:", "- fucina", f"- {recipe.task}", "---",
         "", f"# {recipe.name}", "", f"{facts['verdict']}", "",
-        usage(to, {"folder": name, "name": recipe.name, **proof.facts["usage"]}), "",
+        usage(to, {"folder": name, "name": recipe.name, **known_use}), "",
         *_system(recipe, to),
         "## How good it is", "",
         "On the locked test set, with the interval of resampled rows: of the run. What of it is "

@@ -93,13 +93,20 @@ def pad(encoded: Encoded, rows: np.ndarray, pad_id: int) -> tuple[np.ndarray, np
     return ids, mask
 
 
-def chunks_by_length(lengths: Sequence[int] | np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
-    """Cut rows, sorted by length, into chunks of about CHUNK_TOKENS padded tokens."""
+def chunks_by_length(
+    lengths: Sequence[int] | np.ndarray, rows: np.ndarray, most_tokens: int = CHUNK_TOKENS
+) -> list[np.ndarray]:
+    """Cut rows, sorted by length, into chunks of so many padded tokens at most.
+
+    Example:
+        >>> chunks_by_length([9, 2, 3], np.arange(3), most_tokens=10)
+        [array([1, 2]), array([0])]
+    """
     ordered = rows[np.argsort(np.asarray(lengths)[rows], kind="stable")]
     chunks: list[np.ndarray] = []
     begin = 0
     for end in range(1, len(ordered) + 1):
-        full = end == len(ordered) or lengths[ordered[end]] * (end + 1 - begin) > CHUNK_TOKENS
+        full = end == len(ordered) or lengths[ordered[end]] * (end + 1 - begin) > most_tokens
         if full:
             chunks.append(ordered[begin:end])
             begin = end

@@ -128,7 +128,10 @@ class Station:
         """
         if self.served.embed is None:
             raise Problem(
-                400, f"{self.served.name} has no vectors.", "Name a run that labels.", param="model"
+                400,
+                f"{self.served.name} has no vectors.",
+                "Name a run that labels or marks.",
+                param="model",
             )
         return _whole(await self._embedder.ask(texts))
 

@@ -16,10 +16,10 @@ from fucina.models.ensemble import Ensemble
 from fucina.models.peft_format import adapter_config, mean_of, to_tensors
 from fucina.models.source import ALIASES, locate, read
 from fucina.models.sums import write_sums
-from fucina.records import Check, Proof
+from fucina.records import Check
 from fucina.shipment.files import file_of, write_file
 from fucina.shipment.heads import checks_of, engine_of, mean_head, open_headed, plain, usage_of
-from fucina.shipment.job import BASE
+from fucina.shipment.job import BASE, Made
 from fucina.shipment.picking import keep, mean_table, members_of, picked
 from fucina.shipment.reference import Reference, open_writer, reference
 from fucina.shipment.scoring import scored
@@ -55,7 +55,7 @@ class Written:
         return ["" if own == place else own.name for own in self.folders]
 
 
-def write_adapters(job: "Job", place: Path) -> Proof:
+def write_adapters(job: "Job", place: Path) -> Made:
     """Write adapters for PEFT and what builds on it, such as vLLM.
 
     Args:
@@ -70,7 +70,7 @@ def write_adapters(job: "Job", place: Path) -> Proof:
     return _of_writer(job, place) if writes else _of_heads(job, place)
 
 
-def write_adapter_file(job: "Job", place: Path) -> Proof:
+def write_adapter_file(job: "Job", place: Path) -> Made:
     """Write the base as one GGUF file and the adapter as another, for llama.cpp or Ollama.
 
     Args:
@@ -97,7 +97,7 @@ def write_adapter_file(job: "Job", place: Path) -> Proof:
     checks = write_file(job, held, weights, place, adapter)
     for folder in (weights, adapter):
         shutil.rmtree(folder)
-    return Proof(tuple(checks), job.facts(place, held.usage("", file=file_of(job))))
+    return Made(tuple(checks), held.trained.answers, held.usage("", file=file_of(job)))
 
 
 def _require_lora(job: "Job") -> None:
@@ -165,7 +165,7 @@ def _adapted(network: Any, folders: tuple[Path, ...]) -> Any:
     return adapted.eval()
 
 
-def _of_writer(job: "Job", place: Path) -> Proof:
+def _of_writer(job: "Job", place: Path) -> Made:
     held = reference(job, open_writer(job))
     base = held.writer.base
     network = _network(job, place, "text", base)
@@ -181,7 +181,7 @@ def _of_writer(job: "Job", place: Path) -> Proof:
         compared = export.compare_logits(choir, held.trained, limit, LIKELIEST, "peft")
         checks = [compared, *_reread(job, held, written)]
     usage = held.usage(job.base_of_adapters, written.names(place))
-    return Proof(tuple(checks), job.facts(place, usage))
+    return Made(tuple(checks), (), usage)
 
 
 def _of_mean(
@@ -239,7 +239,7 @@ def _reread(job: "Job", held: Reference, written: Written) -> list[Check]:
     return [check, *scored(job, found, rows, "torch")]
 
 
-def _of_heads(job: "Job", place: Path) -> Proof:
+def _of_heads(job: "Job", place: Path) -> Made:
     model = keep(open_headed(job), picked(job))
     plain(job, model)
     network = _network(job, place, "label", model.base)
@@ -255,7 +255,7 @@ def _of_heads(job: "Job", place: Path) -> Proof:
     write_sums(place)
     session = _session(_adapted(network, written.folders), written.folders, model)
     checks = checks_of(job, engine_of(place, session), model, "peft")
-    return Proof(tuple(checks), job.facts(place, usage_of(job, model, written.names(place))))
+    return Made(tuple(checks), (), usage_of(job, model, written.names(place)))
 
 
 def _session(adapted: Any, folders: tuple[Path, ...], model: Any) -> "Heard":

@@ -15,7 +15,8 @@ from fucina.models.ensemble import Ensemble
 from fucina.models.sums import write_sums
 from fucina.models.tags import tag_names
 from fucina.opening import answer, load_as, load_wide
-from fucina.records import Check, Predictions, Proof, Spans
+from fucina.records import Check, Predictions, Spans
+from fucina.shipment.job import Made
 from fucina.shipment.picking import keep, mean_table, members_of, picked
 from fucina.shipment.scoring import scored
 from fucina.using import test_set
@@ -42,7 +43,7 @@ CLOSE = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 1.5e-1}
 EQUAL = {"float32": 0.995, "float16": 0.98, "bfloat16": 0.9}
 
 
-def write_graphs(job: "Job", place: Path) -> Proof:
+def write_graphs(job: "Job", place: Path) -> Made:
     """Write all picked members as one ONNX graph, and in eight bits where that answers alike.
 
     Args:
@@ -52,7 +53,7 @@ def write_graphs(job: "Job", place: Path) -> Proof:
     Raises:
         RecipeError: Its members cannot be one graph so.
     """
-    from fucina.engines.onnx_folder import GRAPHS, open_graph
+    from fucina.engines.onnx import open_engine
     from fucina.export import onnx
 
     if job.wanted == "averaged":
@@ -65,16 +66,16 @@ def write_graphs(job: "Job", place: Path) -> Proof:
     told = rows.prompts if job.config.int8 else ()
     checks = list(onnx.fill(model, place, int8_rows=told, progress=job.progress))
     cases = rows.prompts[: job.config.cases]
-    checks += onnx.prove(place, model, cases, threads=job.threads, progress=job.progress)
+    # All rows: 99 % of few is all of them.
+    checks += onnx.prove(place, model, rows.prompts, threads=job.threads, progress=job.progress)
     _keep_rules(job, place)
-    small = (place / GRAPHS["int8"]).is_file()
-    session = open_graph(place / GRAPHS["int8" if small else "float32"], 0)
-    found = asked(engine_of(place, session), rows.prompts)
-    checks += scored(job, found, rows, "onnx int8" if small else "onnx")
-    return Proof(tuple(checks), job.facts(place, usage_of(job, model)) | dict(onnx.facts_of(place)))
+    engine = open_engine(place)
+    checks += scored(job, asked(engine, rows.prompts), rows, engine.name)
+    answers = tuple(asked(engine, cases).answers)
+    return Made(tuple(checks), answers, usage_of(job, model), onnx.facts_of(place))
 
 
-def write_heads(job: "Job", place: Path) -> Proof:
+def write_heads(job: "Job", place: Path) -> Made:
     """Write one member, or the mean of several, into the weights of the base, with its head.
 
     Args:
@@ -108,7 +109,7 @@ def write_heads(job: "Job", place: Path) -> Proof:
     write_sums(place)
     engine = engine_of(place, _merged(place, model))
     checks = checks_of(job, engine, model, "transformers")
-    return Proof(tuple(checks), job.facts(place, usage_of(job, model)))
+    return Made(tuple(checks), (), usage_of(job, model))
 
 
 def mean_head(members: "list[tuple[Stack, int]]") -> "tuple[Tensor, Tensor]":
@@ -169,7 +170,8 @@ def engine_of(place: Path, session: Any) -> "Engine":
 
     facts = read_facts(place)
     words = Words(place / "tokenizer.json", facts)
-    opened = Exported(facts, words, session, "float32", *read_lexical(place, facts))
+    # One after the other: adapters of PEFT are switched between.
+    opened = Exported(facts, words, session, "float32", *read_lexical(place, facts), threads=1)
     return OnnxLabeller(opened) if facts.kind == "labels" else OnnxMarks(opened)
 
 

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fucina import export
 from fucina.models.source import ALIASES
-from fucina.records import Progress
+from fucina.records import Check, Progress
 
 if TYPE_CHECKING:
     from fucina.config import Recipe, ShipConfig
 
-__all__ = ["BASE", "Job"]
+__all__ = ["BASE", "Job", "Made"]
 
 BASE = "base"  # the folder of a base that others cannot get by its name
 
@@ -63,14 +62,19 @@ class Job:
         base = self.recipe.model.base
         return f"{self.name}/{BASE}" if base in ALIASES else base
 
-    def facts(self, place: Path, usage: Mapping[str, Any]) -> dict[str, Any]:
-        """What a proof is of.
 
-        Args:
-            place: Where the files are.
-            usage: What the page needs to say how it is used.
-        """
-        return {
-            "run": self.folder.name, "members": self.wanted, "task": self.recipe.task,
-            "base": self.recipe.model.base, "files": export.sums_of(place), "usage": dict(usage),
-        }  # fmt: skip
+@dataclass(frozen=True)
+class Made:
+    """What was written, and what shows that it is right.
+
+    Attributes:
+        checks: What was compared.
+        answers: To the first rows of the test set: what a server of the files should give.
+        usage: What the page needs to say how it is used; see `export.usage`.
+        libraries: Versions of those that wrote and read it.
+    """
+
+    checks: tuple[Check, ...]
+    answers: tuple[Any, ...]
+    usage: Mapping[str, Any]
+    libraries: Mapping[str, Any] = field(default_factory=dict)

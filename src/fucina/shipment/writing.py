@@ -13,8 +13,9 @@ from fucina.models.by_name import ByName
 from fucina.models.ensemble import Ensemble
 from fucina.models.pairing import Pairing
 from fucina.models.writer import Writer
-from fucina.records import Check, Proof
+from fucina.records import Check
 from fucina.shipment.files import file_of, write_file
+from fucina.shipment.job import Made
 from fucina.shipment.picking import members_of
 from fucina.shipment.reference import Reference, open_writer, reference
 from fucina.shipment.scoring import scored
@@ -27,7 +28,7 @@ __all__ = ["checks_of_merged", "merge", "opened", "write_text"]
 LIKELIEST = 20  # first tokens whose odds are compared
 
 
-def write_text(job: "Job", place: Path) -> Proof:
+def write_text(job: "Job", place: Path) -> Made:
     """Write one member, or the mean of several, for transformers, llama.cpp or Ollama.
 
     Args:
@@ -52,13 +53,13 @@ def write_text(job: "Job", place: Path) -> Proof:
     if job.to == "merged":
         merge(job, held, place, job.config.precision)
         checks = checks_of_merged(job, held, place, job.config.precision)
-        return Proof(tuple(checks), job.facts(place, held.usage("")))
+        return Made(tuple(checks), held.trained.answers, held.usage(""))
     merged = place / ".merged"
     merge(job, held, merged, "float32")
     checks = checks_of_merged(job, held, merged, "float32")
     checks += write_file(job, held, merged, place)
     shutil.rmtree(merged)
-    return Proof(tuple(checks), job.facts(place, held.usage("", file=file_of(job))))
+    return Made(tuple(checks), held.trained.answers, held.usage("", file=file_of(job)))
 
 
 def merge(job: "Job", held: Reference, place: Path, precision: str) -> None:

@@ -21,7 +21,7 @@ __all__ = ["facts_of", "prove"]
 CLOSE = 1e-3  # of a probability; sums in another order measured 1e-5 and less
 EQUAL = 0.995  # of rows: two labels may be equally likely
 EQUAL_COARSELY = 0.97  # against a model that was trained in bfloat16, which rounds to 3 digits
-EQUAL_INT8 = 0.99
+EQUAL_INT8 = 0.985  # it is held to 99 % of the graph in float32, which is held to 99.5 %
 
 
 def prove(
