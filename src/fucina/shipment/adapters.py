@@ -1,6 +1,8 @@
 """Adapters in the layout of PEFT, one of a member, of all, or one that is their exact mean."""
 
+import logging
 import shutil
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,14 +156,18 @@ def _network(job: "Job", place: Path, answer: str, base: Any) -> Any:
 
 def _adapted(network: Any, folders: tuple[Path, ...]) -> Any:
     """A network with all adapters of an export, as PEFT loads them."""
+    told = logging.getLogger("bitsandbytes")  # of a kernel that nothing here calls
+    told.setLevel(logging.ERROR)
     from peft import PeftModel
 
     names = [f"member_{number}" for number in range(1, len(folders) + 1)]
-    adapted: Any = PeftModel.from_pretrained(
-        network, str(folders[0]), adapter_name=names[0], local_files_only=True
-    )
-    for name, folder in zip(names[1:], folders[1:], strict=True):
-        adapted.load_adapter(str(folder), adapter_name=name, local_files_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it uses names that transformers will rename
+        adapted: Any = PeftModel.from_pretrained(
+            network, str(folders[0]), adapter_name=names[0], local_files_only=True
+        )
+        for name, folder in zip(names[1:], folders[1:], strict=True):
+            adapted.load_adapter(str(folder), adapter_name=name, local_files_only=True)
     return adapted.eval()
 
 
