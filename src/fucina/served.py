@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Makings",
     "export_name",
+    "facts_of",
     "is_address",
     "is_export",
     "served_elsewhere",
@@ -182,19 +183,35 @@ def served_run(name: str, folder: Path, makings: Makings) -> Served:
     model = load_as(folder, recipe, threads.count(pool), base=base)
     engine = _engine(model, pool)
     _warm(engine)
+    served = facts_of(name, folder, recipe, makings, engine)
+    if served.kind == "text":
+        return served
+    served = replace(served, explain=_explain(served.row, recipe, model, pool))
+    return _with_vectors(served, model, makings)
+
+
+def facts_of(name: str, folder: Path, recipe: "Recipe", makings: Makings, engine: Any) -> Served:
+    """A run with whatever computes its answers.
+
+    Args:
+        name: What requests call it.
+        folder: Of the run.
+        recipe: Of the run.
+        makings: What it is made with.
+        engine: Labels, marks or talks.
+
+    Raises:
+        RecipeError: The rules are wrong.
+    """
     kind = tasks.of(recipe).answer
     labels = tuple(run.read_json(folder / "data.json")["labels"])
-    served = Served(
+    return Served(
         name, kind, engine, _trained(folder),
         {"task": recipe.task, "base": recipe.model.base, "run": folder.name},
         row=_rows(folder, recipe),
         rules=makings.rules(run.rules_of(folder), labels),
         elsewhere=makings.elsewhere(kind, labels),
     )  # fmt: skip
-    if kind == "text":
-        return served
-    served = replace(served, explain=_explain(served.row, recipe, model, pool))
-    return _with_vectors(served, model, makings)
 
 
 def _engine(model: "Model", pool: ThreadPoolExecutor) -> Any:

@@ -92,6 +92,8 @@ def open_service(
             shelf = open_shelf(places.index, places.search, places.answer, keys)
             documents = stack.enter_context(shelf)
         opener = _Opener(places.models, Makings(route, keys, pool, Bases()), say)
+        if config.engine == "vllm":
+            opener.host(stack, config.load_s)
         yield create_app(opener.first(), config, keys=known, documents=documents, look=opener.look)
 
 
@@ -140,10 +142,35 @@ class _Opener:
         self._exports = list(zip(called[len(found) :], exports, strict=True))
         self._opened: dict[str, Path] = {}
         self._refused: set[Path] = set()
+        self._hosted: list[Served] = []
+
+    def host(self, stack: ExitStack, load_s: float) -> None:
+        """Let vLLM compute the run, which then is the same until the server ends.
+
+        Args:
+            stack: Ends it.
+            load_s: Seconds that it may take.
+
+        Raises:
+            RunError: There is no run, or more than one; or vLLM cannot compute it.
+            ResourceError: There is no GPU.
+        """
+        # It takes torch with it, which a server of exports does without.
+        from fucina.hosted import hosted_run
+
+        if len(self._given) != 1:
+            raise RunError(
+                f"engine=vllm serves one run, and there are {len(self._given)}.",
+                fix="Name one run folder; serve others on another port.",
+            )
+        ((name, path),) = self._given.items()
+        given = (name, run.find_complete(path), self._makings)
+        self._hosted.append(stack.enter_context(hosted_run(*given, load_s=load_s, say=self._say)))
+        self._given = {}
 
     def first(self) -> list[Served]:
         """All models, as they are now."""
-        served = []
+        served = [*self._hosted]
         for name, path in self._given.items():
             self._opened[name] = run.find_complete(path)
             served.append(served_run(name, self._opened[name], self._makings))

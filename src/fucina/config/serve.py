@@ -1,6 +1,6 @@
 """How trained models are served, and who answers where they do not."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -43,6 +43,13 @@ class ServeConfig(Settings):
     reload_s: Annotated[
         float, Field(ge=0, le=86400, description="Look for newer runs so often; 0 for never.")
     ] = 10.0
+    engine: Annotated[
+        Literal["auto", "vllm"],
+        Field(description="Who computes a run that writes: this program, or vLLM on a CUDA GPU."),
+    ] = "auto"
+    load_s: Annotated[
+        float, Field(gt=0, le=86400, description="Seconds that vLLM may take to load.")
+    ] = 900.0
     log_texts: Annotated[
         bool, Field(description="Write what is asked and answered to the log.")
     ] = False

@@ -47,7 +47,7 @@ Precision = Literal["float32", "int8"]
 FACTS, LEXICON, LEXICAL = "fucina.json", "lexicon.json", "lexical.safetensors"
 GRAPHS: Mapping[Precision, str] = {"float32": "model.onnx", "int8": "model.int8.onnx"}
 FORMAT = 1
-CHUNK_TOKENS = 256  # of a run; longer ones leave the cache of a core, and are half as quick
+CHUNK_TOKENS = 192  # of a run; longer ones leave the cache of a core, and are half as quick
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class Batcher(Generic[Given, Made]):
         loop = asyncio.get_running_loop()
         futures = [loop.create_future() for _ in rows]
         self._queue.extend(zip(rows, futures, strict=True))
-        self._go_on()
+        loop.call_soon(self._go_on)
         try:
             await asyncio.wait(futures, timeout=self._timeout_s)
             late = Failure("timeout", f"no answer in {self._timeout_s:g} s")

@@ -124,7 +124,8 @@ class Leveler:
             ("Max", (f"{given}.range", "rows.least"), "wide", {}),
             ("Div", (f"{given}.wide", "rows.steps"), "step", {}),
             ("Sub", (f"{given}.leveled", f"{given}.low"), "lifted", {}),
-            ("Div", (f"{given}.lifted", f"{given}.step"), "real", {}),
+            ("Div", ("rows.steps", f"{given}.wide"), "steps", {}),  # to divide all takes longer
+            ("Mul", (f"{given}.lifted", f"{given}.steps"), "real", {}),
             ("QuantizeLinear", (f"{given}.real", "rows.one", "rows.zero"), "bytes", {}),
         ]
         return [
