@@ -410,3 +410,21 @@ def test_names_that_only_one_half_has_are_found_and_wrong_ones_refused(load_pair
     with pytest.raises(ModelError, match="fc1") as caught:
         adapted("wi")
     assert "all-linear" in caught.value.fix
+
+
+def test_a_base_is_the_same_wherever_it_lies(make_base, tmp_path):
+    import shutil
+
+    from fucina.config import ModelConfig
+
+    folder = make_base("bert")
+    shutil.copytree(folder, tmp_path / "altrove")
+    told = [
+        bases.load(ModelConfig(base=str(one))).fingerprint for one in (folder, tmp_path / "altrove")
+    ]
+    assert told[0] == told[1]
+    settings = tmp_path / "altrove" / "config.json"
+    settings.write_text(
+        settings.read_text().replace('"num_attention_heads": 4', '"num_attention_heads": 2')
+    )
+    assert bases.load(ModelConfig(base=str(tmp_path / "altrove"))).fingerprint != told[0]
