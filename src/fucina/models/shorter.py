@@ -1,6 +1,6 @@
 """Conversations that are too long: the oldest exchanges go first, then the middle."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,26 +13,41 @@ from fucina.records import Example
 if TYPE_CHECKING:
     from fucina.models.pairing import Pairing
 
-__all__ = ["asked", "ever_shorter", "shorter"]
+__all__ = ["asked", "shorter", "without_oldest"]
 
 
 def shorter(example: Example, template: Template, most: int) -> Rendered:
     """The row without its oldest exchanges, as many as must go."""
-    rendered = None
-    for rest in ever_shorter(example, template):
-        rendered = template.render(rest)
-        if len(rendered.ids) <= most:
-            break
-    return rendered or template.render(example)
+    rest = without_oldest(example, template, lambda row: len(template.render(row).ids) <= most)
+    return template.render(rest)
 
 
-def ever_shorter(example: Example, template: "Template | Pairing") -> Iterator[Example]:
-    """The row without its oldest exchange, without the two oldest, and so on to the last one."""
+def without_oldest(
+    example: Example, template: "Template | Pairing", fits: Callable[[Example], bool]
+) -> Example:
+    """The row without as many of its oldest exchanges as must go for it to fit; the last one stays.
+
+    Found by halving, as conversations of thousands of turns are sent to servers.
+
+    Args:
+        example: The row, which does not fit.
+        template: How the model wants turns.
+        fits: Whether a shorter one does; one that is shorter still does then too.
+    """
     turns = template.conversation(example)
     first = turns[:1] if turns[0].role == "system" else ()
     starts = [i for i, turn in enumerate(turns) if turn.role == "user" and i > len(first)]
-    for start in starts:
-        yield replace(example, messages=(*first, *turns[start:]))
+    if not starts:
+        return example
+
+    def rest(place: int) -> Example:
+        return replace(example, messages=(*first, *turns[starts[place] :]))
+
+    low, high = 0, len(starts) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if fits(rest(middle)) else (middle + 1, high)
+    return rest(low)
 
 
 def asked(example: Example, template: Template, *, most: int) -> np.ndarray:
@@ -44,10 +59,10 @@ def asked(example: Example, template: Template, *, most: int) -> np.ndarray:
         most: Tokens that the model reads.
     """
     tokens = template.asked(example)
-    for rest in ever_shorter(example, template):
-        if len(tokens) <= most:
-            break
-        tokens = template.asked(rest)
+    if len(tokens) <= most:
+        return tokens
+    rest = without_oldest(example, template, lambda row: len(template.asked(row)) <= most)
+    tokens = template.asked(rest)
     if len(tokens) <= most:
         return tokens
     kept = min(opening(example, template), most // 2)
