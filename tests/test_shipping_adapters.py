@@ -81,9 +81,14 @@ def test_peft_loads_an_adapter_that_answers_as_the_run(kind, more, trained, tmp_
         written = adapted.generate(**given, **options, do_sample=False, num_beams=1)[0]
     written = written if kind in ("t5", "bart") else written[given["input_ids"].shape[1] :]
     assert tokenizer.decode(written, skip_special_tokens=True).strip() == answer
-    if kind not in ("t5", "bart"):
+    if kind in ("t5", "bart", "gpt2"):
+        assert shipped.next.startswith("see talk-adapter/README.md")
+    else:
         assert shipped.next.startswith("vllm serve ")
         assert "--lora-modules talk=talk-adapter" in shipped.next
+        assert "--chat-template talk-adapter/chat_template.jinja" in shipped.next
+        ends = json.loads((tmp_path / "talk-adapter/generation_config.json").read_text())
+        assert tokenizer.decode(ends["eos_token_id"]) in ("<|end|>", "<|im_end|>")
 
 
 def test_adapters_of_folds_answer_together_or_as_their_mean(trained, tmp_path):

@@ -177,9 +177,14 @@ def _next(place: Path, recipe: "Recipe", to: str, config: ShipConfig) -> str:
         )
     if to == "onnx":
         return f"fucina serve {place}"
-    if learnt_as(recipe) != "text":
-        return f"see {place}/README.md, which has the lines of Python that answer with it"
+    page = f"see {place}/README.md, which has the lines of Python that answer with it"
+    words = place / "chat_template.jinja"
+    if learnt_as(recipe) != "text" or not words.is_file():
+        return page
     if to == "merged":
         return f"vllm serve {place} --served-model-name {recipe.name}"
+    if recipe.adapter.dora or not (place / "adapter_config.json").is_file():
+        return page  # vLLM has no DoRA, and one adapter for an answer
     base = f"{place}/base" if (place / "base").is_dir() else recipe.model.base
-    return export.serve_command(base, {recipe.name: place}, rank=recipe.adapter.rank)
+    rank = run.read_json(place / "adapter_config.json")["r"]
+    return export.serve_command(base, {recipe.name: place}, rank=rank, template=words, ending=place)

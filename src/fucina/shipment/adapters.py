@@ -178,6 +178,9 @@ def _of_writer(job: "Job", place: Path) -> Made:
     written = _write(job, held.model, place)
     template: Any = held.writer.template if base.halves is None else None
     export.write_words(base.tokenizer, template, place)
+    if template is not None:
+        network.generation_config.eos_token_id = template.end_id
+        network.generation_config.save_pretrained(place)  # vLLM is told what ends an answer
     adapted = _adapted(network, written.folders)
     limit = CLOSE[job.config.precision if (place / BASE).is_dir() else "float32"]
     choir = _Choir(adapted)
