@@ -86,7 +86,10 @@ def _run_code(page, given):
     return known
 
 
-@pytest.mark.parametrize("more", [(), ("model.pooling=cls", "folds.count=2")])
+@pytest.mark.parametrize(
+    "more",
+    [(), ("model.pooling=cls", "folds.count=2"), ("folds.count=3", "folds.ensemble=vote")],
+)
 @pytest.mark.parametrize("to", ["merged", "adapter"])
 def test_the_lines_on_the_page_of_a_classifier_answer_as_the_run(
     to, more, trained, tmp_path, monkeypatch
@@ -210,6 +213,7 @@ def test_folds_are_distilled_into_one_adapter_and_its_price_is_told(task, more, 
     assert any("distilled already" in line for line in again)
 
 
+@pytest.mark.long
 def test_a_distilled_member_is_nearer_to_the_members_than_one_of_them(trained):
     from fucina.shipment import distilled
 

@@ -64,10 +64,18 @@ for member in facts["lexical"]:
 
 ANSWER = """
 odds = np.exp(scores - scores.max(axis=-1, keepdims=True))
-odds = (odds / odds.sum(axis=-1, keepdims=True)).mean(axis=0) ** (1 / facts["temperature"])
+odds /= odds.sum(axis=-1, keepdims=True)
+{together}
+odds **= 1 / facts["temperature"]
 answers = [facts["names"][own.argmax()] for own in odds]
 sure = odds.max(axis=1) / odds.sum(axis=1)  # below facts["threshold"] it is not to be believed
 ```"""
+
+TOGETHER = {
+    "average": "odds = odds.mean(axis=0)",
+    "vote": """votes = (scores == scores.max(axis=-1, keepdims=True)).mean(axis=0)
+odds = votes + 1e-6 * odds.mean(axis=0)  # of equal shares the average decides""",
+}
 
 TAGS = """```python
 from transformers import pipeline
@@ -117,7 +125,7 @@ def usage(to: str, facts: dict[str, Any]) -> str:
         to: The target.
         facts: `kind` of answers (labels, spans or text), `folder`, `name`, `base`, `members` (the
             folders of adapters, empty for the export's own), and where they are such: `pooling`,
-            `ngrams`, `halves`, `file`.
+            `ngrams`, `how` members answer together, `types`, `halves`, `file`.
     """
     kind, folder = facts["kind"], facts["folder"]
     if to == "onnx":
@@ -143,4 +151,5 @@ def usage(to: str, facts: dict[str, Any]) -> str:
         middle = ADAPTER_LABELS.format(
             members=list(facts["members"]), base=facts["base"], pooled=POOLED[facts["pooling"]]
         )
-    return read + middle + (NGRAMS if facts["ngrams"] else "") + ANSWER
+    answer = ANSWER.replace("{together}", TOGETHER[facts["how"]])
+    return read + middle + (NGRAMS if facts["ngrams"] else "") + answer

@@ -215,6 +215,7 @@ def usage_of(job: "Job", model: "Headed", members: "Sequence[str]" = ("",)) -> d
         "types": ", ".join(model.labels if isinstance(model, Ensemble) else model.types),
         "members": list(members), "pooling": model.base.pooling,
         "base": job.base_of_adapters, "halves": False, "file": "",
+        "how": model.how if isinstance(model, Ensemble) else "average",
         "ngrams": lexicon is not None and any(table is not None for table in tables),
     }  # fmt: skip
 
