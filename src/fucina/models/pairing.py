@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fucina.errors import ModelError
-from fucina.models.shorter import ever_shorter
+from fucina.models.shorter import fitting
 from fucina.models.template import Rendered
 from fucina.records import Example, Message
 
@@ -113,9 +113,8 @@ class Pairing:
     def asked_within(self, example: Example, most: int) -> np.ndarray:
         """The same, cut: the oldest exchanges go first, then the end of what is left."""
         tokens, row = self.asked(example), example
-        for row in ever_shorter(example, self):
-            if len(tokens) <= most:
-                break
+        if len(tokens) > most:
+            row = fitting(example, self, lambda rest: len(self.asked(rest)), most)
             tokens = self.asked(row)
         if len(tokens) <= most:
             return tokens

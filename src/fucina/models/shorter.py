@@ -1,6 +1,7 @@
 """Conversations that are too long: the oldest exchanges go first, then the middle."""
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,26 +14,14 @@ from fucina.records import Example
 if TYPE_CHECKING:
     from fucina.models.pairing import Pairing
 
-__all__ = ["asked", "ever_shorter", "shorter"]
+__all__ = ["asked", "fitting", "shorter"]
 
 
 def shorter(example: Example, template: Template, most: int) -> Rendered:
     """The row without its oldest exchanges, as many as must go."""
-    rendered = None
-    for rest in ever_shorter(example, template):
-        rendered = template.render(rest)
-        if len(rendered.ids) <= most:
-            break
-    return rendered or template.render(example)
-
-
-def ever_shorter(example: Example, template: "Template | Pairing") -> Iterator[Example]:
-    """The row without its oldest exchange, without the two oldest, and so on to the last one."""
-    turns = template.conversation(example)
-    first = turns[:1] if turns[0].role == "system" else ()
-    starts = [i for i, turn in enumerate(turns) if turn.role == "user" and i > len(first)]
-    for start in starts:
-        yield replace(example, messages=(*first, *turns[start:]))
+    return template.render(
+        fitting(example, template, lambda row: len(template.render(row).ids), most)
+    )
 
 
 def asked(example: Example, template: Template, *, most: int) -> np.ndarray:
@@ -44,11 +33,40 @@ def asked(example: Example, template: Template, *, most: int) -> np.ndarray:
         most: Tokens that the model reads.
     """
     tokens = template.asked(example)
-    for rest in ever_shorter(example, template):
-        if len(tokens) <= most:
-            break
+    if len(tokens) > most:
+        rest = fitting(example, template, lambda row: len(template.asked(row)), most)
         tokens = template.asked(rest)
     if len(tokens) <= most:
         return tokens
     kept = min(opening(example, template), most // 2)
     return cut_middle(tokens, kept, most)
+
+
+def fitting(
+    example: Example, template: "Template | Pairing", size: Callable[[Example], int], most: int
+) -> Example:
+    """The row without as many exchanges as must go: one at least, and never the last.
+
+    Each exchange less is fewer tokens, so that halving finds the place: of a conversation of
+    thousands of turns, each is written a dozen times and not thousands of times.
+    """
+    starts = _starts(example, template)
+    if not starts:
+        return example
+    place = bisect_left(
+        starts, True, key=lambda start: size(_from(example, template, start)) <= most
+    )
+    return _from(example, template, starts[min(place, len(starts) - 1)])
+
+
+def _starts(example: Example, template: "Template | Pairing") -> list[int]:
+    """Where the exchanges behind the first begin."""
+    turns = template.conversation(example)
+    first = 1 if turns[0].role == "system" else 0
+    return [i for i, turn in enumerate(turns) if turn.role == "user" and i > first]
+
+
+def _from(example: Example, template: "Template | Pairing", start: int) -> Example:
+    turns = template.conversation(example)
+    first = turns[:1] if turns[0].role == "system" else ()
+    return replace(example, messages=(*first, *turns[start:]))
