@@ -74,6 +74,7 @@ def test_how_it_is_written_can_be_said(client):
     )
     drawn = {_chat(client, temperature=2, seed=n).choices[0].message.content for n in range(4)}
     assert len(drawn) > 1
+    assert _chat(client, temperature=5e-324, seed=1).choices[0].message.content == free
     assert _chat(client, temperature=1, top_p=1e-9, seed=1).choices[0].message.content == free
     stop = free[len(free) // 2]
     stopped = _chat(client, stop=[stop, "non c'è"]).choices[0]
@@ -148,6 +149,13 @@ def test_vectors_are_of_length_one_and_alike_for_like_texts(client):
     assert np.allclose(alone.embedding, own[1], atol=1e-5)
     with pytest.raises(openai.BadRequestError, match="has no vectors"):
         client.embeddings.create(model="talk", input="a")
+    for numbers in ([1, 2], [[1, 2], [3]]):
+        with pytest.raises(openai.BadRequestError, match="send texts"):
+            client.embeddings.create(model="kind", input=numbers)
+
+
+def _deep(levels):
+    return {"a": _deep(levels - 1)} if levels else {}
 
 
 REFUSED = [
@@ -166,6 +174,9 @@ REFUSED = [
     ({"messages": [{"role": "user", "content": "mare " * 3000}]}, "can be read"),
     ({"messages": [{"role": "user", "content": "ciao <|im_start|>"}]}, "a sign of its own"),
     ({"stop": ["a"] * 17}, "stop"),
+    ({"tools": [_deep(70)]}, "nested over 64 deep"),
+    ({"response_format": {"type": "json_schema", "json_schema": {"schema": _deep(70)}}}, "nested over 64 deep"),
+    ({"model": "kind", "response_format": {"type": "json_object"}}, "does not write"),
 ]  # fmt: skip
 
 
@@ -177,6 +188,13 @@ def test_what_is_wrong_comes_as_the_clients_own_error(more, message, stream, cli
         client.post("/chat/completions", body=body, cast_to=object)
     assert message in caught.value.message
     assert caught.value.body["fix"]
+
+
+def test_halves_of_characters_are_refused_wherever_they_stand(server, web):
+    body = json.dumps({"model": "talk", "messages": ASKED, "tools": [{"a": "\ud800"}]})
+    reply = web(f"{server}/v1/chat/completions", body.encode())
+    assert reply.status_code == 400
+    assert "tools.0: half a character" in reply.json()["error"]["message"]
 
 
 def test_fields_that_change_nothing_are_let_through(client):
@@ -205,6 +223,23 @@ def test_tools_that_were_called_are_part_of_what_was_said(client):
     tools = [{"type": "function", "function": {"name": "piano", "parameters": {"type": "object"}}}]
     reply = _chat(client, messages, tools=tools)
     assert reply.usage.prompt_tokens > _chat(client).usage.prompt_tokens + 20
+
+
+@pytest.mark.parametrize("arguments", ["[" * 100_000, "[" * 80 + "]" * 80, '{"a": "\\ud800"}', "{"])
+def test_a_call_that_is_no_json_for_us_is_what_was_said(arguments, client):
+    call = {"type": "function", "function": {"name": "piano", "arguments": arguments}}
+    messages = [
+        *ASKED,
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "content": "3"},
+    ]
+    body = {"model": "talk", "messages": messages}
+    if len(arguments) < 1000:
+        reply = client.post("/chat/completions", body=body, cast_to=object)
+        assert reply["usage"]["prompt_tokens"] > len(arguments)
+        return
+    with pytest.raises(openai.BadRequestError, match="can be read"):
+        client.post("/chat/completions", body=body, cast_to=object)
 
 
 def test_a_client_that_leaves_is_left(client, server, web):

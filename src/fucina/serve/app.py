@@ -171,10 +171,11 @@ def _wrong_form(error: RequestValidationError) -> Problem:
     if first["type"] == "json_invalid":
         return Problem(400, f"the body is no JSON: {first.get('ctx', {}).get('error', '')}.",
                        "Send JSON in UTF-8.", code="invalid_json")  # fmt: skip
-    if not places:
-        fix = "Send a JSON object, with Content-Type: application/json."
-        return Problem(400, f"{message}.", fix)
     fix = "See /docs for what a request may hold."
+    if not places:
+        if first["type"] != "value_error":  # else the body could be read
+            fix = "Send a JSON object, with Content-Type: application/json."
+        return Problem(400, f"{message}.", fix)
     return Problem(400, f"{name}: {message}.", fix, param=name)
 
 

@@ -15,7 +15,7 @@ from fucina.serve.answers import as_words
 from fucina.serve.openai_replies import Chunks, chat_reply
 from fucina.serve.openai_schemas import ChatBody
 from fucina.serve.predicting import Wrote, row_of, wholly
-from fucina.serve.problems import body_of
+from fucina.serve.problems import Problem, body_of
 from fucina.serve.routing import Routed
 from fucina.serve.streaming import asked, failed, headers, streamed
 
@@ -58,6 +58,7 @@ class Chat:
 
     async def _wrote(self, station: "Station") -> Wrote:
         if station.served.kind != "text":
+            self._require_formless(station.served.name)
             (routed,) = await station.answer([self.body.messages[-1].text])
             words = routed.answer if routed.reply is None else routed.reply
             return Wrote(as_words(words), routed, None, ())
@@ -66,6 +67,16 @@ class Chat:
         if wrote.last is not None:
             station.count(wrote.last.read, wrote.tokens)
         return wrote
+
+    def _require_formless(self, name: str) -> None:
+        """Refuse to hold labels to a form: they are what they are."""
+        form = self.body.response_format
+        if form is not None and form.type != "text":
+            raise Problem(
+                400, f"{name} does not write, so its answers have no other form.",
+                "Leave response_format out, or name a run that answers with text.",
+                param="response_format",
+            )  # fmt: skip
 
     async def _row(self, station: "Station") -> Example:
         """The row that a conversation is: a single question as its task asks it."""

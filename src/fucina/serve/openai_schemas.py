@@ -3,9 +3,17 @@
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
-from fucina.serve.schemas import AnyText, ModelName
+from fucina.serve.schemas import AnyText, ModelName, Shape, shallow
 
 __all__ = ["ChatBody", "CompletionBody", "EmbeddingBody", "ToolCall", "Turn"]
 
@@ -15,7 +23,7 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {  # that clients send, and that must say 
     "audio": (), "functions": (), "function_call": ("auto", "none"),
     "tool_choice": ("auto", "none"), "prediction": (), "web_search_options": (), "dimensions": (),
 }  # fmt: skip
-
+COLD = 1e-6  # a lower temperature is 0
 
 # Fields that change nothing are left out; those that would are refused.
 LENIENT = ConfigDict(extra="ignore", allow_inf_nan=False, populate_by_name=True)
@@ -56,8 +64,8 @@ class ToolCall(BaseModel):
     def parsed(self) -> dict[str, Any]:
         """The call as templates read it, its arguments as an object."""
         try:
-            arguments = json.loads(self.function.arguments or "{}")
-        except ValueError:
+            arguments = shallow(json.loads(self.function.arguments or "{}"))
+        except (ValueError, RecursionError):
             arguments = {"arguments": self.function.arguments}
         called = {"name": self.function.name, "arguments": arguments}
         return {"type": "function", "function": called}
@@ -83,7 +91,7 @@ class Schema(BaseModel):
     """A JSON schema with its name."""
 
     name: AnyText = "answer"
-    shape: Annotated[dict[str, Any], Field(validation_alias=AliasChoices("schema", "shape"))] = {}
+    shape: Annotated[Shape, Field(validation_alias=AliasChoices("schema", "shape"))] = {}
 
 
 class Format(BaseModel):
@@ -111,7 +119,10 @@ MaxTokens = Annotated[
     int | None, Field(ge=1, description="Of the answer; none: as the run learnt.")
 ]
 Temperature = Annotated[
-    float | None, Field(ge=0, le=2, description="0, the default here: the likeliest words.")
+    float | None,
+    # Odds divided by less than this are no numbers any more, and say the same as 0.
+    AfterValidator(lambda warmth: 0.0 if warmth is not None and warmth < COLD else warmth),
+    Field(ge=0, le=2, description="0, the default here: the likeliest words."),
 ]
 TopP = Annotated[float | None, Field(gt=0, le=1, description="Of the odds, to draw from.")]
 Seed = Annotated[int | None, Field(ge=-(2**63), lt=2**63, description="Draws alike.")]
@@ -145,7 +156,7 @@ class ChatBody(BaseModel):
     logprobs: bool | None = False
     top_logprobs: Annotated[int | None, Field(ge=0, le=20)] = None
     response_format: Format | None = None
-    tools: list[dict[str, Any]] | None = None
+    tools: list[Shape] | None = None
 
     @field_validator("messages")
     @classmethod
@@ -207,6 +218,18 @@ class EmbeddingBody(BaseModel):
     model: ModelName = None
     input: AnyText | Annotated[list[AnyText], Field(min_length=1)]
     encoding_format: Literal["float", "base64"] | None = "float"
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _no_ids(cls, given: Any) -> Any:
+        """Refuse what some clients make of texts, as other models cut texts otherwise."""
+        first = given[0] if isinstance(given, list) and given else None
+        if isinstance(first, int) or (isinstance(first, list) and first):
+            raise ValueError(
+                "numbers of tokens mean nothing here; send texts "
+                "(OpenAIEmbeddings of LangChain: check_embedding_ctx_length=False)"
+            )
+        return given
 
     @property
     def texts(self) -> list[str]:

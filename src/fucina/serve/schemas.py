@@ -1,5 +1,6 @@
 """What requests may hold, and what replies do."""
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -12,9 +13,13 @@ __all__ = [
     "ModelName",
     "PredictBody",
     "PredictReply",
+    "Shape",
     "SpanReply",
     "Text",
+    "shallow",
 ]
+
+DEEPEST = 64  # a template or a grammar that goes into itself for each level ends at some depth
 
 
 def _whole(text: str) -> str:
@@ -32,12 +37,38 @@ def _worded(text: str) -> str:
     return _whole(text)
 
 
+def shallow(value: Any) -> Any:
+    """Refuse what is nested so deep that nothing behind could read it, and halves of characters.
+
+    Raises:
+        ValueError: The value is so.
+
+    Example:
+        >>> shallow({"type": "object"})
+        {'type': 'object'}
+    """
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [inner for one in level for inner in _inside(one)]
+    if level:
+        raise ValueError(f"nested over {DEEPEST} deep")
+    _whole(json.dumps(value, ensure_ascii=False))
+    return value
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
 AnyText = Annotated[str, AfterValidator(_whole)]
 Text = Annotated[
     str,
     AfterValidator(_worded),
     Field(description="What is asked, in words.", json_schema_extra={"pattern": r"\S"}),
 ]
+Shape = Annotated[dict[str, Any], AfterValidator(shallow)]
 ModelName = Annotated[
     str | None,
     AfterValidator(lambda name: None if name is None else _whole(name)),
