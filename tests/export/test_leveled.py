@@ -19,14 +19,14 @@ def product():
     return random.normal(size=(DEEP, WIDE)).astype(np.float32), rows
 
 
-def _graph(weight, large=None):
+def _graph(weight, large=None, apart=0):
     from onnx import TensorProto, helper, numpy_helper
 
     node = helper.make_node("MatMul", ["x", "w"], ["y"], "own")
     kept = {"w": numpy_helper.from_array(weight, "w")}
-    nodes = [node] if large is None else Leveler({"x": large}, {"x": [weight]}, kept).nodes(
-        node, weight
-    )  # fmt: skip
+    nodes = [node] if large is None else Leveler(
+        {"x": large}, {"x": [weight]}, kept, apart
+    ).nodes(node, weight)  # fmt: skip
     graph = helper.make_graph(
         nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, None, DEEP])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], list(kept.values()),
@@ -50,6 +50,23 @@ def test_leveling_brings_products_nearer(product, tmp_path):
     ]
     assert off[0] < 0.6 * off[1]
     assert off[0] < 0.005
+
+
+def test_the_largest_columns_stay_exact_beside_the_others(product, tmp_path):
+    weight, rows = product
+    rows[:, :, 7] -= 30 * np.arange(5)  # uneven from row to row, which no leveling makes good
+    exact, large = rows @ weight, np.abs(rows).max(axis=(0, 1))
+    off = [
+        np.abs(_run(_graph(weight, large, apart), tmp_path / "m.onnx", rows) - exact).mean()
+        for apart in (0, 2)
+    ]
+    assert off[1] < 0.8 * off[0]
+    wide = np.ascontiguousarray(weight.T[:, :8])  # 24 to 8 narrows, 8 to 24 does not
+    assert len(_graph(wide, np.ones(WIDE), 2).graph.node) > len(
+        _graph(wide, np.ones(WIDE)).graph.node
+    )
+    wider = np.ascontiguousarray(wide.T)
+    assert len(_graph(wider, np.ones(8), 2).graph.node) == len(_graph(wider, np.ones(8)).graph.node)
 
 
 def test_a_row_is_the_same_alone_as_with_others(product, tmp_path):

@@ -3,7 +3,9 @@
 What goes into a product is brought to 0 to 255 row by row, between its own least and its own
 largest number. Columns of which some are large all the time would leave the others few steps, so
 they are leveled first: divided by a power of how large they get, which the weights make good.
-Source of the leveling: Xiao et al., 2022, SmoothQuant, https://arxiv.org/abs/2211.10438
+The few largest columns of what goes into products that narrow stay in float32 beside it.
+Sources: of the leveling Xiao et al., 2022, SmoothQuant, https://arxiv.org/abs/2211.10438; of the
+columns apart Dettmers et al., 2022, LLM.int8(), https://arxiv.org/abs/2208.07339
 """
 
 import copy
@@ -68,6 +70,7 @@ class Leveler:
         large: Name of what goes into a product to how large its columns get.
         weights: The same to the weights that it is multiplied by, in x out each.
         kept: Where constants of the graph go.
+        apart: How many columns stay in float32 where a product narrows.
     """
 
     def __init__(
@@ -75,8 +78,13 @@ class Leveler:
         large: Mapping[str, np.ndarray],
         weights: Mapping[str, list[np.ndarray]],
         kept: dict[str, Any],
+        apart: int = 0,
     ) -> None:
         self._kept, self._done = kept, set[str]()
+        self._apart = {
+            name: np.sort(np.argsort(-large[name])[: apart if _narrows(each[0]) else 0])
+            for name, each in weights.items()
+        }
         self._level = {
             name: _level(large[name], np.max([np.abs(own).max(axis=1) for own in each], axis=0))
             for name, each in weights.items()
@@ -92,6 +100,7 @@ class Leveler:
         nodes = [] if given in self._done else self._whole(given)
         level = self._level[given]
         leveled = weight * level[:, None]
+        leveled[self._apart[given]] = 0
         scales = np.maximum(np.abs(leveled).max(axis=0) / 127, 1e-12).astype(np.float32)
         whole = np.rint(leveled / scales).astype(np.int8)
         own = f"{out}.rows"
@@ -107,15 +116,33 @@ class Leveler:
                   f"{own}.none"], [f"{own}.product"], node.name, domain=DOMAIN),
             make("Mul", [f"{own}.product", f"{given}.step"], [f"{own}.scaled"], f"{own}.1"),
             make("Mul", [f"{given}.low", f"{own}.floor"], [f"{own}.lifted"], f"{own}.2"),
-            make("Add", [f"{own}.scaled", f"{own}.lifted"], [out], f"{own}.3"),
+            *self._sum(node, weight),
         ]  # fmt: skip
+
+    def _sum(self, node: Any, weight: np.ndarray) -> list[Any]:
+        """The parts of a product put together: with that of the columns apart, where there are."""
+        import onnx
+
+        given, out, make = node.input[0], node.output[0], onnx.helper.make_node
+        own, apart = f"{out}.rows", self._apart[given]
+        parts = [f"{own}.scaled", f"{own}.lifted"]
+        if not len(apart):
+            return [make("Add", parts, [out], f"{own}.3")]
+        self._keep(f"{own}.apart", weight[apart])
+        return [
+            make("Add", parts, [f"{own}.most"], f"{own}.3"),
+            make("MatMul", [f"{given}.apart", f"{own}.apart"], [f"{own}.few"], f"{own}.4"),
+            make("Add", [f"{own}.most", f"{own}.few"], [out], f"{own}.5"),
+        ]
 
     def _whole(self, given: str) -> list[Any]:
         """What goes into products as whole numbers, with the least and the step of each row."""
         import onnx
 
         self._done.add(given)
-        self._keep(f"{given}.even", (1 / self._level[given]).astype(np.float32))
+        even, apart = (1 / self._level[given]).astype(np.float32), self._apart[given]
+        even[apart] = 0
+        self._keep(f"{given}.even", even)
         steps: list[tuple[str, tuple[str, ...], str, dict[str, Any]]] = [
             ("Mul", (given, f"{given}.even"), "leveled", {}),
             ("ReduceMax", (f"{given}.leveled",), "high", {"axes": [-1]}),
@@ -128,6 +155,9 @@ class Leveler:
             ("Mul", (f"{given}.lifted", f"{given}.steps"), "real", {}),
             ("QuantizeLinear", (f"{given}.real", "rows.one", "rows.zero"), "bytes", {}),
         ]
+        if len(apart):
+            self._keep(f"{given}.places", apart.astype(np.int64))
+            steps.append(("Gather", (given, f"{given}.places"), "apart", {"axis": -1}))
         return [
             onnx.helper.make_node(kind, list(put), [f"{given}.{name}"], f"{given}.{name}", **more)
             for kind, put, name, more in steps
@@ -137,6 +167,11 @@ class Leveler:
         import onnx
 
         self._kept[name] = onnx.numpy_helper.from_array(array, name)
+
+
+def _narrows(weight: np.ndarray) -> bool:
+    """Whether a product makes more numbers fewer: in them few columns are far larger."""
+    return weight.shape[0] > weight.shape[1]
 
 
 def _level(large: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -43,11 +43,13 @@ class Way:
         block: Numbers of a column that share a scale: a power of 2, 16 or more; 0 for all of them.
         embeddings: The tables of tokens too, else products alone.
         deep: Products that make more numbers fewer too, whose rows are the most uneven.
+        apart: Of what goes into those, how many columns stay in float32: the largest.
     """
 
     block: int
     embeddings: bool = True
     deep: bool = True
+    apart: int = 0
 
     @property
     def title(self) -> str:
@@ -55,14 +57,15 @@ class Way:
         tables = "in eight bits" if self.embeddings else "in float32"
         if self.block:
             return f"blocks of {self.block}, tables of tokens {tables}"
-        deep = "" if self.deep else ", products that narrow in float32"
+        deep = f", {self.apart} columns of products that narrow in float32"
+        deep = deep if self.deep else ", products that narrow in float32"
         return f"whole columns, tables of tokens {tables}{deep}"
 
 
 # Quick before exact: whole columns take half the time of blocks on processors with products of
 # bytes, and blocks are as quick as float32 but for single texts (docs/log.md).
 WAYS = (
-    Way(0), Way(0, embeddings=False), Way(0, embeddings=False, deep=False),
+    Way(0, apart=16), Way(0, embeddings=False, apart=48), Way(0, embeddings=False, deep=False),
     Way(128), Way(32), Way(32, embeddings=False),
 )  # fmt: skip
 LEVELING = 32  # of the texts tell how large columns get; their answers are not looked at
@@ -137,7 +140,9 @@ def _narrowed(model: Any, way: Way, export: "Exported", prompts: Sequence[str]) 
         if (name := _weight(node, weights)) and node.op_type == "MatMul"
         and not node.name.startswith(HEAD) and (way.deep or not _deep(weights[name]))
     }  # fmt: skip
-    leveler = None if way.block else _leveler(model, weights, products, export, prompts, kept)
+    leveler = (
+        None if way.block else _leveler(model, weights, products, export, prompts, kept, way.apart)
+    )
     nodes: list[Any] = []
     for node in model.graph.node:
         name = _weight(node, weights)
@@ -171,6 +176,7 @@ def _leveler(
     export: "Exported",
     prompts: Sequence[str],
     kept: dict[str, Any],
+    apart: int,
 ) -> Leveler:
     """What levels the products of a graph, as some texts show that it must be done."""
     import onnx
@@ -189,7 +195,7 @@ def _leveler(
             save_graph(told, Path(beside) / "told.onnx")
             return open_graph(Path(beside) / "told.onnx")
 
-    return Leveler(sizes(model, list(given), opened, ids, mask), given, kept)
+    return Leveler(sizes(model, list(given), opened, ids, mask), given, kept, apart)
 
 
 def _weight(node: Any, weights: dict[str, Any]) -> str:
