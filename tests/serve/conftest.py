@@ -78,10 +78,10 @@ def runs(make_base, make_decoder, tmp_path_factory):
 @contextmanager
 def listening(app):
     """The address of an application that listens on this machine."""
-    import uvicorn
+    from fucina.serve.listening import web_server
 
     port = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
+    server = web_server(app, drain_s=5)
     thread = threading.Thread(target=lambda: server.run(sockets=[port]), daemon=True)
     thread.start()
     until = time.monotonic() + 30

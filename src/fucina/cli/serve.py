@@ -93,10 +93,9 @@ def _run(app: "FastAPI", config: "ServeConfig") -> None:
     """
     import socket
 
-    import uvicorn
-
     from fucina.cli.screen import messages
     from fucina.errors import RunError
+    from fucina.serve.listening import web_server
 
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     try:
@@ -115,13 +114,7 @@ def _run(app: "FastAPI", config: "ServeConfig") -> None:
         f"{', '.join(names)} at {address} (/docs tells how)", markup=False, soft_wrap=True
     )
     _log_to_stderr()
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, timeout_keep_alive=30,
-            timeout_graceful_shutdown=round(config.drain_s),
-        )
-    )  # fmt: skip
-    server.run(sockets=[listening])
+    web_server(app, drain_s=config.drain_s).run(sockets=[listening])
 
 
 def _log_to_stderr() -> None:

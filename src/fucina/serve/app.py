@@ -22,6 +22,7 @@ from fucina.serve.hall import Documents, Hall
 from fucina.serve.interface import BusyError, Served
 from fucina.serve.keys import Keys
 from fucina.serve.problems import Problem, ProblemBody
+from fucina.serve.streaming import overloaded
 
 if TYPE_CHECKING:
     from fucina.config import ServeConfig
@@ -131,12 +132,7 @@ def _tell_problems(app: FastAPI) -> None:
         return refusal(_wrong_form(error))
 
     async def of_busy(_: Request, error: Any) -> JSONResponse:
-        return refusal(
-            Problem(
-                429, "too much is waiting.", f"Come again in {error.retry_s} s.", code="overloaded",
-                retry_s=error.retry_s,
-            )
-        )  # fmt: skip
+        return refusal(overloaded(error))
 
     async def of_http(_: Request, error: Any) -> JSONResponse:
         fixes = {404: "See the paths: /docs.", 405: "See the methods: /docs."}

@@ -13,6 +13,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from fucina.serve.counting import Counts
+from fucina.serve.guests import answer_while_there
 from fucina.serve.keys import Keys
 from fucina.serve.problems import Problem, body_of
 
@@ -25,6 +26,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 FREE = ("/health", "/ready", "/docs", "/openapi.json", "/static-offline-docs/")  # need no key
+LEFT = 499  # in the log and the counts, of a client that left before it was answered
 BODY_S = 30.0  # within which a body must have come
 TOLD = "fucina.told"  # where handlers leave facts for the log
 
@@ -65,8 +67,10 @@ class Door:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began, status, own = time.perf_counter(), 0, uuid.uuid4().hex
-        begun = False
+        began, status, own = time.perf_counter(), LEFT, uuid.uuid4().hex
+        begun, told = False, scope["method"]
+        if told == "HEAD":  # is answered as GET, and the web server leaves the body out
+            scope = {**scope, "method": "GET"}
 
         async def sending(message: Message) -> None:
             nonlocal status, begun
@@ -79,7 +83,12 @@ class Door:
         try:
             tell(scope, key=self._require_key(scope))
             self._require_small(scope)
-            await self.app(scope, await self._body(receive), sending)
+            body = await self._body(receive)
+            whole = body["type"] == "http.request" and await answer_while_there(
+                lambda coming, going: self.app(scope, coming, going), body, receive, sending
+            )
+            if begun and not whole:
+                tell(scope, left=True)
         except Problem as problem:
             if not begun:
                 await refusal(problem)(scope, receive, sending)
@@ -89,7 +98,7 @@ class Door:
             seconds = time.perf_counter() - began
             self.counts.request(route, status, seconds)
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            facts = {"time": now, "id": own, "method": scope["method"], "path": route,
+            facts = {"time": now, "id": own, "method": told, "path": route,
                      "status": status, "ms": round(seconds * 1000, 2)}  # fmt: skip
             facts |= scope.get(TOLD, {})
             known = {name: fact for name, fact in facts.items() if fact is not None}
@@ -123,8 +132,8 @@ class Door:
             "Send less at once, or serve with a higher max_body_kib.", code="request_too_large",
         )  # fmt: skip
 
-    async def _body(self, receive: Receive) -> Receive:
-        """Wait for the whole body, and give what hands it on.
+    async def _body(self, receive: Receive) -> Message:
+        """Wait for the whole body, or for the client to leave.
 
         Raises:
             Problem: It is too large, or comes drop by drop.
@@ -139,19 +148,9 @@ class Door:
                     code="request_timeout",
                 ) from error  # fmt: skip
             if message["type"] == "http.disconnect":
-                return _once(message, receive)
+                return message
             whole += message.get("body", b"")
             if len(whole) > self.max_body:
                 raise self._too_large()
             more = message.get("more_body", False)
-        return _once({"type": "http.request", "body": whole, "more_body": False}, receive)
-
-
-def _once(message: Message, receive: Receive) -> Receive:
-    """What gives one message first, and then what comes."""
-    first = [message]
-
-    async def receiving() -> Message:
-        return first.pop() if first else await receive()
-
-    return receiving
+        return {"type": "http.request", "body": whole, "more_body": False}

@@ -19,6 +19,7 @@ __all__ = [
     "shallow",
 ]
 
+MOST_EXPLAINED = 20_000  # characters; each word of them is weighed, and others wait meanwhile
 DEEPEST = 64  # a template or a grammar that goes into itself for each level ends at some depth
 
 
@@ -63,11 +64,11 @@ def _inside(value: Any) -> list[Any]:
 
 
 AnyText = Annotated[str, AfterValidator(_whole)]
-Text = Annotated[
-    str,
+WORDED = (
     AfterValidator(_worded),
     Field(description="What is asked, in words.", json_schema_extra={"pattern": r"\S"}),
-]
+)
+Text = Annotated[str, *WORDED]
 Shape = Annotated[dict[str, Any], AfterValidator(shallow)]
 ModelName = Annotated[
     str | None,
@@ -105,7 +106,7 @@ class ExplainBody(BaseModel):
 
     model_config = STRICT
     model: ModelName = None
-    text: Text
+    text: Annotated[str, Field(max_length=MOST_EXPLAINED), *WORDED]
     label: Annotated[
         AnyText | None, Field(description="Explain this answer; none: the one that it gives.")
     ] = None

@@ -1,15 +1,17 @@
 """Answers as a stream of events, of which the first decides on the status."""
 
+import json
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 
 from fastapi.responses import StreamingResponse
 
 from fucina.errors import FucinaError
-from fucina.serve.problems import Problem
+from fucina.serve.interface import BusyError
+from fucina.serve.problems import Problem, body_of
 from fucina.serve.routing import Routed
 
-__all__ = ["asked", "failed", "headers", "streamed"]
+__all__ = ["asked", "failed", "headers", "overloaded", "streamed"]
 
 
 @contextmanager
@@ -30,6 +32,14 @@ def failed(routed: Routed) -> Problem:
     )  # fmt: skip
 
 
+def overloaded(error: BusyError) -> Problem:
+    """Too much waits already."""
+    return Problem(
+        429, "too much is waiting.", f"Come again in {error.retry_s} s.", code="overloaded",
+        retry_s=error.retry_s,
+    )  # fmt: skip
+
+
 def headers(routed: Routed) -> dict[str, str]:
     """Who answered, for those who do not read the body."""
     return {"X-Fucina-Route": routed.route, "X-Fucina-Reason": routed.reason or "none"}
@@ -46,8 +56,12 @@ async def streamed(events: AsyncGenerator[str]) -> StreamingResponse:
     async def all_events() -> AsyncGenerator[str]:
         async with aclosing(events):
             yield first
-            async for event in events:
-                yield event
+            try:
+                async for event in events:
+                    yield event
+            except (Problem, BusyError) as error:  # of the second text of several
+                problem = error if isinstance(error, Problem) else overloaded(error)
+                yield f"data: {json.dumps(body_of(problem), ensure_ascii=False)}\n\n"
 
     return StreamingResponse(
         all_events(), media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
