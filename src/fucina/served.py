@@ -34,6 +34,8 @@ __all__ = [
     "served_run",
 ]
 
+LANES = 4  # batches of a graph at once; more are smaller, and wait for the same cores
+
 
 @dataclass(frozen=True)
 class Makings:
@@ -149,6 +151,7 @@ def served_export(name: str, folder: Path, makings: Makings) -> Served:
         RecipeError: The rules are wrong.
     """
     from fucina.engines.onnx import open_engine
+    from fucina.engines.onnx_graph import cores
 
     run.refuse_pickle(folder)
     engine = open_engine(folder)
@@ -161,6 +164,7 @@ def served_export(name: str, folder: Path, makings: Makings) -> Served:
         threshold=learnt if chosen is None else chosen,
         rules=makings.rules(run.rules_of(folder), facts.names),
         elsewhere=makings.elsewhere(kind, facts.names),
+        lanes=min(cores(), LANES),
     )  # fmt: skip
 
 

@@ -26,11 +26,13 @@ class Batcher(Generic[Given, Made]):
     """Remembers what waits for a model.
 
     Args:
-        answer: n rows to n answers; called in a thread of its own, never twice at once.
+        answer: n rows to n answers; called in threads of its own, in as many at once as `lanes`.
         name: Of the thread.
         waiting: Rows that may wait.
         timeout_s: Until a row counts as not answered, its wait included.
         told: Told the size of each batch.
+        lanes: Batches that may be under way at once; a model that computes on one core leaves the
+            others to a second batch, and to what is done before and after.
     """
 
     def __init__(
@@ -41,12 +43,13 @@ class Batcher(Generic[Given, Made]):
         waiting: int,
         timeout_s: float,
         told: Callable[[int], None] = silent,
+        lanes: int = 1,
     ) -> None:
         self._answer, self._waiting, self._timeout_s, self._told = answer, waiting, timeout_s, told
         self._queue: deque[tuple[Given, asyncio.Future[Made | Failure]]] = deque()
-        self._workers, self._spares = Workers(1, name), SPARES
-        self._turn, self._began = 0, 0.0  # of the batch under way; its turn is 0 where none is
-        self._turns = 0
+        self._workers, self._lanes, self._spares = Workers(lanes, name), lanes, SPARES
+        self._began: dict[int, float] = {}  # batches under way: number to when they began
+        self._batches = 0
 
     @property
     def waiting(self) -> int:
@@ -61,7 +64,7 @@ class Batcher(Generic[Given, Made]):
         """
         if self._queue and len(self._queue) + len(rows) > self._waiting:
             raise BusyError(max(1, round(self._timeout_s)))
-        if self._hangs() and not self._take_over():
+        if not self._goes_on():
             return [Failure("timeout", "the model hangs")] * len(rows)
         loop = asyncio.get_running_loop()
         futures = [loop.create_future() for _ in rows]
@@ -79,32 +82,36 @@ class Batcher(Generic[Given, Made]):
         """Let the thread end."""
         self._workers.close()
 
-    def _hangs(self) -> bool:
-        return self._turn > 0 and time.monotonic() - self._began > self._timeout_s
-
-    def _take_over(self) -> bool:
-        """Go on with another thread than the one that hangs, if one is left."""
-        if self._spares == 0:
-            return False
-        self._spares -= 1
-        self._workers.grow()
-        self._turn = 0
-        return True
+    def _goes_on(self) -> bool:
+        """Give the lanes that hang another thread, if one is left; whether any goes on."""
+        late = time.monotonic() - self._timeout_s
+        for number in [number for number, began in self._began.items() if began < late]:
+            if self._spares == 0:
+                break
+            self._spares -= 1
+            self._workers.grow()
+            del self._began[number]
+        return len(self._began) < self._lanes or any(
+            began >= late for began in self._began.values()
+        )
 
     def _go_on(self) -> None:
-        """Begin the next batch where none is under way."""
-        if self._turn:
-            return
+        """Begin batches where lanes are free: each takes its share of what waits."""
+        while self._queue and (free := self._lanes - len(self._began)) > 0:
+            self._begin(min(MOST, -(-len(self._queue) // free)))
+
+    def _begin(self, most: int) -> None:
+        """Begin a batch of the rows that waited longest."""
         batch = []
-        while self._queue and len(batch) < MOST:
+        while self._queue and len(batch) < most:
             row, future = self._queue.popleft()
             if not future.done():
                 batch.append((row, future))
         if not batch:
             return
-        self._turns += 1
-        turn = self._turn = self._turns
-        self._began = time.monotonic()
+        self._batches += 1
+        number = self._batches
+        self._began[number] = time.monotonic()
         loop = asyncio.get_running_loop()
         rows = [row for row, _ in batch]
         futures = [future for _, future in batch]
@@ -112,22 +119,21 @@ class Batcher(Generic[Given, Made]):
         def work() -> None:
             made = self._each(rows)
             if not loop.is_closed():
-                loop.call_soon_threadsafe(self._deliver, turn, futures, made)
+                loop.call_soon_threadsafe(self._deliver, number, futures, made)
 
         self._told(len(batch))
         self._workers.do(work)
 
     def _deliver(
         self,
-        turn: int,
+        number: int,
         futures: Sequence[asyncio.Future[Made | Failure]],
         made: Sequence[Made | Failure],
     ) -> None:
         for future, one in zip(futures, made, strict=True):
             if not future.done():
                 future.set_result(one)
-        if turn == self._turn:  # else another thread has taken over
-            self._turn = 0
+        if self._began.pop(number, None) is not None:  # else another thread has taken over
             self._go_on()
 
     def _each(self, rows: list[Given]) -> Sequence[Made | Failure]:

@@ -32,6 +32,7 @@ class Served:
         elsewhere: A conversation to the answer of another model; None for no such.
         embed: n texts to vectors of length 1, n x d; None where it has none.
         explain: A text and options to which of its words decided, as JSON has it.
+        lanes: Batches of rows that its engine computes at once.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Served:
     elsewhere: Callable[[Example], str] | None = None
     embed: "Callable[[Sequence[str]], np.ndarray] | None" = None
     explain: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] | None = None
+    lanes: int = 1
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Station:
         self.served, self._counts = served, counts
         self._batcher: Batcher[str, Found] = Batcher(
             self._answer, name=served.name, waiting=config.waiting, timeout_s=config.timeout_s,
-            told=counts.batch(served.name),
+            told=counts.batch(served.name), lanes=served.lanes,
         )  # fmt: skip
         self._scribes = Scribes(
             name=served.name, at_once=config.at_once, waiting=config.waiting,
