@@ -29,13 +29,14 @@ def web_server(app: "FastAPI", *, drain_s: float) -> uvicorn.Server:
     """
     return uvicorn.Server(
         uvicorn.Config(
-            app, http=Patient, ws="none", log_config=None, access_log=False, server_header=False,
-            timeout_keep_alive=30, timeout_graceful_shutdown=round(drain_s),
+            app, http=cast("type[asyncio.Protocol]", Patient), ws="none", log_config=None,
+            access_log=False, server_header=False, timeout_keep_alive=30,
+            timeout_graceful_shutdown=round(drain_s),
         )
     )  # fmt: skip
 
 
-class Patient(asyncio.Protocol):
+class Patient:
     """Remembers how long a connection has kept it waiting.
 
     uvicorn waits for ever for a head that does not end to come and for a client that does not
