@@ -16,6 +16,7 @@ __all__ = ["web_server"]
 
 HEAD_S = 30.0  # within which what comes before a body must have come
 HEAD_BYTES = 64 * 1024
+LINGER_S = 2.0  # for which what comes behind a refused head is thrown away
 READ_S = 30.0  # within which a client must read on where it has stopped
 
 
@@ -28,13 +29,14 @@ def web_server(app: "FastAPI", *, drain_s: float) -> uvicorn.Server:
     """
     return uvicorn.Server(
         uvicorn.Config(
-            app, http=Patient, ws="none", log_config=None, access_log=False, server_header=False,
-            timeout_keep_alive=30, timeout_graceful_shutdown=round(drain_s),
+            app, http=cast("type[asyncio.Protocol]", Patient), ws="none", log_config=None,
+            access_log=False, server_header=False, timeout_keep_alive=30,
+            timeout_graceful_shutdown=round(drain_s),
         )
     )  # fmt: skip
 
 
-class Patient(asyncio.Protocol):
+class Patient:
     """Remembers how long a connection has kept it waiting.
 
     uvicorn waits for ever for a head that does not end to come and for a client that does not
@@ -58,6 +60,7 @@ class Patient(asyncio.Protocol):
         self._inner = HttpToolsProtocol(config, server_state, app_state, _loop)
         self._timer: asyncio.TimerHandle | None = None
         self._reading: asyncio.TimerHandle | None = None
+        self._refused = False
         self._head = 0  # bytes of what is no request yet
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -67,6 +70,8 @@ class Patient(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Something has come."""
+        if self._refused:
+            return
         inner, before = self._inner, self._inner.cycle
         inner.data_received(data)
         cycle = inner.cycle
@@ -127,12 +132,16 @@ class Patient(asyncio.Protocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Say what is wrong, and hang up."""
-        if self._inner.transport.is_closing():
+        transport, body = self._inner.transport, json.dumps(body_of(problem)).encode()
+        self._stop()
+        if transport.is_closing():
             return
-        body = json.dumps(body_of(problem)).encode()
-        self._inner.transport.write(
+        self._refused = True
+        transport.write(
             f"HTTP/1.1 {problem.status} Refused\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode("ascii")
             + body
         )
-        self._inner.transport.close()
+        # A connection that is closed while more comes is reset, and the words would be lost.
+        transport.write_eof()
+        self._timer = self._inner.loop.call_later(LINGER_S, transport.close)
