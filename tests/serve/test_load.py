@@ -175,7 +175,8 @@ def test_bad_requests_do_good_ones_no_harm(command):
     assert asyncio.run(_mix(port, 15)) == []
     memory, threads = seen.memory_info().rss, seen.num_threads()
     assert asyncio.run(_mix(port, ROUNDS)) == []
-    assert seen.num_threads() <= threads
+    # Python's own pool, of 4 more than there are cores, grows as it is used; nothing else does.
+    assert seen.num_threads() <= threads + 4 + (os.cpu_count() or 1)
     assert seen.memory_info().rss < memory + 60 * 2**20, (memory, seen.memory_info().rss)
 
     async def settled():
