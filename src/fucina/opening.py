@@ -100,12 +100,7 @@ def _load_base(folder: Path, recipe: "Recipe") -> "Base":
 
 
 def load_wide(folder: Path, recipe: "Recipe") -> "Base":
-    """The base of a run in float32, whatever it was trained in: no rounding hides an error.
-
-    Args:
-        folder: The run.
-        recipe: Its recipe.
-    """
+    """The base of a run in float32, whatever it was trained in: no rounding hides an error."""
     from fucina.models import base as bases
 
     known = _precision(folder)

@@ -15,7 +15,7 @@ from fucina.models.halves import Halves, halves_of, name_of, take_bias
 from fucina.models.prefix import see_all
 from fucina.models.product import quicken
 from fucina.models.quantize import pack
-from fucina.models.sight import probe, require_look_ahead
+from fucina.models.sight import probe, require_look_ahead, require_one_way
 from fucina.models.source import beside, has_halves, locate, read
 from fucina.records import Answer
 
@@ -164,7 +164,7 @@ def load(
         body = name_of(network, network.get_decoder())
     layers, stack = find_layers(network, body if writes_apart else "")
     causal, tuple_output, more = probe(network.get_submodule(body), stack)
-    _require_one_way(config, answer, causal=causal, apart=writes_apart)
+    require_one_way(config, answer, causal=causal, apart=writes_apart)
     if config.look_ahead:
         require_look_ahead(config.base, network, stack, causal=causal)
     positions = _positions(network, tokenizer)
@@ -192,23 +192,6 @@ def load(
         causal=causal and not config.look_ahead,
         look_ahead=config.look_ahead,
         whole=more,
-    )
-
-
-def _require_one_way(config: "ModelConfig", answer: Answer, *, causal: bool, apart: bool) -> None:
-    """Refuse a base that cannot foretell the words that a recipe wants of it."""
-    if answer == "text" and not causal:
-        raise _both_ways(config, "write text")
-    if apart and config.head == "words":
-        raise _both_ways(config, "weigh the names of labels")
-
-
-def _both_ways(config: "ModelConfig", job: str) -> ModelError:
-    """The base looks ahead where the job needs one that does not."""
-    instead = ", or set model.head: classes" if config.head == "words" else ""
-    return ModelError(
-        f"model.base: {config.base} reads both ways, so it cannot {job}.",
-        fix=f"Set model.base: favilla, or a folder or hub id of another decoder{instead}.",
     )
 
 

@@ -7,11 +7,14 @@ from torch import nn
 
 from fucina.errors import ModelError
 from fucina.models.prefix import see_all
+from fucina.records import Answer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["probe", "require_look_ahead"]
+    from fucina.config import ModelConfig
+
+__all__ = ["probe", "require_look_ahead", "require_one_way"]
 
 
 def probe(
@@ -65,3 +68,30 @@ def require_look_ahead(
             f"model.base: {name} cannot be made to see the words that follow.",
             fix="Leave out model.look_ahead, or use an encoder.",
         )
+
+
+def require_one_way(config: "ModelConfig", answer: Answer, *, causal: bool, apart: bool) -> None:
+    """Refuse a base that cannot foretell the words that a recipe wants of it.
+
+    Args:
+        config: What the recipe asks for.
+        answer: What it is to answer with.
+        causal: A token sees only what stands before it.
+        apart: It is an encoder-decoder that writes.
+
+    Raises:
+        ModelError: It reads both ways where it must not.
+    """
+    if answer == "text" and not causal:
+        raise _both_ways(config, "write text")
+    if apart and config.head == "words":
+        raise _both_ways(config, "weigh the names of labels")
+
+
+def _both_ways(config: "ModelConfig", job: str) -> ModelError:
+    """The base looks ahead where the job needs one that does not."""
+    instead = ", or set model.head: classes" if config.head == "words" else ""
+    return ModelError(
+        f"model.base: {config.base} reads both ways, so it cannot {job}.",
+        fix=f"Set model.base: favilla, or a folder or hub id of another decoder{instead}.",
+    )

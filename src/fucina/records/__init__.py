@@ -27,13 +27,12 @@ from fucina.records.rows import (
     Dataset,
     Example,
     Finding,
-    Fold,
     Message,
     Repair,
     Role,
     Span,
-    Split,
 )
+from fucina.records.split import Fold, Split
 
 __all__ = [
     "Advice",

@@ -13,12 +13,10 @@ __all__ = [
     "Dataset",
     "Example",
     "Finding",
-    "Fold",
     "Message",
     "Repair",
     "Role",
     "Span",
-    "Split",
 ]
 
 Answer = Literal["label", "text", "spans"]
@@ -281,24 +279,3 @@ class Repair:
     why: str
     before: str
     after: str = ""
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Which development rows one member learns from, and which are held out for it."""
-
-    train: tuple[int, ...]
-    held_out: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Split:
-    """Rows for development, divided into folds, and rows that no training ever sees.
-
-    A plain run is one fold whose `held_out` is the validation set; K-fold is K of them.
-    """
-
-    development: Dataset
-    test: Dataset
-    folds: tuple[Fold, ...]
-    labels: tuple[str, ...]
