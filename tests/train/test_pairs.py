@@ -137,7 +137,8 @@ def test_members_of_a_stack_have_the_gradients_they_have_alone(kind, name, load_
     for member, fold in enumerate(folds):
         expected, loss = _plainly(base, loop, config, member, fold.train)
         assert losses[member] == pytest.approx(loss, abs=TOLERANCE)
-        assert torch.allclose(found[member], expected, atol=TOLERANCE)
+        # Several members are added up in an order that threads choose.
+        assert torch.allclose(found[member], expected, atol=3 * TOLERANCE)
 
 
 @pytest.mark.parametrize("kind", KINDS)
