@@ -88,15 +88,28 @@ def test_a_body_without_end_is_not_read_for_ever(runs, monkeypatch):
         _until(lambda: _gone(connection, b"1\r\na\r\n"))
 
 
-def test_a_client_that_does_not_read_is_left(runs, web, monkeypatch):
+MORE = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def test_a_client_that_does_not_read_is_left(runs, web, monkeypatch, caplog):
     monkeypatch.setattr(listening, "READ_S", 0.3)
     with served([runs["kind"]]) as (url, _):
         with _connected(url) as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            more = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
-            connection.sendall(more * 500)  # more than the system itself would keep for it
+            connection.sendall(MORE * 500)  # more than the system itself would keep for it
             _until(lambda: _gone(connection))
         assert web(f"{url}/health").status_code == 200
+    assert not caplog.records  # nothing went wrong in the server
+
+
+def test_a_client_that_leaves_with_several_requests_open_is_no_mistake(runs, web, caplog):
+    with served([runs["kind"]]) as (url, _):
+        for _ in range(5):
+            with _connected(url) as connection:
+                connection.sendall(MORE * 50)
+                connection.recv(1024)
+        assert web(f"{url}/health").status_code == 200
+    assert not caplog.records
 
 
 def _gone(connection, more=b"\r\n"):

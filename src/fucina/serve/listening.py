@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
@@ -18,6 +20,7 @@ HEAD_S = 30.0  # within which what comes before a body must have come
 HEAD_BYTES = 64 * 1024
 LINGER_S = 2.0  # for which what comes behind a refused head is thrown away
 READ_S = 30.0  # within which a client must read on where it has stopped
+AT_ONCE = struct.pack("ii", 1, 0)  # a socket is closed without waiting for what was not read
 
 
 def web_server(app: "FastAPI", *, drain_s: float) -> uvicorn.Server:
@@ -65,7 +68,7 @@ class Patient:
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has come."""
-        self._inner.connection_made(cast("asyncio.Transport", transport))
+        self._inner.connection_made(cast("asyncio.Transport", _Lasting(transport)))
         self._wait()
 
     def data_received(self, data: bytes) -> None:
@@ -99,12 +102,22 @@ class Patient:
     def pause_writing(self) -> None:
         """The client reads slowly, or not at all."""
         self._inner.pause_writing()
-        self._reading = self._inner.loop.call_later(READ_S, self._inner.transport.abort)
+        self._reading = self._inner.loop.call_later(READ_S, self._leave)
 
     def resume_writing(self) -> None:
         """The client has read."""
         self._read()
         self._inner.resume_writing()
+
+    def _leave(self) -> None:
+        """Hang up on a client that does not read.
+
+        What lies ready for it would else stay in the system's memory, megabytes a client, for as
+        long as that asks it whether it reads again.
+        """
+        transport = self._inner.transport
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        transport.abort()
 
     def _read(self) -> None:
         if self._reading is not None:
@@ -145,3 +158,22 @@ class Patient:
         # A connection that is closed while more comes is reset, and the words would be lost.
         transport.write_eof()
         self._timer = self._inner.loop.call_later(LINGER_S, transport.close)
+
+
+class _Lasting:
+    """A transport into which can be written after its end, as into those of asyncio.
+
+    uvicorn tells the last of several requests on a connection that its client has left, and not
+    the one whose answer is under way; uvloop raises where that is written then.
+    """
+
+    def __init__(self, inner: asyncio.BaseTransport) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def write(self, data: bytes) -> None:
+        """Send, unless nobody is there any more."""
+        if not self._inner.is_closing():
+            cast("asyncio.Transport", self._inner).write(data)

@@ -20,12 +20,19 @@ from fucina.models.source import ALIASES, locate, read
 from fucina.models.sums import write_sums
 from fucina.records import Check
 from fucina.shipment.files import file_of, write_file
-from fucina.shipment.heads import checks_of, engine_of, mean_head, open_headed, plain, usage_of
+from fucina.shipment.heads import (
+    checks_of,
+    engine_of,
+    mean_head,
+    open_headed,
+    require_plain,
+    usage_of,
+)
 from fucina.shipment.job import BASE, Made
 from fucina.shipment.picking import keep, mean_table, members_of, picked
 from fucina.shipment.reference import Reference, open_writer, reference
 from fucina.shipment.scoring import scored
-from fucina.shipment.writing import checks_of_merged, merge, opened
+from fucina.shipment.writing import LIKELIEST, checks_of_merged, merge, opened
 from fucina.tasks.settings import learnt_as
 
 if TYPE_CHECKING:
@@ -37,7 +44,6 @@ __all__ = ["write_adapter_file", "write_adapters"]
 
 CONFIG, WEIGHTS, HEAD = "adapter_config.json", "adapter_model.safetensors", "head.safetensors"
 CLOSE = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 1.5e-1}  # of log odds of first tokens
-LIKELIEST = 20
 
 
 @dataclass(frozen=True)
@@ -250,8 +256,8 @@ def _reread(job: "Job", held: Reference, written: Written) -> list[Check]:
 
 def _of_heads(job: "Job", place: Path) -> Made:
     model = keep(open_headed(job), picked(job))
-    plain(job, model)
     network = _network(job, place, "label", model.base)
+    require_plain(job, model, network)
     written = _write(job, model, place)
     lexicon, tables = headed(model)[1:]
     if len(written.folders) == 1:

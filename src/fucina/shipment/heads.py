@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     Headed = Ensemble | Marker
     Engine = OnnxLabeller | OnnxMarks
 
-__all__ = ["asked", "checks_of", "engine_of", "mean_head", "open_headed", "plain",
-           "usage_of", "write_graphs", "write_heads"]  # fmt: skip
+__all__ = ["asked", "checks_of", "engine_of", "mean_head", "open_headed",
+           "require_plain", "usage_of", "write_graphs", "write_heads"]  # fmt: skip
 
 # The largest difference of a probability that is the rounding of weights.
 CLOSE = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 1.5e-1}
@@ -93,7 +93,7 @@ def write_heads(job: "Job", place: Path) -> Made:
             "distilled.",
         )
     model = keep(open_headed(job), members)
-    network = plain(job, model)
+    network = _plain(job, model)
     every = members_of(model)
     export.merge(network, every)
     mean = mean_table(headed(model)[2])
@@ -142,25 +142,38 @@ def open_headed(job: "Job") -> "Headed":
     return model
 
 
-def plain(job: "Job", model: "Headed") -> Any:
-    """The base as transformers alone loads it, in float32.
-
-    Raises:
-        RecipeError: transformers alone would not compute what was trained.
-    """
-    from fucina.models.source import has_halves, locate, read
+def _plain(job: "Job", model: "Headed") -> Any:
+    """The base as transformers alone loads it, in float32."""
+    from fucina.models.source import locate, read
 
     base = job.recipe.model.base
     network, _ = read(base, locate(base))
-    if has_halves(network.config) or model.base.look_ahead:
-        what = "half of an encoder-decoder" if has_halves(network.config) else "a decoder that "
-        what += "" if has_halves(network.config) else "was made to see what follows"
-        raise RecipeError(
-            f"{base} is read as {what}, which other programs would not do.",
-            fix="Export it with --to onnx: the graph holds how it is read.",
-        )
+    require_plain(job, model, network)
     export.unpack(network, model.base)
     return network
+
+
+def require_plain(job: "Job", model: "Headed", network: Any) -> None:
+    """Refuse a base that other programs would read otherwise than it was trained.
+
+    Args:
+        job: The export.
+        model: As trained.
+        network: Its base as transformers alone loads it.
+
+    Raises:
+        RecipeError: It is half of a network, or one that was made to see what follows.
+    """
+    from fucina.models.source import has_halves
+
+    halves = has_halves(network.config)
+    if not halves and not model.base.look_ahead:
+        return
+    what = "half of an encoder-decoder" if halves else "a decoder that was made to see what follows"
+    raise RecipeError(
+        f"{job.recipe.model.base} is read as {what}, which other programs would not do.",
+        fix="Export it with --to onnx: the graph holds how it is read.",
+    )
 
 
 def engine_of(place: Path, session: Any) -> "Engine":

@@ -23,7 +23,7 @@ from fucina.shipment.scoring import scored
 if TYPE_CHECKING:
     from fucina.shipment.job import Job
 
-__all__ = ["checks_of_merged", "merge", "opened", "write_text"]
+__all__ = ["LIKELIEST", "checks_of_merged", "merge", "opened", "write_text"]
 
 LIKELIEST = 20  # first tokens whose odds are compared
 
