@@ -183,5 +183,3 @@ def test_the_command_shows_what_was_proved(trained, tmp_path, monkeypatch):
         app, ["export", str(trained()), "--to", "merged", "--json", "--output", "b", "cases=3"]
     )
     assert json.loads(told.stdout)["proof"]["checks"][0]["name"] == "prompt tokens"
-    wrong = CliRunner().invoke(app, ["export", str(trained()), "--to", "merged", "members=worst"])
-    assert wrong.exit_code == 2 or wrong.exception

@@ -162,7 +162,7 @@ def test_labels_weighed_by_names_are_exported_as_a_model_that_writes(to, make_de
 def test_what_is_no_adapter_is_refused(trained, tmp_path):
     with pytest.raises(RecipeError, match="trained all weights"):
         ship(trained("llama", "adapter.kind=full"), "adapter", tmp_path / "out")
-    with pytest.raises(RecipeError, match="adapter=true is for gguf"):
+    with pytest.raises(RecipeError, match="adapter= is for gguf and ollama"):
         ship(trained(), "merged", tmp_path / "out", config=_exact(adapter=True))
     folds = trained("llama", "folds.count=3", "training.epochs=1")
     with pytest.raises(RecipeError, match="would add the adapters up"):

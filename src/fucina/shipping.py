@@ -1,7 +1,7 @@
 """Export the model of a run for others to load, with proof that it answers as the run does."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,14 @@ if TYPE_CHECKING:
     from fucina.config import Recipe
     from fucina.shipment import Job, Made
 
-__all__ = ["TARGETS", "Shipped", "ship"]
+__all__ = ["TARGETS", "Shipped", "require_used", "ship"]
 
 TARGETS = ("adapter", "merged", "gguf", "ollama", "onnx")
+FILE = {"members", "cases", "kind", "adapter"}
+USED = {  # settings that change what is written
+    "adapter": {"members", "cases", "precision"}, "merged": {"members", "cases", "precision"},
+    "gguf": FILE, "ollama": FILE, "onnx": {"members", "cases", "int8"},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,9 +81,7 @@ def ship(
             raise RunError(
                 f"{there} exists already.", fix="Give --output a new folder, or delete it."
             )
-    beside = place.with_name(f".{place.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    beside = run.make_beside(place)
     try:
         proof, usage = _write(folder, to, place, beside, config, progress, say)
         run.write_json(beside / "verify.json", {"passed": proof.passed, **asdict(proof)})
@@ -146,9 +149,25 @@ def _require(recipe: "Recipe", to: str, config: ShipConfig) -> None:
             f"{recipe.name} {how}; an ONNX export has a head of classes.",
             fix="Export it with --to gguf or --to merged.",
         )
-    if config.adapter and to not in ("gguf", "ollama"):
+    if config.adapter:
+        require_used(to, ("adapter",))
+
+
+def require_used(to: str, names: Iterable[str]) -> None:
+    """Refuse settings that change nothing of an export.
+
+    Args:
+        to: One of `TARGETS`.
+        names: The settings that were said.
+
+    Raises:
+        RecipeError: This target has no use for one.
+    """
+    for name in sorted({*names} - USED[to]):
+        others = [target for target in TARGETS if name in USED[target]]
         raise RecipeError(
-            f"adapter=true is for gguf and ollama, not {to}.", fix="Leave it out, or --to adapter."
+            f"{name}= is for {' and '.join(others)}: --to {to} has no use for it.",
+            fix=f"Leave it out; {to} takes {', '.join(sorted(USED[to]))}.",
         )
 
 

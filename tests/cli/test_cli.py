@@ -358,9 +358,7 @@ def test_clean_says_what_it_frees(trained):
 
 @pytest.mark.long
 def test_the_demo_prints_one_json_document(tmp_path):
-    shown = json.loads(
-        _run("demo", "--language", "en", "--output", tmp_path, "--json", timeout=280).stdout
-    )
+    shown = json.loads(_run("demo", "--language", "en", "--output", tmp_path, "--json").stdout)
     assert shown["after"]["model"]["rows"] == 120
     assert shown["comparison"]["differences"]["accuracy"]["value"] > 0
 

@@ -64,8 +64,8 @@ def test_another_server_is_told_from_ours(endpoint):
         client.models()
 
 
-@pytest.mark.long
-def test_no_request_that_the_document_allows_or_forbids_breaks_it(runs):
+@pytest.mark.parametrize("examples", [6, pytest.param(60, marks=pytest.mark.long)])
+def test_no_request_that_the_document_allows_or_forbids_breaks_it(examples, runs):
     import schemathesis
     from hypothesis import HealthCheck, Phase, given, settings
     from schemathesis import GenerationMode
@@ -82,7 +82,7 @@ def test_no_request_that_the_document_allows_or_forbids_breaks_it(runs):
 
                 @given(case=case)
                 @settings(
-                    max_examples=60, deadline=None, suppress_health_check=list(HealthCheck),
+                    max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck),
                     phases=[Phase.explicit, Phase.generate], derandomize=True,
                 )  # fmt: skip
                 def no_defect(case):

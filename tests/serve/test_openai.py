@@ -9,6 +9,7 @@ import pytest
 
 from conftest import LABELLED
 from fucina import using
+from fucina.serve.openai_schemas import ChatBody, CompletionBody, EmbeddingBody
 
 ASKED = [{"role": "user", "content": "Dove sta Ada?"}]
 SEVERAL = [
@@ -163,6 +164,7 @@ REFUSED = [
     ({"presence_penalty": 0.5}, "presence_penalty is not supported"),
     ({"logit_bias": {"3": 1}}, "logit_bias is not supported"),
     ({"temperature": 3}, "temperature"),
+    ({"temperature": -1e-9}, "temperature"),
     ({"top_p": 0}, "top_p"),
     ({"max_tokens": 0}, "max_tokens"),
     ({"top_logprobs": 30}, "top_logprobs"),
@@ -188,6 +190,22 @@ def test_what_is_wrong_comes_as_the_clients_own_error(more, message, stream, cli
         client.post("/chat/completions", body=body, cast_to=object)
     assert message in caught.value.message
     assert caught.value.body["fix"]
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "body"),
+    [("chat/completions", ChatBody, {"model": "talk", "messages": ASKED}),
+     ("completions", CompletionBody, {"model": "talk", "prompt": "Ada", "max_tokens": 2}),
+     ("embeddings", EmbeddingBody, {"model": "kind", "input": "Ada"})],
+)  # fmt: skip
+def test_what_is_nothing_is_as_if_it_were_not_said(path, model, body, server, web):
+    plain = web(f"{server}/v1/{path}", body).json()
+    for name, field in model.model_fields.items():
+        if name in body or field.is_required():
+            continue
+        reply = web(f"{server}/v1/{path}", {**body, name: None})
+        assert reply.status_code == 200, (name, reply.text)
+        assert reply.json().get("choices") == plain.get("choices"), name
 
 
 def test_halves_of_characters_are_refused_wherever_they_stand(server, web):

@@ -34,7 +34,7 @@ def main() -> None:
         )
         code = 2
     except Exception as error:  # a defect of ours must not look like the user's mistake
-        code = _usage(error) or _full(error) or _defect(error)
+        code = _usage(error) or _disk(error) or _defect(error)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -49,17 +49,25 @@ def _usage(error: Any) -> int:
     return 2
 
 
-def _full(error: Exception) -> int:
-    """Say that the disk is full, where a library of others wrote to it; 0 when it is not."""
+def _disk(error: Exception) -> int:
+    """Say what a disk refused where a library of others wrote to it; 0 when none did."""
     import errno
+    import os
+    import re
 
-    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    told = re.search(r"\(os error (\d+)\)", str(error))  # of libraries in Rust
+    code = error.errno if isinstance(error, OSError) else int(told[1]) if told else None
+    full = code in (errno.ENOSPC, errno.EDQUOT)
+    if code is None or not (full or code in (errno.EACCES, errno.EROFS, errno.ENOTDIR)):
         return 0
-    print(  # noqa: T201
-        f"error: cannot write {error.filename or 'to the disk'}: {error.strerror}.\n"
-        "fix:   Free disk space or set output: to another disk, then use --resume.",
-        file=sys.stderr,
+    fix = (
+        "Free disk space or set output: to another disk, then use --resume."
+        if full
+        else "Name a file or folder that this user may read and write."
     )
+    where = getattr(error, "filename", None) or "to the disk"
+    what = f"cannot {'write' if full else 'use'} {where}"
+    print(f"error: {what}: {os.strerror(code)}.\nfix:   {fix}", file=sys.stderr)  # noqa: T201
     return 2
 
 

@@ -25,8 +25,7 @@ def command(
         list[str] | None,
         typer.Argument(
             help="Of a model: members=, precision=, kind=, adapter=, int8=, cases=; for a tool "
-            "section.key=value, "
-            "which wins over the recipe."
+            "section.key=value, which wins over the recipe."
         ),
     ] = None,
     output: Annotated[
@@ -41,10 +40,18 @@ def command(
     """Write a trained model for other programs, with proof; or a recipe for another tool."""
     from dataclasses import asdict
 
+    from fucina import export
     from fucina.cli.screen import print_json
+    from fucina.errors import RecipeError, nearest
     from fucina.exporting import export_recipe
     from fucina.shipping import TARGETS
 
+    if to not in (known := (*TARGETS, *export.names())):
+        raise RecipeError(f"no target {to!r}.", fix=f"Set --to: {nearest(to, known)}")
+    if to in TARGETS and as_text:
+        raise RecipeError(
+            f"--as-text is for the recipes of other tools, not for {to}.", fix="Leave it out."
+        )
     if to in TARGETS:
         _ship(recipe, to, output, overrides or [], as_json=as_json)
         return
@@ -61,9 +68,10 @@ def _ship(run: Path, to: str, output: Path | None, words: list[str], *, as_json:
     from fucina.cli.screen import print_json, reporting
     from fucina.config import ShipConfig
     from fucina.settings_file import of_words
-    from fucina.shipping import ship
+    from fucina.shipping import require_used, ship
 
     config = of_words(ShipConfig, words, "export")
+    require_used(to, config.model_fields_set)
     with reporting(quiet=as_json) as (progress, say):
         shipped = ship(run, to, output, config=config, progress=progress, say=say)
     if as_json:

@@ -13,10 +13,12 @@ class ShipConfig(Settings):
     """How a trained model is exported, and how far it is proved."""
 
     kind: Annotated[
-        str, Field(description="Type of a GGUF file: F32, F16, Q8_0, Q4_K_M and others.")
+        str,
+        Field(description="gguf and ollama: type of the file, F32, F16, Q8_0, Q4_K_M and others."),
     ] = "Q8_0"
     precision: Annotated[
-        Literal["float32", "float16", "bfloat16"], Field(description="Of merged weights.")
+        Literal["float32", "float16", "bfloat16"],
+        Field(description="adapter and merged: of the weights of a base."),
     ] = "float16"
     members: Annotated[
         str,

@@ -15,6 +15,7 @@ from fucina.run.clean import clean, removable
 from fucina.run.files import (
     append_event,
     append_lines,
+    make_beside,
     move_whole,
     read_epochs,
     read_events,
@@ -71,6 +72,7 @@ __all__ = [
     "keep_template",
     "latest",
     "latest_out_of_fold",
+    "make_beside",
     "move_whole",
     "read_epochs",
     "read_events",

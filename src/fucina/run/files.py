@@ -19,6 +19,7 @@ from fucina.records import Epoch
 __all__ = [
     "append_event",
     "append_lines",
+    "make_beside",
     "move_whole",
     "read_epochs",
     "read_events",
@@ -70,6 +71,19 @@ def _is_json(line: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def make_beside(place: Path) -> Path:
+    """An empty folder beside a place, for `move_whole`; what a killed process left there goes.
+
+    Raises:
+        ResourceError: It cannot be written.
+    """
+    beside = place.with_name(f".{place.name}.part")
+    with _Disk(place):
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+    return beside
 
 
 def move_whole(made: Path, place: Path) -> None:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["paths"]
 
+EVENT = {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}
 STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}},
+    200: {"content": {"text/event-stream": {"itemSchema": EVENT}},
           "description": "The answer; with stream: true piece by piece."}
 }  # fmt: skip
 

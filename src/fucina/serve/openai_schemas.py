@@ -120,9 +120,9 @@ MaxTokens = Annotated[
 ]
 Temperature = Annotated[
     float | None,
+    Field(ge=0, le=2, description="0, the default here: the likeliest words."),
     # Odds divided by less than this are no numbers any more, and say the same as 0.
     AfterValidator(lambda warmth: 0.0 if warmth is not None and warmth < COLD else warmth),
-    Field(ge=0, le=2, description="0, the default here: the likeliest words."),
 ]
 TopP = Annotated[float | None, Field(gt=0, le=1, description="Of the odds, to draw from.")]
 Seed = Annotated[int | None, Field(ge=-(2**63), lt=2**63, description="Draws alike.")]

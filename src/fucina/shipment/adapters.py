@@ -149,6 +149,8 @@ def _network(job: "Job", place: Path, answer: str, base: Any) -> Any:
     network, tokenizer = read(name, locate(name), answer)
     export.unpack(network, base)
     if name not in ALIASES:
+        if "precision" in job.config.model_fields_set:
+            job.say("precision= changes nothing: adapters name their base, which is not written")
         return network.eval()
     template: Any = base.template
     export.write_folder(network, tokenizer, template, place / BASE, job.config.precision)
