@@ -61,7 +61,7 @@ def _disk(error: Exception) -> int:
     if code is None or not (full or code in (errno.EACCES, errno.EROFS, errno.ENOTDIR)):
         return 0
     fix = (
-        "Free disk space or set output: to another disk, then use --resume."
+        "Free disk space or set output: to another disk; a training goes on with --resume."
         if full
         else "Name a file or folder that this user may read and write."
     )

@@ -258,7 +258,8 @@ class _Disk:
             free = shutil.disk_usage(_existing(self.path)).free / 2**20
             raise ResourceError(
                 f"cannot write {self.path}: {error.strerror} ({free:.0f} MiB free).",
-                fix="Free disk space or set output: to another disk, then use --resume.",
+                fix="Free disk space or set output: to another disk; a training goes on with "
+                "--resume.",
             ) from error
 
 
