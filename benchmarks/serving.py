@@ -47,7 +47,7 @@ uvicorn.run(app, port=port, log_level="error")
 """
 
 
-async def ask(port, texts, *, clients, seconds):
+async def ask(port, bodies, *, clients, seconds, path="/predict"):
     """Latencies in ms of all requests that clients made, each one after the other."""
     until, found = time.perf_counter() + seconds, []
 
@@ -55,12 +55,13 @@ async def ask(port, texts, *, clients, seconds):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         place = number
         while time.perf_counter() < until:
-            body = json.dumps({"text": texts[place % len(texts)]}).encode()
+            body = json.dumps(bodies[place % len(bodies)]).encode()
             place += clients
             began = time.perf_counter()
             writer.write(
-                b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-                b"content-length: " + str(len(body)).encode() + b"\r\n\r\n" + body
+                f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+                f"content-length: {len(body)}\r\n\r\n".encode()
+                + body
             )
             head = await reader.readuntil(b"\r\n\r\n")
             assert b" 200 " in head.split(b"\r\n", 1)[0], head
@@ -138,6 +139,7 @@ def main():
     root = Path(tempfile.mkdtemp())
     folder = args.run or train(args.base, root)
     texts = test_set(folder).prompts
+    bodies = [{"text": text} for text in texts]
     labels = run.read_json(folder / "data.json")["labels"]
     ways = {
         name: [sys.executable, "-m", "fucina", "serve", str(place), "reload_s=0"]
@@ -161,10 +163,10 @@ def main():
             process = subprocess.Popen([*words, last], env=os.environ, **quiet)
             try:
                 at_once(ready(port))
-                at_once(ask(port, texts, clients=32, seconds=1))
+                at_once(ask(port, bodies, clients=32, seconds=1))
                 for clients in (1, 32):
                     found[clients, name].append(
-                        at_once(ask(port, texts, clients=clients, seconds=args.seconds))
+                        at_once(ask(port, bodies, clients=clients, seconds=args.seconds))
                     )
             finally:
                 process.kill()
