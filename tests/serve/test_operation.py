@@ -96,8 +96,13 @@ def test_pages_of_others_may_not_ask(runs, web):
     with served([runs["kind"]]) as (url, _):
         assert "access-control-allow-origin" not in web(f"{url}/health", headers=page).headers
         # A page elsewhere that has its name lead here cannot say that it means this machine.
-        elsewhere = web(f"{url}/predict", {"text": "a"}, headers={"host": "evil.example:80"})
-        assert elsewhere.status_code == 400
+        for host in ("evil.example:80", "[::1", "localhost.evil.example", "", "a b"):
+            elsewhere = web(f"{url}/predict", {"text": "a"}, headers={"host": host})
+            assert elsewhere.status_code == 400
+            if host:  # without, the web server itself says so
+                assert "none of this machine's names" in elsewhere.json()["error"]["message"]
+        for host in ("LOCALHOST:9", "[::1]:80", "127.0.0.1"):
+            assert web(f"{url}/health", headers={"host": host}).status_code == 200
         # Nor can a form, which needs no leave to send.
         plain = web(f"{url}/predict", b'{"text": "a"}', headers={"content-type": "text/plain"})
         assert plain.status_code == 400
@@ -106,6 +111,9 @@ def test_pages_of_others_may_not_ask(runs, web):
         assert reply.headers["access-control-allow-origin"] == "https://example.org"
         other = web(f"{url}/health", headers={"origin": "https://evil.example"})
         assert "access-control-allow-origin" not in other.headers
+        refused = web(f"{url}/predict", b"{", headers={**page, "host": "evil.example"})
+        assert refused.status_code == 400
+        assert refused.headers["access-control-allow-origin"] == "https://example.org"
 
 
 def test_what_is_too_much_is_sent_away_and_not_lost(runs):

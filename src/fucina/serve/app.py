@@ -10,7 +10,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from fucina import __version__
 from fucina.endpoint import is_loopback
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app"]
 
+LOCAL = ("localhost", "127.0.0.1", "::1")
 FORMS = {"str", "int", "float", "bool"}  # which pydantic adds to a place
 Look = Callable[[Catalog, Counts], Sequence[str]]
 PROBLEMS = {
@@ -80,22 +80,17 @@ def create_app(
                        for code, text in PROBLEMS.items()},
         )  # fmt: skip
     _tell_problems(app)
-    if is_loopback(f"http://{_bracketed(config.host)}"):
-        # A page elsewhere can give its own name this machine's address; its requests tell the name.
-        names = ["localhost", "127.0.0.1", "[::1]", _bracketed(config.host)]
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False)
-    if config.cors:
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    hosts = {*LOCAL, config.host.lower()} if is_loopback(f"http://{host}") else None
+    most = config.max_body_kib * 1024
+    app.add_middleware(Door, counts=counts, keys=keys, hosts=hosts, max_body=most)
+    if config.cors:  # around the door, as pages are to read what it refuses too
         app.add_middleware(
             CORSMiddleware, allow_origins=list(config.cors), allow_methods=["GET", "POST"],
             allow_headers=["authorization", "content-type"],
         )  # fmt: skip
-    app.add_middleware(Door, counts=counts, keys=keys, max_body=config.max_body_kib * 1024)
     app.state.hall = hall
     return app
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _application(lifespan: Any) -> FastAPI:

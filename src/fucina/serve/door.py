@@ -5,10 +5,11 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse
 
@@ -54,12 +55,14 @@ class Door:
         app: Answers them.
         counts: Told of each.
         keys: Who may ask; None for everybody.
+        hosts: What this machine is called by those who ask; None for anything.
         max_body: Bytes of a body.
     """
 
     app: App
     counts: Counts
     keys: Keys | None
+    hosts: Collection[str] | None
     max_body: int
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,6 +84,7 @@ class Door:
 
         self.counts.under_way(1)
         try:
+            self._require_host(scope)
             tell(scope, key=self._require_key(scope))
             self._require_small(scope)
             body = await self._body(receive)
@@ -103,6 +107,22 @@ class Door:
             facts |= scope.get(TOLD, {})
             known = {name: fact for name, fact in facts.items() if fact is not None}
             log.info(json.dumps(known, ensure_ascii=False))
+
+    def _require_host(self, scope: Scope) -> None:
+        """A page elsewhere can give its name this machine's address; its requests tell the name."""
+        if self.hosts is None:
+            return
+        told = next((v for name, v in scope["headers"] if name == b"host"), b"").decode("latin-1")
+        try:
+            name = urlsplit(f"//{told}").hostname
+        except ValueError:
+            name = None
+        if name not in self.hosts:
+            raise Problem(
+                400, f"the Host {told[:80]!r} is none of this machine's names.",
+                "Let a proxy send Host: localhost, or serve with host=0.0.0.0 and keys=.",
+                code="invalid_host",
+            )  # fmt: skip
 
     def _require_key(self, scope: Scope) -> str | None:
         path = scope["path"]
