@@ -41,3 +41,4 @@ def test_a_model_of_the_hub_says_how_it_is_pooled(modes, expected, make_base, tm
         check=False,
     )
     assert done.stdout.strip() == expected, done.stderr
+    assert "Retrying" not in done.stderr  # without a network nothing is asked of it

@@ -96,6 +96,8 @@ def read(
                 use_safetensors=True,
                 dtype=dtype or "auto",
                 local_files_only=local,
+                # With PEFT installed it looks for an adapter too, on the hub if it is not told so.
+                adapter_kwargs={"local_files_only": local},
             )
     check_words(name, network, tokenizer)
     return network, tokenizer
