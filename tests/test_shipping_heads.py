@@ -10,7 +10,7 @@ import onnx_models as models
 from conftest import LABELLED
 from fucina import run, using
 from fucina.config import ShipConfig
-from fucina.errors import ModelError, RecipeError
+from fucina.errors import ModelError, RecipeError, RunError
 from fucina.records import Example
 from fucina.shipping import ship
 from serve.conftest import _marked, _train
@@ -244,3 +244,15 @@ def test_members_that_are_no_single_network_are_refused(trained, tmp_path):
     dora = trained("classification", "bert", "folds.count=3", "adapter.dora=true")
     with pytest.raises(RecipeError, match="mean of DoRA"):
         ship(dora, "adapter", tmp_path / "out", config=_exact(members="averaged"))
+
+
+@pytest.mark.parametrize("task", ["classification", "entities"])
+def test_an_export_whose_server_gives_no_answers_is_refused(task, trained, tmp_path, monkeypatch):
+    from fucina.serve.batching import Batcher
+    from fucina.serve.interface import Failure
+
+    folder = trained(task)
+    monkeypatch.setattr(Batcher, "_each", lambda _, rows: [Failure("error", "broken")] * len(rows))
+    with pytest.raises(RunError, match=r"answers \(server of the run\) 0, held to"):
+        ship(folder, "merged", tmp_path / "out", config=_exact())
+    assert [path.name for path in tmp_path.iterdir()] == ["out.failed"]

@@ -22,6 +22,8 @@ __all__ = ["asked_over_http", "check_server"]
 
 START_S, END_S = 60.0, 30.0
 FILES = ("gguf", "ollama")
+REFUSED = object()  # in the place of an answer
+TOO_LONG = (400, 413)  # to be read whole, where the run itself cuts it
 PART = 64  # texts in one request
 LEAST = {"float32": 0.98, "bfloat16": 0.8}  # of the run's own answers: of two that are as likely
 TEXTS = {"F32": 0.95, "F16": 0.95, "BF16": 0.9}  # of GGUF files; of others it is told
@@ -59,15 +61,17 @@ def check_server(job: Job, made: Made, place: Path) -> list[Check]:
     except MissingExtraError as error:
         job.say(f"no server was asked: {error}")
         return []
-    pairs = [(at, answer) for at, answer in zip(told, found, strict=True) if answer is not None]
+    pairs = [(at, answer) for at, answer in zip(told, found, strict=True) if answer is not REFUSED]
     others = [str(at + 1) for at, answer in pairs if not _same(wanted[at], answer)]
     if not pairs:
         job.say(f"{title}: none of {len(told)} rows was short enough for one request")
         return []
     share = 1 - len(others) / len(pairs)
-    note = f"rows that differ: {', '.join(others[:5])}" if others else ""
+    notes = [f"rows that differ: {', '.join(others[:5])}"] if others else []
+    if long := len(told) - len(pairs):
+        notes.append(f"{long} rows were too long for a request")
     passed = least is None or share >= least
-    return [Check("answers", title, len(pairs), share, least, passed, note)]
+    return [Check("answers", title, len(pairs), share, least, passed, "; ".join(notes))]
 
 
 def _sayable(job: Job, rows: Sequence[Example], *, plainly: bool) -> list[int]:
@@ -112,6 +116,8 @@ def _served(job: Job, made: Made, place: Path) -> tuple[Path, str, Sequence[Any]
 def _same(wanted: Any, found: Any) -> bool:
     if isinstance(wanted, str):
         return isinstance(found, str) and wanted.strip() == found.strip()
+    if found is None:
+        return False
     spans = [(span["start"], span["end"], span["label"]) for span in found]
     return spans == [(span.start, span.end, span.label) for span in wanted]
 
@@ -125,7 +131,9 @@ def asked_over_http(
     system: str | None,
     progress: Progress = silent,
 ) -> list[Any]:
-    """The answers of a server on this machine to rows; None where rules did, or it refused.
+    """The answers of a server on this machine to rows.
+
+    None is where the model failed there, and REFUSED where the row was too long for a request.
 
     Args:
         served: A run, a GGUF file or an ONNX export.
@@ -175,12 +183,12 @@ def _listening(app: Any) -> Iterator[int]:
 
 def _predicted(port: int, rows: Sequence[Example]) -> list[Any]:
     told = _post(port, "/predict/batch", {"texts": [row.prompt for row in rows]})
-    if told is None:
-        return [None] * len(rows)
+    if told is None or told is REFUSED:
+        return [told] * len(rows)
     return [one["answer"] if one["route"] == "model" else None for one in told["answers"]]
 
 
-def _talked(port: int, row: Example, most: int, system: str | None) -> str | None:
+def _talked(port: int, row: Example, most: int, system: str | None) -> Any:
     turns = [{"role": turn.role, "content": turn.content} for turn in row.messages[:-1]]
     turns = turns or [{"role": "user", "content": row.prompt}]
     if system is not None and turns[0]["role"] != "system":
@@ -188,7 +196,9 @@ def _talked(port: int, row: Example, most: int, system: str | None) -> str | Non
     name = _get(port, "/v1/models")["data"][0]["id"]
     body = {"model": name, "messages": turns, "max_tokens": most, "temperature": 0}
     told = _post(port, "/v1/chat/completions", body)
-    return None if told is None else told["choices"][0]["message"]["content"]
+    if told is None or told is REFUSED:
+        return told
+    return told["choices"][0]["message"]["content"] if told["fucina"]["route"] == "model" else None
 
 
 def _get(port: int, path: str) -> Any:
@@ -207,5 +217,6 @@ def _ask(port: int, method: str, path: str, body: bytes | None) -> Any:
         text = reply.read()
     finally:
         connection.close()
-    # What is too long to be read whole is refused, where the run itself cuts it.
+    if reply.status in TOO_LONG:
+        return REFUSED
     return json.loads(text) if reply.status == 200 else None

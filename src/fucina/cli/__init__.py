@@ -65,8 +65,8 @@ def _disk(error: Exception) -> int:
         if full
         else "Name a file or folder that this user may read and write."
     )
-    where = getattr(error, "filename", None) or "to the disk"
-    what = f"cannot {'write' if full else 'use'} {where}"
+    where = getattr(error, "filename", None) or "the disk"
+    what = f"cannot {'write to' if full else 'use'} {where}"
     print(f"error: {what}: {os.strerror(code)}.\nfix:   {fix}", file=sys.stderr)  # noqa: T201
     return 2
 
